@@ -1,0 +1,5 @@
+//! Losses on the features of a frozen network: [`VggPerceptual`].
+
+mod vgg;
+
+pub use vgg::{FeatureCriterion, InputNormalization, TargetFeatures, VggPerceptual};

@@ -1,0 +1,37 @@
+//! Pictures of what a loss sees: [`heat_map`] and [`ContactSheet`]. Needs the feature `image`.
+//!
+//! Pictures are [`RgbImage`](image::RgbImage)s of the [`image`] crate, re-exported here in the version that
+//! this crate uses; saving them is its business.
+//!
+//! ```
+//! use tch::{Device, Kind, Tensor};
+//! use tch_losses::visual::ContactSheet;
+//! use tch_losses::{Loss, LossMap, Sobel};
+//!
+//! let fake = Tensor::rand([1, 3, 64, 64], (Kind::Float, Device::Cpu)) * 2.0 - 1.0;
+//! let real = Tensor::rand([1, 3, 64, 64], (Kind::Float, Device::Cpu)) * 2.0 - 1.0;
+//! let sobel = Sobel::default();
+//! let sheet = ContactSheet {
+//!     name: "Sobel",
+//!     value: sobel.try_forward(&fake, &real)?.double_value(&[]),
+//!     fake: &fake,
+//!     real: &real,
+//!     range: (-1.0, 1.0),
+//!     responses: sobel.response(&fake)?.zip(sobel.response(&real)?),
+//!     map: sobel.loss_map(&fake, &real)?,
+//! };
+//! let picture = sheet.render()?;
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("sobel.png");
+//! picture.save(path)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod heat;
+mod pixels;
+mod sheet;
+mod text;
+
+pub use heat::{heat_map, NOT_FINITE};
+pub use image;
+pub use sheet::ContactSheet;

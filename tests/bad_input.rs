@@ -1,0 +1,243 @@
+//! Every kind of bad input gives its error, naming the argument, what was given and what is accepted.
+
+mod common;
+
+use common::{device, noise, vgg};
+use tch::{Kind, Reduction, Tensor};
+use tch_losses::{
+    BceWithLogitsLoss, Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, LossMap,
+    MseLoss, Sobel, VggLayer, VggPerceptual,
+};
+
+fn zeros(shape: &[i64]) -> Tensor {
+    Tensor::zeros(shape, (Kind::Float, device()))
+}
+
+fn losses() -> Vec<Box<dyn LossMap>> {
+    vec![
+        Box::new(L1Loss::default()),
+        Box::new(MseLoss::default()),
+        Box::new(BceWithLogitsLoss::default()),
+        Box::new(Sobel::default()),
+        Box::new(Laplacian::default()),
+        Box::new(VggPerceptual::new(vgg())),
+    ]
+}
+
+/// The losses that take images only.
+fn image_losses() -> Vec<Box<dyn LossMap>> {
+    losses().split_off(3)
+}
+
+/// The message of both ways to call the loss.
+fn refusal(loss: &dyn LossMap, input: &Tensor, target: &Tensor) -> String {
+    let value = loss.try_forward(input, target).expect_err("bad input was accepted").to_string();
+    let map = loss.loss_map(input, target).expect_err("bad input was accepted").to_string();
+    assert_eq!(value, map, "{loss:?}");
+    value
+}
+
+#[test]
+fn undefined_tensors() {
+    let image = zeros(&[1, 3, 8, 8]);
+    for loss in losses() {
+        let loss = loss.as_ref();
+        assert_eq!(refusal(loss, &Tensor::new(), &image), "`input` is an undefined tensor");
+        assert_eq!(refusal(loss, &image, &Tensor::new()), "`target` is an undefined tensor");
+    }
+}
+
+#[test]
+fn kinds() {
+    let image = zeros(&[1, 3, 8, 8]);
+    for loss in losses() {
+        let loss = loss.as_ref();
+        for kind in [Kind::Int64, Kind::Uint8, Kind::Bool, Kind::ComplexFloat] {
+            let expected = format!("`input` has kind {kind:?}, expected Half, BFloat16, Float or Double");
+            assert_eq!(refusal(loss, &image.to_kind(kind), &image), expected);
+            let expected = format!("`target` has kind {kind:?}, expected Half, BFloat16, Float or Double");
+            assert_eq!(refusal(loss, &image, &image.to_kind(kind)), expected);
+        }
+        assert_eq!(
+            refusal(loss, &image, &image.to_kind(Kind::Double)),
+            "`target` has kind Double, expected Float, the kind of `input`"
+        );
+    }
+}
+
+#[test]
+fn shapes_that_differ() {
+    let image = zeros(&[2, 3, 8, 8]);
+    for loss in losses() {
+        for shape in [vec![2, 3, 8, 9], vec![1, 3, 8, 8], vec![2, 1, 8, 8], vec![3, 8, 8], vec![]] {
+            assert_eq!(
+                refusal(loss.as_ref(), &image, &zeros(&shape)),
+                format!("`target` has shape {shape:?}, expected [2, 3, 8, 8], the shape of `input`")
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_an_image() {
+    for loss in image_losses() {
+        for shape in
+            [vec![3, 8, 8], vec![], vec![0, 3, 8, 8], vec![1, 0, 8, 8], vec![1, 3, 0, 8], vec![1, 3, 8, 0]]
+        {
+            assert_eq!(
+                refusal(loss.as_ref(), &zeros(&shape), &zeros(&shape)),
+                format!("`input` has shape {shape:?}, expected [N, C, H, W] with every size at least 1")
+            );
+            assert!(matches!(loss.response(&zeros(&shape)), Err(Error::Shape { argument: "image", .. })));
+        }
+    }
+    // The losses on values take any shape, but a map needs an image.
+    for loss in [&L1Loss::default() as &dyn LossMap, &MseLoss::default(), &BceWithLogitsLoss::default()] {
+        let vector = zeros(&[5]);
+        assert!(loss.try_forward(&vector, &vector).is_ok());
+        assert!(matches!(loss.loss_map(&vector, &vector), Err(Error::Shape { argument: "input", .. })));
+    }
+}
+
+#[test]
+fn reductions() {
+    let image = zeros(&[1, 3, 8, 8]);
+    let reduction = Reduction::Other(7);
+    let losses: [Box<dyn Loss>; 5] = [
+        Box::new(L1Loss { reduction }),
+        Box::new(MseLoss { reduction }),
+        Box::new(BceWithLogitsLoss { reduction, ..Default::default() }),
+        Box::new(Sobel { reduction, ..Default::default() }),
+        Box::new(Laplacian { reduction }),
+    ];
+    for loss in losses {
+        let error = loss.try_forward(&image, &image).unwrap_err();
+        assert_eq!(error.to_string(), "option `reduction` is Other(7), expected None, Mean or Sum");
+    }
+}
+
+#[test]
+fn sobel_eps() {
+    let image = zeros(&[1, 3, 8, 8]);
+    for (eps, given) in [(-1e-6, "-0.000001"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let sobel = Sobel { eps, ..Default::default() };
+        let expected = format!("option `eps` is {given}, expected a finite number, 0 or more");
+        assert_eq!(refusal(&sobel, &image, &image), expected);
+        assert_eq!(sobel.response(&image).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn bce_weights() {
+    let logits = zeros(&[2, 3]);
+    let with = |weight: Option<Tensor>, pos_weight: Option<Tensor>| {
+        let loss = BceWithLogitsLoss { weight, pos_weight, ..Default::default() };
+        loss.try_forward(&logits, &logits).map_err(|error| error.to_string())
+    };
+    for shape in [vec![], vec![3], vec![1], vec![2, 1], vec![2, 3]] {
+        assert!(with(Some(zeros(&shape)), Some(zeros(&shape))).is_ok(), "{shape:?}");
+    }
+    for shape in [vec![2], vec![4], vec![1, 2, 3], vec![5, 3], vec![0]] {
+        let expected = |name| {
+            format!(
+                "`{name}` has shape {shape:?}, expected a shape that broadcasts to [2, 3], the shape of `input`"
+            )
+        };
+        assert_eq!(with(Some(zeros(&shape)), None).unwrap_err(), expected("weight"));
+        assert_eq!(with(None, Some(zeros(&shape))).unwrap_err(), expected("pos_weight"));
+    }
+    assert_eq!(with(Some(Tensor::new()), None).unwrap_err(), "`weight` is an undefined tensor");
+}
+
+#[test]
+fn images_that_vgg19_cannot_take() {
+    let vgg = vgg();
+    let loss = VggPerceptual::new(vgg.clone());
+    for shape in [[1, 1, 8, 8], [1, 4, 8, 8], [1, 3, 3, 8], [1, 3, 8, 3]] {
+        let expected = format!(
+            "`input` has shape {shape:?}, expected [N, 3, H, W] with H and W at least 4 to reach relu3_3"
+        );
+        assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
+    }
+    // The least size is that of the deepest layer asked for.
+    for layer in VggLayer::ALL {
+        let side = layer.stride();
+        assert!(vgg.features(&zeros(&[1, 3, side, side]), &[layer]).is_ok(), "{layer}");
+        if side > 1 {
+            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &[layer]).unwrap_err();
+            assert!(matches!(error, Error::Shape { argument: "images", .. }), "{layer}: {error}");
+        }
+    }
+}
+
+#[test]
+fn options_of_the_perceptual_loss() {
+    let image = zeros(&[1, 3, 8, 8]);
+    let with = |taps: &[(VggLayer, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
+    let expected = "option `taps` is empty, expected at least one tap";
+    assert_eq!(refusal(&with(&[]), &image, &image), expected);
+    assert_eq!(with(&[]).response(&image).unwrap_err().to_string(), expected);
+    assert_eq!(with(&[]).target_features(&image).unwrap_err().to_string(), expected);
+    for (weight, given) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let loss = with(&[(VggLayer::Relu1_1, 1.0), (VggLayer::Relu1_2, weight)]);
+        let expected = format!("option `weight of a tap` is {given}, expected a finite number, 0 or more");
+        assert_eq!(refusal(&loss, &image, &image), expected);
+    }
+    let error = vgg().features(&image, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "option `layers` is empty, expected at least one layer");
+    for name in ["relu6_1", "relu3_5", "conv1_1", "RELU1_1", ""] {
+        let error = name.parse::<VggLayer>().unwrap_err();
+        assert_eq!(error.to_string(), format!("option `layer` is {name:?}, expected relu1_1 to relu5_4"));
+    }
+    let error = vgg().to_kind(Kind::Int64).unwrap_err();
+    assert_eq!(error.to_string(), "option `kind` is Int64, expected Half, BFloat16, Float or Double");
+}
+
+#[test]
+fn target_features_of_another_making() {
+    let image = noise(1, &[1, 3, 8, 8], Kind::Float);
+    let loss = VggPerceptual::new(vgg());
+    let features = loss.target_features(&image).unwrap();
+    let refused =
+        |loss: &VggPerceptual, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
+
+    let other_taps = VggPerceptual { taps: vec![(VggLayer::Relu1_2, 1.0)], ..loss.clone() };
+    assert!(matches!(refused(&other_taps, &image), Error::Option { option: "target features", .. }));
+    let normalization = InputNormalization::ImageNetFromUnit;
+    let other_range = VggPerceptual { normalization, ..loss.clone() };
+    assert!(matches!(refused(&other_range, &image), Error::Option { option: "target features", .. }));
+    let other_size = noise(1, &[1, 3, 8, 9], Kind::Float);
+    assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
+    let other_kind = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
+    // The weights and the criterion are the comparison's own affair.
+    let other_weights = VggPerceptual {
+        taps: loss.taps.iter().map(|(layer, _)| (*layer, 0.5)).collect(),
+        criterion: FeatureCriterion::Mse,
+        ..loss.clone()
+    };
+    assert!(other_weights.try_forward_features(&image, &features).is_ok());
+}
+
+#[test]
+fn forward_panics_with_the_message_of_the_error() {
+    let (image, other) = (zeros(&[1, 3, 8, 8]), zeros(&[1, 3, 8, 9]));
+    let expected = "`target` has shape [1, 3, 8, 9], expected [1, 3, 8, 8], the shape of `input`";
+    for loss in losses() {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| loss.forward(&image, &other)));
+        assert_eq!(panic.unwrap_err().downcast_ref::<String>().unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_refused_call_leaves_the_next_one_right() {
+    let (input, target) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    for loss in losses() {
+        let before = loss.forward(&input, &target);
+        assert!(loss.try_forward(&input, &zeros(&[1])).is_err());
+        let input = input.detach().set_requires_grad(true);
+        let after = loss.forward(&input, &target);
+        assert_eq!(after.detach(), before);
+        assert!(after.requires_grad(), "{loss:?}");
+    }
+}

@@ -1,0 +1,151 @@
+//! What the integration tests share: fixtures exported from PyTorch, comparison, a VGG19 without a weights file.
+
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::collections::HashMap;
+use std::sync::Once;
+
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use tch::{nn, no_grad, Cuda, Device, Kind, Tensor};
+use tch_losses::{Vgg19, VggLayer};
+
+/// Where the tests run: the CUDA device with feature `cuda`, which must then be there.
+pub fn device() -> Device {
+    if !cfg!(feature = "cuda") {
+        return Device::Cpu;
+    }
+    // Before CUDA starts: TF32, libtorch's default for convolutions, has 10 bits of mantissa only.
+    static EXACT: Once = Once::new();
+    EXACT.call_once(|| std::env::set_var("NVIDIA_TF32_OVERRIDE", "0"));
+    assert!(Cuda::is_available(), "feature `cuda` is on, but libtorch finds no CUDA device");
+    Device::Cuda(0)
+}
+
+/// One call of a PyTorch loss, as `scripts/export_fixtures.py` recorded it.
+#[derive(Debug, Deserialize)]
+pub struct Case {
+    pub name: String,
+    pub loss: String,
+    pub dtype: String,
+    pub options: HashMap<String, serde_json::Value>,
+}
+
+/// A file of `tests/fixtures`.
+pub struct Fixture {
+    pub cases: Vec<Case>,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Fixture {
+    pub fn load(family: &str) -> Fixture {
+        let path = format!("{}/tests/fixtures/{family}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let cases: Vec<Case> = serde_json::from_str(&header.metadata().as_ref().unwrap()["cases"]).unwrap();
+        assert!(!cases.is_empty());
+        Fixture { cases, tensors: Tensor::read_safetensors(&path).unwrap().into_iter().collect() }
+    }
+
+    pub fn find(&self, case: &Case, role: &str) -> Option<Tensor> {
+        self.tensors.get(&format!("{}/{role}", case.name)).map(|tensor| tensor.to_device(device()))
+    }
+
+    pub fn get(&self, case: &Case, role: &str) -> Tensor {
+        self.find(case, role).unwrap_or_else(|| panic!("{} has no {role}", case.name))
+    }
+}
+
+/// What an error is measured against.
+#[derive(Debug, Clone, Copy)]
+pub enum Relative {
+    /// Each element's own magnitude (down to the given one).
+    ToElement { floor: f64 },
+    /// The largest magnitude in the tensor: for gradients whose small elements are differences of large ones.
+    ToLargest,
+}
+
+/// Panics unless both have the same shape and kind, and all elements agree.
+pub fn assert_close(what: &str, actual: &Tensor, expected: &Tensor, tolerance: f64, relative: Relative) {
+    assert_eq!(actual.size(), expected.size(), "{what}: shape");
+    assert_eq!(actual.kind(), expected.kind(), "{what}: kind");
+    let (actual, expected) = (values(actual), values(expected));
+    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    for (index, (a, e)) in actual.iter().zip(&expected).enumerate() {
+        let scale = match relative {
+            Relative::ToElement { floor } => e.abs().max(floor),
+            Relative::ToLargest => largest,
+        };
+        let same = a == e || (a.is_nan() && e.is_nan());
+        assert!(
+            same || (a - e).abs() <= tolerance * scale,
+            "{what}: element {index} is {a:e}, expected {e:e}, off by {:e} of {scale:e}",
+            (a - e).abs() / scale
+        );
+    }
+}
+
+/// The elements in row-major order, as f64.
+pub fn values(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Double).contiguous().view([-1]);
+    flat.try_into().unwrap()
+}
+
+pub fn value(tensor: &Tensor) -> f64 {
+    assert_eq!(tensor.size(), [0i64; 0], "not a scalar");
+    tensor.double_value(&[])
+}
+
+/// Reproducible values in `[-1, 1]`.
+pub fn noise(seed: i64, shape: &[i64], kind: Kind) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let data: Vec<f64> = (0..count).map(|i| 2.0 * uniform(i as u32, seed as u32) - 1.0).collect();
+    Tensor::from_slice(&data).view(shape).to_kind(kind).to_device(device())
+}
+
+/// A number in `[0, 1)` from an integer hash; the same as in `scripts/export_fixtures.py`.
+fn uniform(index: u32, stream: u32) -> f64 {
+    let mut x = index.wrapping_mul(0x9E37_79B1).wrapping_add(stream.wrapping_mul(0x85EB_CA77));
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x7FEB_352D);
+    x ^= x >> 15;
+    x = x.wrapping_mul(0x846C_A68B);
+    x ^= x >> 16;
+    f64::from(x) / 4_294_967_296.0
+}
+
+/// The name and the value of each VGG19 parameter, from the hash that the fixtures were made with: real
+/// weights are too large to ship.
+pub fn vgg_parameters() -> Vec<(String, Tensor)> {
+    let mut input = 3;
+    let mut parameters = Vec::new();
+    for layer in VggLayer::ALL {
+        let (index, output) = (layer.index() - 1, layer.channels());
+        let roles = [
+            ("weight", vec![output, input, 3, 3], (6.0 / (input * 9) as f64).sqrt()),
+            ("bias", vec![output], 0.05),
+        ];
+        for (role, (name, shape, bound)) in roles.into_iter().enumerate() {
+            let count: i64 = shape.iter().product();
+            let stream = (2 * index + role + 1) as u32;
+            let data: Vec<f32> =
+                (0..count).map(|i| ((2.0 * uniform(i as u32, stream) - 1.0) * bound) as f32).collect();
+            parameters.push((format!("features.{index}.{name}"), Tensor::from_slice(&data).view(&shape[..])));
+        }
+        input = output;
+    }
+    parameters
+}
+
+/// A VGG19 with [`vgg_parameters`] on the test device.
+pub fn vgg() -> Vgg19 {
+    let vs = nn::VarStore::new(device());
+    let vgg = Vgg19::new(&vs.root());
+    let mut variables = vs.variables();
+    let parameters = vgg_parameters();
+    assert_eq!(variables.len(), parameters.len());
+    for (name, parameter) in parameters {
+        no_grad(|| variables.get_mut(&name).unwrap().copy_(&parameter));
+    }
+    vgg
+}

@@ -1,0 +1,390 @@
+//! What holds for every loss, whatever its numbers.
+
+mod common;
+
+use std::collections::HashMap;
+
+use common::{assert_close, device, noise, value, values, vgg, Relative};
+use tch::{nn, no_grad, Kind, Reduction, Tensor};
+use tch_losses::{
+    BceWithLogitsLoss, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, LossMap, MseLoss,
+    Sobel, Vgg19, VggLayer, VggPerceptual,
+};
+
+/// Every image loss, VGG's network in `kind`.
+fn image_losses(kind: Kind) -> Vec<Box<dyn LossMap>> {
+    let mut losses = distances(kind);
+    losses.push(Box::new(BceWithLogitsLoss::default()));
+    losses.push(Box::new(BceWithLogitsLoss {
+        weight: Some(noise(11, &[1, 3, 1, 1], kind).abs()),
+        pos_weight: Some(noise(12, &[3, 1, 1], kind).abs()),
+        ..Default::default()
+    }));
+    losses
+}
+
+/// Those that are 0 for equal images; the least cross entropy is the entropy of the target.
+fn distances(kind: Kind) -> Vec<Box<dyn LossMap>> {
+    let vgg = vgg().to_kind(kind).unwrap();
+    vec![
+        Box::new(L1Loss::default()),
+        Box::new(MseLoss::default()),
+        Box::new(Sobel::default()),
+        Box::new(Laplacian::default()),
+        Box::new(VggPerceptual::new(vgg.clone())),
+        Box::new(VggPerceptual {
+            taps: vec![(VggLayer::Relu2_1, 0.5), (VggLayer::Relu1_1, 2.0)],
+            criterion: FeatureCriterion::Mse,
+            normalization: InputNormalization::ImageNetFromSigned,
+            ..VggPerceptual::new(vgg)
+        }),
+    ]
+}
+
+/// Two image batches of a size that divides by the strides of the default taps.
+fn pair(kind: Kind) -> (Tensor, Tensor) {
+    (noise(1, &[2, 3, 8, 12], kind), noise(2, &[2, 3, 8, 12], kind))
+}
+
+fn leaf(tensor: &Tensor) -> Tensor {
+    tensor.detach().set_requires_grad(true)
+}
+
+/// The loss and its gradients with respect to both arguments.
+fn with_gradients(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> (Tensor, Tensor, Tensor) {
+    let (input, target) = (leaf(input), leaf(target));
+    let value = loss.forward(&input, &target);
+    value.backward();
+    (value.detach(), input.grad(), target.grad())
+}
+
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    let step = 1e-6;
+    for loss in image_losses(Kind::Double) {
+        // Small, and not square; every element of both arguments is moved up and down.
+        let (input, target) = (noise(3, &[1, 3, 4, 5], Kind::Double), noise(4, &[1, 3, 4, 5], Kind::Double));
+        let (_, to_input, to_target) = with_gradients(loss.as_ref(), &input, &target);
+        let slopes = |moves_input: bool| {
+            let slopes: Vec<f64> = (0..input.numel() as i64)
+                .map(|index| {
+                    let at = |offset: f64| {
+                        let moved = |tensor: &Tensor| {
+                            let copy = tensor.copy();
+                            let mut element = copy.view([-1]).narrow(0, index, 1);
+                            let _ = element.g_add_scalar_(offset);
+                            copy
+                        };
+                        no_grad(|| match moves_input {
+                            true => value(&loss.forward(&moved(&input), &target)),
+                            false => value(&loss.forward(&input, &moved(&target))),
+                        })
+                    };
+                    (at(step) - at(-step)) / (2.0 * step)
+                })
+                .collect();
+            Tensor::from_slice(&slopes).view_as(&input).to_device(device())
+        };
+        assert_close(&format!("{loss:?} input"), &to_input, &slopes(true), 1e-5, Relative::ToLargest);
+        assert_close(&format!("{loss:?} target"), &to_target, &slopes(false), 1e-5, Relative::ToLargest);
+    }
+}
+
+#[test]
+fn the_mean_of_the_map_is_the_loss() {
+    for kind in [Kind::Double, Kind::Float] {
+        let (input, target) = pair(kind);
+        let tolerance = if kind == Kind::Double { 1e-12 } else { 1e-5 };
+        for loss in image_losses(kind) {
+            let map = loss.loss_map(&input, &target).unwrap();
+            assert_eq!(map.size(), [2, 1, 8, 12], "{loss:?}");
+            let own = loss.forward(&input, &target);
+            assert_close(&format!("{loss:?}"), &map.mean(kind), &own, tolerance, Relative::ToLargest);
+        }
+    }
+}
+
+#[test]
+fn the_map_does_not_depend_on_the_reduction() {
+    let (input, target) = pair(Kind::Double);
+    let with = |reduction| -> [Box<dyn LossMap>; 5] {
+        [
+            Box::new(L1Loss { reduction }),
+            Box::new(MseLoss { reduction }),
+            Box::new(BceWithLogitsLoss { reduction, ..Default::default() }),
+            Box::new(Sobel { reduction, ..Default::default() }),
+            Box::new(Laplacian { reduction }),
+        ]
+    };
+    for (mean, sum) in with(Reduction::Mean).iter().zip(&with(Reduction::Sum)) {
+        let maps = [mean, sum].map(|loss| loss.loss_map(&input, &target).unwrap());
+        assert_eq!(maps[0], maps[1], "{mean:?}");
+    }
+}
+
+#[test]
+fn the_map_is_where_the_difference_is() {
+    let real = noise(5, &[1, 3, 16, 16], Kind::Double);
+    let fake = real.copy();
+    let _ = fake.narrow(2, 4, 4).narrow(3, 8, 4).g_add_scalar_(0.5);
+    for loss in
+        [&L1Loss::default() as &dyn LossMap, &MseLoss::default(), &Sobel::default(), &Laplacian::default()]
+    {
+        let map = loss.loss_map(&fake, &real).unwrap();
+        // One pixel around the block, for the reach of the 3x3 kernels.
+        let block = map.narrow(2, 3, 6).narrow(3, 7, 6).sum(None);
+        assert!(value(&block) > 0.0, "{loss:?}");
+        assert_close(&format!("{loss:?}"), &block, &map.sum(None), 1e-12, Relative::ToLargest);
+    }
+}
+
+#[test]
+fn responses_are_what_the_losses_compare() {
+    let (input, target) = pair(Kind::Double);
+    for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+        let response = |image| loss.response(image).unwrap().unwrap();
+        let expected = (response(&input) - response(&target)).abs();
+        let map = loss.loss_map(&input, &target).unwrap();
+        assert_close(&format!("{loss:?}"), &map, &expected, 1e-12, Relative::ToLargest);
+    }
+    let vgg = VggPerceptual::new(vgg());
+    assert_eq!(vgg.response(&input).unwrap().unwrap().size(), [2, 1, 8, 12]);
+    assert!(L1Loss::default().response(&input).unwrap().is_none());
+}
+
+/// A single column of ones in a black image: every number below is counted by hand.
+#[test]
+fn responses_by_hand() {
+    let image = Tensor::from_slice(&[0.0, 1.0, 0.0].repeat(3)).view([1, 1, 3, 3]).to_device(device());
+    let sobel = Sobel { eps: 0.0, ..Default::default() }.response(&image).unwrap().unwrap();
+    // Left and right of the column gx is ±(1 + 2 + 1), at the border rows ±3; on it gy is ±2 at the ends.
+    let expected = [10f64.sqrt(), 2.0, 10f64.sqrt(), 4.0, 0.0, 4.0, 10f64.sqrt(), 2.0, 10f64.sqrt()];
+    assert_eq!(values(&sobel), expected);
+    let laplacian = Laplacian::default().response(&image).unwrap().unwrap();
+    assert_eq!(values(&laplacian), [1.0, -3.0, 1.0, 1.0, -2.0, 1.0, 1.0, -3.0, 1.0]);
+}
+
+#[test]
+fn equal_images_cost_nothing() {
+    let (image, _) = pair(Kind::Float);
+    for loss in distances(Kind::Float) {
+        let (loss_value, to_input, to_target) = with_gradients(loss.as_ref(), &image, &image.copy());
+        assert_eq!(value(&loss_value), 0.0, "{loss:?}");
+        assert_eq!(value(&(to_input.abs().sum(None) + to_target.abs().sum(None))), 0.0, "{loss:?}");
+    }
+}
+
+type Layout<'a> = &'a dyn Fn(&Tensor) -> Tensor;
+
+#[test]
+fn how_the_tensors_lie_in_memory_does_not_matter() {
+    let (input, target) = pair(Kind::Double);
+    let channels_last = |x: &Tensor| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    let every_second_column = |x: &Tensor| {
+        let wide = Tensor::zeros([2, 3, 8, 24], (Kind::Double, x.device()));
+        wide.slice(3, 0, None, 2).copy_(x);
+        wide.slice(3, 0, None, 2)
+    };
+    let transposed = |x: &Tensor| x.transpose(2, 3).contiguous().transpose(2, 3);
+    let layouts: [(&str, Layout); 3] = [
+        ("channels last", &channels_last),
+        ("every second column", &every_second_column),
+        ("transposed", &transposed),
+    ];
+    for loss in image_losses(Kind::Double) {
+        let expected = with_gradients(loss.as_ref(), &input, &target);
+        for (name, layout) in layouts {
+            let (input, target) = (layout(&input), layout(&target));
+            assert!(!input.is_contiguous());
+            let actual = with_gradients(loss.as_ref(), &input, &target);
+            for (actual, expected) in
+                [(actual.0, &expected.0), (actual.1, &expected.1), (actual.2, &expected.2)]
+            {
+                assert_close(&format!("{loss:?} {name}"), &actual, expected, 1e-11, Relative::ToLargest);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_expanded_target_is_as_good_as_copies_of_it() {
+    let (input, target) = pair(Kind::Double);
+    let one = target.narrow(0, 0, 1);
+    for loss in image_losses(Kind::Double) {
+        let expanded = loss.forward(&input, &one.expand_as(&input));
+        let copied = loss.forward(&input, &Tensor::cat(&[&one, &one], 0));
+        assert_close(&format!("{loss:?}"), &expanded, &copied, 1e-12, Relative::ToLargest);
+        // And an expanded input, down to the tensor it was expanded from.
+        let small = leaf(&one);
+        loss.forward(&small.expand_as(&input), &target).backward();
+        let (_, large, _) = with_gradients(loss.as_ref(), &one.expand_as(&input).contiguous(), &target);
+        let summed = large.sum_dim_intlist([0i64].as_slice(), true, None);
+        assert_close(&format!("{loss:?} input"), &small.grad(), &summed, 1e-11, Relative::ToLargest);
+    }
+}
+
+#[test]
+fn reduced_precision_images_give_reduced_precision_losses() {
+    for (kind, tolerance) in [(Kind::Half, 2e-3), (Kind::BFloat16, 2e-2)] {
+        let (input, target) = pair(kind);
+        for loss in image_losses(Kind::Float) {
+            // What the same, already rounded, images give in f32: only the last rounding differs.
+            let (in_f32, target_f32) = (input.to_kind(Kind::Float), target.to_kind(Kind::Float));
+            let expected = with_gradients(loss.as_ref(), &in_f32, &target_f32);
+            let actual = with_gradients(loss.as_ref(), &input, &target);
+            let map = loss.loss_map(&input, &target).unwrap();
+            assert_eq!(map.kind(), kind, "{loss:?}");
+            for (actual, expected) in [(actual.0, expected.0), (actual.1, expected.1), (actual.2, expected.2)]
+            {
+                assert_eq!(actual.kind(), kind, "{loss:?}");
+                let actual = actual.to_kind(Kind::Float);
+                assert_close(
+                    &format!("{loss:?} {kind:?}"),
+                    &actual,
+                    &expected,
+                    tolerance,
+                    Relative::ToLargest,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn large_values_do_not_overflow_in_half_precision() {
+    // Gx² of a 0..255 image is past what f16 holds; the sums are in f32.
+    let (input, target) =
+        (noise(6, &[1, 3, 8, 8], Kind::Float) * 255.0, noise(7, &[1, 3, 8, 8], Kind::Float) * 255.0);
+    let (half, half_target) = (input.to_kind(Kind::Half), target.to_kind(Kind::Half));
+    for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
+        let expected = value(&loss.forward(&input, &target));
+        let actual = value(&loss.forward(&half, &half_target).to_kind(Kind::Float));
+        assert!((actual - expected).abs() < 2e-3 * expected, "{loss:?}: {actual} for {expected}");
+    }
+}
+
+#[test]
+fn a_network_in_reduced_precision_serves_f32_images() {
+    let (input, target) = pair(Kind::Float);
+    let vgg = vgg();
+    let expected = with_gradients(&VggPerceptual::new(vgg.clone()), &input, &target);
+    let loss = VggPerceptual::new(vgg.to_kind(Kind::BFloat16).unwrap());
+    let actual = with_gradients(&loss, &input, &target);
+    assert_eq!((vgg.kind(), loss.vgg.kind()), (Kind::Float, Kind::BFloat16));
+    assert_close("value", &actual.0, &expected.0, 2e-2, Relative::ToLargest);
+    assert_eq!(actual.1.kind(), Kind::Float);
+    // Rounding flips ReLUs, so that single elements differ; the direction stays.
+    let (a, e) = (actual.1.flatten(0, -1), expected.1.flatten(0, -1));
+    let cosine = value(&(a.dot(&e) / (a.norm() * e.norm())));
+    assert!(cosine > 0.99, "{cosine}");
+}
+
+#[test]
+fn nothing_that_the_caller_passes_is_modified() {
+    let (input, target) = pair(Kind::Float);
+    let (input_before, target_before) = (input.copy(), target.copy());
+    let input = input.set_requires_grad(true);
+    for loss in image_losses(Kind::Float) {
+        loss.forward(&input, &target).backward();
+        let _ = loss.loss_map(&input, &target).unwrap();
+        let _ = loss.response(&input).unwrap();
+        assert_eq!(input.detach(), input_before, "{loss:?}");
+        assert_eq!(target, target_before, "{loss:?}");
+        assert!(input.requires_grad() && !target.requires_grad(), "{loss:?}");
+        assert!(!target.grad().defined(), "{loss:?}");
+    }
+}
+
+#[test]
+fn the_network_is_frozen() {
+    let vs = nn::VarStore::new(device());
+    let loss = VggPerceptual::new(Vgg19::new(&vs.root()));
+    let before: HashMap<String, Tensor> =
+        vs.variables().into_iter().map(|(name, parameter)| (name, parameter.copy())).collect();
+    let (input, target) = pair(Kind::Float);
+    let (_, gradient, _) = with_gradients(&loss, &input, &target);
+    assert!(value(&gradient.abs().sum(None)) > 0.0);
+    for (name, parameter) in vs.variables() {
+        assert!(!parameter.requires_grad() && !parameter.grad().defined(), "{name}");
+        assert_eq!(parameter, before[&name], "{name}");
+    }
+}
+
+#[test]
+fn upstream_factors_scale_the_gradient() {
+    let (input, target) = pair(Kind::Double);
+    for loss in image_losses(Kind::Double) {
+        let (_, expected, _) = with_gradients(loss.as_ref(), &input, &target);
+        let scaled = leaf(&input);
+        (loss.forward(&scaled, &target) * 3.0).backward();
+        assert_close(&format!("{loss:?}"), &scaled.grad(), &(expected * 3.0), 1e-12, Relative::ToLargest);
+    }
+}
+
+#[test]
+fn without_gradients_there_is_no_graph() {
+    let (input, target) = pair(Kind::Float);
+    let input = input.set_requires_grad(true);
+    for loss in image_losses(Kind::Float) {
+        assert!(loss.forward(&input, &target).requires_grad(), "{loss:?}");
+        assert!(!no_grad(|| loss.forward(&input, &target)).requires_grad(), "{loss:?}");
+        assert!(!loss.forward(&target, &target).requires_grad(), "{loss:?}");
+    }
+}
+
+#[test]
+fn second_order_gradients_exist() {
+    // A gradient penalty: the gradient of a gradient's norm.
+    let (input, target) = pair(Kind::Double);
+    for loss in [&MseLoss::default() as &dyn Loss, &Sobel::default()] {
+        let input = leaf(&input);
+        let first = Tensor::run_backward(&[loss.forward(&input, &target)], &[&input], true, true);
+        first[0].square().sum(None).backward();
+        assert!(value(&input.grad().abs().sum(None)) > 0.0, "{loss:?}");
+    }
+}
+
+#[test]
+fn the_smallest_images() {
+    for shape in [[1i64, 1, 1, 1], [1, 1, 1, 7], [2, 5, 7, 1]] {
+        let (input, target) = (noise(8, &shape, Kind::Float), noise(9, &shape, Kind::Float));
+        for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+            let (loss_value, gradient, _) = with_gradients(loss, &input, &target);
+            assert!(value(&loss_value).is_finite(), "{loss:?} {shape:?}");
+            assert_eq!(gradient.size(), shape);
+            let map = loss.loss_map(&input, &target).unwrap();
+            assert_eq!(map.size(), [shape[0], 1, shape[2], shape[3]]);
+        }
+    }
+    // The deepest of the default taps has a stride of 4.
+    let (input, target) = (noise(8, &[1, 3, 4, 4], Kind::Float), noise(9, &[1, 3, 4, 4], Kind::Float));
+    assert!(value(&VggPerceptual::new(vgg()).forward(&input, &target)) > 0.0);
+}
+
+#[test]
+fn target_features_serve_many_inputs() {
+    let (input, target) = pair(Kind::Float);
+    let loss = VggPerceptual::new(vgg());
+    let features = loss.target_features(&leaf(&target)).unwrap();
+    for input in [&input, &input.flip([3])] {
+        let (expected, gradient, _) = with_gradients(&loss, input, &target);
+        let input = leaf(input);
+        let actual = loss.forward_features(&input, &features);
+        actual.backward();
+        assert_eq!(actual.detach(), expected);
+        assert_eq!(input.grad(), gradient);
+    }
+    // Constants: an input that needs no gradient leaves no graph.
+    assert!(!loss.forward_features(&input, &features).requires_grad());
+}
+
+#[test]
+fn losses_move_to_other_threads() {
+    let losses = image_losses(Kind::Float);
+    let (input, target) = pair(Kind::Float);
+    let expected: Vec<f64> = losses.iter().map(|loss| value(&loss.forward(&input, &target))).collect();
+    let thread = std::thread::spawn(move || -> Vec<f64> {
+        losses.iter().map(|loss| value(&loss.forward(&input, &target))).collect()
+    });
+    assert_eq!(thread.join().unwrap(), expected);
+}

@@ -1,0 +1,33 @@
+//! VGG19 with random weights. One test, alone in its binary: the seed is one for the whole process.
+
+mod common;
+
+use common::{device, noise, values};
+use tch::{nn, Kind, Tensor};
+use tch_losses::{Vgg19, VggLayer};
+
+#[test]
+fn random_weights_are_reproducible_and_distributed_as_in_torchvision() {
+    let image = noise(1, &[1, 3, 16, 16], Kind::Float);
+    let features = |seed| {
+        tch::manual_seed(seed);
+        let vgg = Vgg19::new(&nn::VarStore::new(device()).root());
+        vgg.features(&image, &[VggLayer::Relu5_4]).unwrap().remove(0)
+    };
+    assert_eq!(features(1), features(1));
+    assert_ne!(features(1), features(2));
+
+    // Kaiming's normal initialisation by fan-out: variance 2 / (9 * output channels), biases 0.
+    let vs = nn::VarStore::new(device());
+    let _vgg = Vgg19::new(&vs.root());
+    let variables = vs.variables();
+    for layer in VggLayer::ALL {
+        let name = |role| format!("features.{}.{role}", layer.index() - 1);
+        let weight: &Tensor = &variables[&name("weight")];
+        let expected = (2.0 / (9.0 * layer.channels() as f64)).sqrt();
+        let deviation = weight.std(true).double_value(&[]);
+        // The smallest layer has 1728 weights: five standard errors of its deviation are 9 %.
+        assert!((deviation / expected - 1.0).abs() < 0.09, "{layer}: {deviation} for {expected}");
+        assert!(values(&variables[&name("bias")]).iter().all(|bias| *bias == 0.0));
+    }
+}
