@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use tch::{Device, Kind, TchError};
 
+use crate::weights::pth::PthError;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -94,6 +96,15 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+
+    /// A `.pth` file is not one that can be read.
+    #[error("cannot use {}: {source}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PthError,
     },
 
     /// libtorch refused an operation, for instance because memory ran out.

@@ -30,6 +30,7 @@
 //! | real or fake | [`BceWithLogitsLoss`] | `nn.BCEWithLogitsLoss` |
 //! | edges | [`Sobel`], [`Laplacian`] | |
 //! | perception | [`VggPerceptual`] on [`Vgg19`] | `torchvision.models.vgg19().features` |
+//! | weights | [`weights::pth`]: PyTorch's `.pth` files | `torch.load(.., weights_only=True)` |
 //! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
 #![cfg_attr(feature = "image", doc = "| pictures | [`visual`]: heat maps and contact sheets | |")]
 //!
@@ -59,6 +60,7 @@ mod regression;
 mod vgg;
 #[cfg(feature = "image")]
 pub mod visual;
+pub mod weights;
 
 pub use classification::BceWithLogitsLoss;
 pub use edge::{Laplacian, Sobel};

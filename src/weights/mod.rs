@@ -1,0 +1,3 @@
+//! Where weights come from.
+
+pub mod pth;

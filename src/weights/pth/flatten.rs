@@ -1,0 +1,210 @@
+//! Objects to a list of named tensors, each checked against its storage.
+
+use tch::Kind;
+
+use super::graph::{Graph, Object, Tensor, Value};
+use super::input::{Budget, ALLOCATION};
+use super::PthError;
+
+/// What a checkpoint calls the state dict that it wraps.
+const WRAPPERS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+
+/// Also what ends a container that contains itself.
+const DEEPEST: usize = 128;
+
+/// A tensor in a `.pth` file: everything about it but its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    name: String,
+    kind: Kind,
+    shape: Vec<i64>,
+    stride: Vec<i64>,
+    offset: i64,
+    bytes: u64,
+    /// The part of the file that holds its elements, and possibly others between them.
+    pub(super) start: u64,
+    pub(super) span: u64,
+}
+
+impl TensorInfo {
+    /// The keys on the way to the tensor, joined by dots; places in lists and tuples count from 0.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The type of its elements.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its size in each dimension.
+    pub fn shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    /// How many elements of its storage lie between neighbours, in each dimension.
+    pub fn stride(&self) -> &[i64] {
+        &self.stride
+    }
+
+    /// The place of its first element in its storage, in elements.
+    pub fn storage_offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// The size of its values, one after the other, in bytes.
+    pub fn size_in_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the file holds its values one after the other.
+    pub fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        for (size, stride) in self.shape.iter().zip(&self.stride).rev() {
+            if *size != 1 && *stride != expected {
+                return self.bytes == 0;
+            }
+            expected *= *size;
+        }
+        true
+    }
+}
+
+/// Where the walk is in a container.
+struct Frame {
+    container: Value,
+    next: usize,
+    /// How much of the path is the container's name.
+    prefix: usize,
+    /// The place in it of a state dict that gives its tensors their names without a prefix.
+    wrapped: Option<usize>,
+}
+
+/// All tensors, in the order of the file.
+pub(super) fn tensors(graph: &Graph, budget: &mut Budget) -> Result<Vec<TensorInfo>, PthError> {
+    let mut tensors = Vec::new();
+    let mut path = String::new();
+    let mut frames = Vec::new();
+    match graph.object(graph.root) {
+        Some(Object::Tensor(tensor)) => budget.push(&mut tensors, check(graph, tensor, "tensor")?)?,
+        Some(_) => frames.push(frame(graph, graph.root, 0, true)),
+        None => {}
+    }
+    while let Some(Frame { container, next, prefix, wrapped }) = frames.last_mut() {
+        path.truncate(*prefix);
+        let (place, unwrap) = (*next, *wrapped == Some(*next));
+        let Some((key, value)) = child(graph, *container, place) else {
+            frames.pop();
+            continue;
+        };
+        *next += 1;
+        // Not for memory, but for time: shared containers are walked each time.
+        budget.charge(4)?;
+        let Some(object) = graph.object(value) else { continue };
+        if matches!(object, Object::Storage(_)) {
+            continue;
+        }
+        if !unwrap {
+            join(graph, &mut path, key)?;
+        }
+        if let Object::Tensor(tensor) = object {
+            budget.charge(path.len() + 2 * size_of_val(&*tensor.shape) + 4 * ALLOCATION)?;
+            budget.push(&mut tensors, check(graph, tensor, &path)?)?;
+        } else if frames.len() == DEEPEST {
+            return Err(PthError::TooDeep { limit: DEEPEST });
+        } else {
+            frames.push(frame(graph, value, path.len(), unwrap));
+        }
+    }
+    Ok(tensors)
+}
+
+fn frame(graph: &Graph, container: Value, prefix: usize, outermost: bool) -> Frame {
+    let wrapped = match graph.object(container) {
+        Some(Object::Dict(pairs)) if outermost => WRAPPERS.iter().find_map(|wrapper| {
+            pairs.iter().position(|(key, value)| {
+                graph.is_text(*key, wrapper)
+                    && matches!(graph.object(*value), Some(Object::Dict(inner)) if !inner.is_empty())
+            })
+        }),
+        _ => None,
+    };
+    Frame { container, next: 0, prefix, wrapped }
+}
+
+/// The key and the value at a place in a container.
+fn child(graph: &Graph, container: Value, place: usize) -> Option<(Value, Value)> {
+    match graph.object(container)? {
+        Object::Dict(pairs) => pairs.get(place).copied(),
+        Object::Tuple(_) | Object::List(_) => {
+            Some((Value::Int(place as i64), *graph.items(container)?.get(place)?))
+        }
+        Object::Storage(_) | Object::Tensor(_) => None,
+    }
+}
+
+fn join(graph: &Graph, path: &mut String, key: Value) -> Result<(), PthError> {
+    let number;
+    let key = match key {
+        Value::Text(text) => std::str::from_utf8(graph.text(text)).ok(),
+        Value::Int(value) => {
+            number = value.to_string();
+            Some(&*number)
+        }
+        _ => None,
+    };
+    let Some(key) = key else { return Err(PthError::Key { prefix: path.clone() }) };
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(key);
+    Ok(())
+}
+
+/// The tensor, if it lies within its storage.
+fn check(graph: &Graph, tensor: &Tensor, name: &str) -> Result<TensorInfo, PthError> {
+    let wrong = |problem| PthError::View { name: name.into(), problem };
+    let Tensor { storage, kind, offset, shape, stride } = tensor;
+    let root = &graph.storages[storage.root as usize];
+    let Some(position) = root.position else { return Err(graph.storage_error(root.key, "is missing")) };
+    if shape.len() != stride.len() {
+        return Err(wrong("has not as many strides as dimensions"));
+    }
+    if *offset < 0 || shape.iter().chain(stride).any(|number| *number < 0) {
+        return Err(wrong("has a negative size, stride or offset"));
+    }
+    let size = kind.elt_size_in_bytes() as i64;
+    // Each in bytes; None where the number is too large. Sizes of zero do not excuse the others.
+    let product = |sizes: &[i64]| sizes.iter().try_fold(size, |product, size| product.checked_mul(*size));
+    let nonzero: Vec<i64> = shape.iter().copied().filter(|size| *size != 0).collect();
+    if product(&nonzero).is_none() {
+        return Err(wrong("has more elements than can be counted"));
+    }
+    let bytes = product(shape).unwrap_or_default() as u64;
+    let last = shape
+        .iter()
+        .zip(stride)
+        .try_fold(0i64, |last, (size, stride)| last.checked_add((size - 1).checked_mul(*stride)?));
+    let span = last.and_then(|last| last.checked_add(1)?.checked_mul(size));
+    let before = offset.checked_mul(size);
+    let (start, span) = match (before, span) {
+        // No element lies anywhere.
+        _ if bytes == 0 => (0, 0),
+        (Some(before), Some(span))
+            if before.checked_add(span).is_some_and(|end| end as u64 <= storage.bytes) =>
+        {
+            (before as u64, span as u64)
+        }
+        _ => return Err(wrong("lies beyond the end of its storage")),
+    };
+    Ok(TensorInfo {
+        name: name.into(),
+        kind: *kind,
+        shape: shape.clone(),
+        stride: stride.clone(),
+        offset: *offset,
+        bytes,
+        start: position + storage.start + start,
+        span,
+    })
+}

@@ -1,0 +1,245 @@
+//! PyTorch's `.pth` files, read without running what is in them.
+//!
+//! [`PthFile::open`] finds out what tensors a file holds, [`PthFile::read`] reads one of them.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use tch::{Kind, Tensor};
+//! use tch_losses::weights::pth::PthFile;
+//!
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pth/lpips/alex.pth");
+//! // What torch.save(model.state_dict(), path) wrote, then or now.
+//! let mut file = PthFile::open(path)?;
+//! for tensor in file.tensors() {
+//!     println!("{}: {:?} {:?}", tensor.name(), tensor.kind(), tensor.shape());
+//! }
+//! let weight: Tensor = file.read("lin0.model.1.weight")?;
+//! assert_eq!((weight.size(), weight.kind()), (vec![1, 64, 1, 1], Kind::Float));
+//! # Ok::<(), tch_losses::Error>(())
+//! ```
+//!
+//! # What can be read
+//!
+//! Both formats of `torch.save`: the zip archive that it writes since 1.6 and the stream of pickles before (since
+//! 0.1.10), of pickle protocols 2 to 5, written by Python 2 or 3. In them dicts, lists and tuples in any nesting; tensors
+//! and parameters of every [`Kind`](tch::Kind) that is not quantized, with any strides, sharing storages or not, and saved
+//! from any device (they are read to the CPU). Everything else that may stand beside them, such as the number of the epoch,
+//! is passed over.
+//!
+//! A tensor is named by the keys that lead to it: `torch.save({"net": {"weight": w}, "steps": [a, b]})` gives `net.weight`,
+//! `steps.0` and `steps.1`. If the outermost dict has a dict `state_dict`, `model_state_dict` or `model` (the first of them),
+//! that is a checkpoint with the actual state dict within, whose tensors are named without that prefix. A file that is
+//! nothing but one tensor calls it `tensor`.
+//!
+//! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines, quantized, sparse and
+//! lazily conjugated tensors, dtypes that tch does not have, and whole modules (`torch.save(model)`): only state dicts can be
+//! read.
+//!
+//! # Safety
+//!
+//! A pickle is a program, and Python's reader runs it. This one knows a fixed list of names that tensors are made of, each with a
+//! meaning of its own: nothing is imported or called. A name outside the list is an error that tells the name, wherever in the
+//! file it stands.
+//!
+//! A damaged or hostile file gives an error. Every length, offset, shape and stride is checked, with arithmetic that cannot
+//! overflow, against the file's actual size before it is used. Neither reading nor freeing recurses. Storages within an archive
+//! that are compressed are refused, so that nothing is ever larger than it is in the file. What is not detected is a change of the
+//! tensors' values: for that compare a hash of the file.
+//!
+//! The limits:
+//! - the objects in the pickle, names and shapes included, may use as much memory as the file is large, up to 1 GiB, plus 64 MiB;
+//! - containers may be nested 128 deep;
+//! - tensors may have 64 dimensions;
+//! - keys may be 64 KiB long;
+//! - a tensor whose elements share memory (strides of 0, or overlapping) may be read if it then has at most 1 GiB, or the size of the
+//!   file if that is more.
+//!
+//! [`open`](PthFile::open) needs no more memory than the first of them, and reads no tensor's data.
+//! [`read_chunks`](PthFile::read_chunks) reads a tensor in pieces of at most 256 KiB if it is
+//! [contiguous](TensorInfo::is_contiguous), and otherwise needs memory for the part of the file in which its elements lie scattered.
+//! [`read`](PthFile::read) needs the memory for the tensor in addition.
+
+mod archive;
+mod data;
+mod error;
+mod flatten;
+mod graph;
+mod input;
+mod legacy;
+mod pickle;
+mod rebuild;
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use tch::{Device, Tensor};
+
+use crate::{Error, Result};
+
+pub use error::PthError;
+pub use flatten::TensorInfo;
+use input::{Budget, Input};
+
+/// A tensor may always become that large, whatever the size of the file.
+const EXPANSION: u64 = 1 << 30;
+
+/// A `.pth` file whose tensors are known, and are read when asked for.
+///
+/// The [module](self) says what can be read, and what a file cannot do.
+pub struct PthFile<R = File> {
+    path: PathBuf,
+    input: Input<R>,
+    tensors: Vec<TensorInfo>,
+    /// The places of the tensors, ordered by name.
+    by_name: Vec<u32>,
+}
+
+impl PthFile {
+    /// Finds out what tensors the file at `path` holds, without reading their data.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be opened, [`Error::Pth`] if it is not one that can be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<PthFile> {
+        let path = path.as_ref();
+        let unreadable = |source| Error::Read { path: path.into(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+        }
+        PthFile::from_reader(file, path)
+    }
+}
+
+impl<R: Read + Seek> PthFile<R> {
+    /// The same for a file that lies elsewhere, such as in memory. Errors call it `path`.
+    ///
+    /// # Errors
+    /// [`Error::Pth`] if it is not one that can be read.
+    ///
+    /// ```
+    /// use std::io::Cursor;
+    /// use tch_losses::weights::pth::PthFile;
+    ///
+    /// let error = PthFile::from_reader(Cursor::new("no pickle"), "upload.pth").err().unwrap();
+    /// assert_eq!(error.to_string(), "cannot use upload.pth: not a file that torch.save wrote");
+    /// ```
+    pub fn from_reader(reader: R, path: impl Into<PathBuf>) -> Result<PthFile<R>> {
+        let path = path.into();
+        match parse(reader) {
+            Ok((input, tensors, by_name)) => Ok(PthFile { path, input, tensors, by_name }),
+            Err(source) => Err(Error::Pth { path, source }),
+        }
+    }
+
+    /// The tensors, in the order of the file.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// What is known of a tensor, if it is there.
+    pub fn find(&self, name: &str) -> Option<&TensorInfo> {
+        let place =
+            self.by_name.binary_search_by(|place| self.tensors[*place as usize].name().cmp(name)).ok()?;
+        Some(&self.tensors[self.by_name[place] as usize])
+    }
+
+    /// Reads a tensor, and nothing else, to the CPU. It is contiguous, requires no gradient and shares memory with no other.
+    ///
+    /// # Errors
+    /// [`Error::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
+    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+        let info = self.expandable(name)?;
+        let tensor = Tensor::f_empty(info.shape(), (info.kind(), Device::Cpu))?;
+        let (data, size) = (tensor.data_ptr().cast::<u8>(), info.size_in_bytes());
+        let mut written = 0;
+        self.read_chunks(name, |chunk| {
+            assert!(chunk.len() as u64 <= size - written);
+            // SAFETY: a new contiguous tensor of this shape and kind has `size` bytes at `data`, which nothing else uses as
+            // yet; the chunk ends within them.
+            unsafe { data.add(written as usize).copy_from_nonoverlapping(chunk.as_ptr(), chunk.len()) };
+            written += chunk.len() as u64;
+            Ok::<_, Error>(())
+        })?;
+        assert_eq!(written, size);
+        Ok(tensor)
+    }
+
+    /// Reads the values of a tensor piece by piece, in row-major order and little-endian: what a safetensors file holds.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read), and those of `sink`.
+    pub fn read_chunks<E: From<Error>>(
+        &mut self,
+        name: &str,
+        mut sink: impl FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let info = self.expandable(name)?;
+        let result = data::read(&mut self.input, &info, |chunk| sink(chunk).map_err(Interrupted::Sink));
+        result.map_err(|interrupted| match interrupted {
+            Interrupted::Sink(error) => error,
+            Interrupted::Source(source) => Error::Pth { path: self.path.clone(), source }.into(),
+        })
+    }
+
+    /// What is known of a tensor, if it may be read.
+    fn expandable(&self, name: &str) -> Result<TensorInfo> {
+        let limit = self.input.len().max(EXPANSION);
+        let source = match self.find(name) {
+            None => PthError::Missing { name: name.into() },
+            Some(info) if info.size_in_bytes() > limit => {
+                PthError::Expansion { name: name.into(), bytes: info.size_in_bytes(), limit }
+            }
+            Some(info) => return Ok(info.clone()),
+        };
+        Err(Error::Pth { path: self.path.clone(), source })
+    }
+}
+
+impl<R> std::fmt::Debug for PthFile<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("PthFile").field("path", &self.path).field("tensors", &self.tensors).finish()
+    }
+}
+
+/// Which side ended the reading of a tensor.
+enum Interrupted<E> {
+    Source(PthError),
+    Sink(E),
+}
+
+impl<E> From<PthError> for Interrupted<E> {
+    fn from(error: PthError) -> Self {
+        Interrupted::Source(error)
+    }
+}
+
+type Parsed<R> = (Input<R>, Vec<TensorInfo>, Vec<u32>);
+
+fn parse<R: Read + Seek>(reader: R) -> std::result::Result<Parsed<R>, PthError> {
+    let mut input = Input::new(reader)?;
+    let mut budget = Budget::new(input.len());
+    let mut start = vec![0; input.len().min(512) as usize];
+    input.read(&mut start)?;
+    input.window(0, input.len())?;
+    let graph = if start.starts_with(&archive::MAGIC) {
+        archive::open(&mut input, &mut budget)?
+    } else if start.get(257..262) == Some(b"ustar") {
+        return Err(PthError::Tar);
+    } else if start.first() == Some(&0x80) {
+        legacy::open(&mut input, &mut budget)?
+    } else {
+        return Err(PthError::NotPth);
+    };
+    let tensors = flatten::tensors(&graph, &mut budget)?;
+    let mut by_name = Vec::new();
+    budget.reserve(&mut by_name, tensors.len())?;
+    // The budget keeps their number below 2^32.
+    by_name.extend(0..tensors.len() as u32);
+    by_name.sort_unstable_by_key(|place| tensors[*place as usize].name());
+    let name = |place: u32| tensors[place as usize].name();
+    if let Some(pair) = by_name.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
+        return Err(PthError::DuplicateName { name: name(pair[0]).into() });
+    }
+    Ok((input, tensors, by_name))
+}
