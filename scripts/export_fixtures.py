@@ -322,7 +322,7 @@ def edge():
                     add(name, draw, draw.uniform(shape, low, high), draw.uniform(shape, low, high), **more)
 
                 # The large one in f32 only, for its size.
-                for shape in small + [(3, 3, 16, 16)] * (precision == "f32"):
+                for shape in small + [(2, 3, 13, 16)] * (precision == "f32"):
                     add_uniform(f"{prefix}.{label(shape)}", shape)
                 add_uniform(f"{prefix}.range_0_255", (1, 3, 6, 7), 0.0, 255.0)
                 if loss is Sobel:
@@ -368,6 +368,11 @@ def perceptual(network, indices):
     add("vgg.f32.from_signed.1x3x12x12", (1, 3, 12, 12), normalization="imagenet_from_signed")
     for shape in [(1, 3, 4, 4), (1, 3, 9, 11)]:
         add(f"vgg.f64.default.{label(shape)}", shape, dtype=torch.float64)
+    add("vgg.f64.mse.1x3x4x4", (1, 3, 4, 4), dtype=torch.float64, criterion="mse")
+    add("vgg.f64.other_taps.1x3x16x16", (1, 3, 16, 16), dtype=torch.float64, taps=other_taps)
+    for range_, low in [("unit", 0.0), ("signed", -1.0)]:
+        options = {"normalization": f"imagenet_from_{range_}"}
+        add(f"vgg.f64.from_{range_}.1x3x4x4", (1, 3, 4, 4), low, torch.float64, **options)
     network.to(torch.float32)
     return fixture
 

@@ -2,9 +2,9 @@
 
     python3 scripts/export_pth_fixtures.py          # from any directory; fetches pinned packages once, see peer_env.py
 
-Each NAME.pth of the list that follows comes with NAME.safetensors, the tensors that it holds, by the names under which
-the reader lists them. Where safetensors has no such dtype (complex32, complex128) the values are stored as what they are
-made of. `refused/` has files that must not be read. lpips/ is not made here, but its values are: see lpips/LICENSE.
+Each NAME.pth comes with NAME.safetensors, the tensors that it holds, by the names under which the reader lists them.
+Complex values are stored as pairs of reals, 8-bit floats as bytes: the Rust side's safetensors reader has no others. `refused/` has files that must not be read. lpips/ is not made here, but its values are: see lpips/LICENSE.
+In legacy files PyTorch names storages by their addresses: these differ from run to run, the values do not.
 """
 
 import io
@@ -52,6 +52,12 @@ def write(name, data, tensors):
     path = FIXTURES / f"{name}.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+    # What is expected is what PyTorch loads, where the names are the same. It cannot load the untyped storages that it
+    # writes in the legacy format.
+    loaded = {} if name == "kinds_legacy" else torch.load(path, map_location="cpu", weights_only=False)
+    for key in loaded if isinstance(loaded, dict) else []:
+        if key in tensors:
+            assert torch.equal(plain(loaded[key]), plain(tensors[key])), f"{key} in {name}"
     expected = {key: plain(tensor) for key, tensor in tensors.items()}
     safetensors.torch.save_file(expected, path.with_suffix(".safetensors"))
 
@@ -120,13 +126,11 @@ def checkpoint(net):
 
 def nested():
     ones = torch.ones(2)
-    obj = {"net": {"block": OrderedDict(weight=ones * 2)}, "steps": [ones * 3, (ones * 4, 5)], 12: ones * 6, "größe.重み": ones}
-    expected = {"net.block.weight": ones * 2, "steps.0": ones * 3, "steps.1.0": ones * 4, "12": ones * 6, "größe.重み": ones}
+    obj = {"net": {"block": OrderedDict(weight=ones * 2)}, "steps": [ones * 3, (ones * 4, 5)]}
+    obj |= {12: ones * 6, "größe.重み": ones}
+    expected = {"net.block.weight": ones * 2, "steps.0": ones * 3, "steps.1.0": ones * 4}
+    expected |= {"12": ones * 6, "größe.重み": ones}
     return obj, expected
-
-
-class Attributed(nn.Parameter):
-    pass
 
 
 def retagged(data):
@@ -155,8 +159,8 @@ def legacy(obj, storages, little_endian=True):
 
 
 def view_pickle(views):
-    """The object pickle of a dict of views, as Python 2 and PyTorch 0.1 to 0.3 wrote it: byte strings, an OrderedDict made
-    of a list of lists, the fifth item of the persistent id for the part of the storage."""
+    """The object pickle of a dict of views, as Python 2 and PyTorch 0.1 to 0.3 wrote it: byte strings, an OrderedDict
+    made of a list of lists, the last item of the persistent id for the part of the storage."""
 
     def text(value):
         return b"U" + bytes([len(value)]) + value.encode()
@@ -172,8 +176,8 @@ def view_pickle(views):
         storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("101") + text("cuda:1") + number(12)
         storage += (b"(" + text(view[0]) + number(view[1]) + number(view[2]) + b"t" if view else b"N") + b"tQ"
         more = b"\x89ccollections\nOrderedDict\n)R" if function == "_rebuild_tensor_v2" else b""
-        tensor = b"ctorch._utils\n" + function.encode() + b"\n(" + storage + number(offset) + sizes(shape) + sizes(stride)
-        tensor += more + b"tR"
+        tensor = b"ctorch._utils\n" + function.encode() + b"\n(" + storage
+        tensor += number(offset) + sizes(shape) + sizes(stride) + more + b"tR"
         if name.startswith("parameter"):
             tensor = b"ctorch.nn.parameter\nParameter\n(" + tensor + b"\x88tR"
         if name.startswith("rebuilt"):
@@ -247,7 +251,8 @@ def main():
         write(f"kinds_{form}", saved(kinds(), zipped), kinds())
         write(f"views_{form}", saved(views(), zipped), views())
         write(f"module_{form}", saved(net.state_dict(), zipped), net.state_dict())
-        parameters = {"plain": nn.Parameter(torch.ones(2, 3)), "frozen": nn.Parameter(torch.zeros(2), requires_grad=False)}
+        parameters = {"plain": nn.Parameter(torch.ones(2, 3))}
+        parameters["frozen"] = nn.Parameter(torch.zeros(2), requires_grad=False)
         parameters["attributed"] = nn.Parameter(torch.ones(1))
         parameters["attributed"].tag = "kept"
         parameters["tensor"] = torch.arange(3)
@@ -264,7 +269,8 @@ def main():
     for path in (FIXTURES / "lpips").glob("*.pth"):
         # Saved on a CUDA device by Python 2.
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-        safetensors.torch.save_file({name: plain(tensor) for name, tensor in tensors.items()}, path.with_suffix(".safetensors"))
+        tensors = {name: plain(tensor) for name, tensor in tensors.items()}
+        safetensors.torch.save_file(tensors, path.with_suffix(".safetensors"))
     refused()
     total = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())
     print(f"{total} bytes in {FIXTURES}")

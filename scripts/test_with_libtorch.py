@@ -15,11 +15,40 @@ import time
 import unittest
 from pathlib import Path
 
+try:
+    import tomllib
+except ImportError:  # before Python 3.11
+    tomllib = None
+
 SCRIPT = Path(__file__).resolve().parent / "with-libtorch"
 
-# `cargo metadata` of a project that is locked to the torch-sys in ./torch-sys.
+# A project is a folder with a Cargo.toml; it is locked to the torch-sys in its folder of that name, if any.
 CARGO = """#!/bin/sh
-echo '{"packages": [{"name": "torch-sys", "version": "0.1.0", "manifest_path": "'"$FAKE_TORCH_SYS"'/Cargo.toml"}]}'
+case "$1 $*" in
+locate-project*)
+    folder=$PWD
+    while [ ! -e "$folder/Cargo.toml" ]; do
+        [ "$folder" != / ] || { echo "error: could not find Cargo.toml" >&2; exit 101; }
+        folder=$(dirname "$folder")
+    done
+    echo "$folder/Cargo.toml" ;;
+*--locked*)
+    echo "error: the lock file needs to be updated" >&2; exit 101 ;;
+metadata*)
+    [ "$FAKE_CARGO" != offline ] || { echo "error: could not resolve host" >&2; exit 101; }
+    for manifest; do :; done # the last argument
+    torch_sys=$(dirname "$manifest")/torch-sys
+    [ -e "$torch_sys" ] || { echo '{"packages": []}'; exit; }
+    echo '{"packages": [{"name": "torch-sys", "version": "0.1.0", "manifest_path": "'"$torch_sys"'/Cargo.toml"}]}' ;;
+esac
+"""
+
+# What a file system without locks does.
+NO_LOCKS = """
+import errno, fcntl
+def flock(file, operation):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = flock
 """
 
 PIP = '''
@@ -34,6 +63,10 @@ with open(os.environ["FAKE_PIP_LOG"], "a") as log:
     log.write(" ".join(arguments) + "\\n")
 if mode == "fail":
     sys.exit("no matching distribution")
+if os.environ.get("PIP_REQUIRE_VIRTUALENV", "0") != "0":
+    sys.exit("Could not find an activated virtualenv (required).")
+if os.environ.get("PIP_USER", "0") != "0" and "--target" in arguments:
+    sys.exit("Can not combine '--user' and '--target'")
 if arguments[0] == "download":
     folder = Path(arguments[arguments.index("--dest") + 1])
     if mode == "hang":
@@ -64,9 +97,6 @@ class WithLibtorch(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.cache = self.folder / "cache"
         self.checkout = self.new_checkout("checkout")
-        torch_sys = self.folder / "torch-sys"
-        torch_sys.mkdir()
-        (torch_sys / "build.rs").write_text('const TORCH_VERSION: &str = "1.2.3";')
         (self.folder / "bin").mkdir()
         (self.folder / "bin/cargo").write_text(CARGO)
         (self.folder / "bin/cargo").chmod(0o755)
@@ -79,21 +109,33 @@ class WithLibtorch(unittest.TestCase):
             "PYTHONPATH": str(self.folder / "modules"),
             "HOME": str(self.folder / "home"),
             "TCH_LOSSES_CACHE": str(self.cache),
-            "FAKE_TORCH_SYS": str(torch_sys),
             "FAKE_PIP_LOG": str(self.pip_log),
         }
 
+    def new_project(self, name, version=None):
+        project = self.folder / name
+        (project / "src").mkdir(parents=True)
+        (project / "Cargo.toml").touch()
+        if version:
+            self.lock_torch_sys(project, version)
+        return project
+
+    def lock_torch_sys(self, project, version):
+        (project / "torch-sys").mkdir(exist_ok=True)
+        (project / "torch-sys/build.rs").write_text(f'const TORCH_VERSION: &str = "{version}";')
+
     def new_checkout(self, name):
-        checkout = self.folder / name
-        (checkout / "scripts").mkdir(parents=True)
+        checkout = self.new_project(name, "1.2.3")
+        (checkout / "scripts").mkdir()
         shutil.copy(SCRIPT, checkout / "scripts")
         return checkout
 
-    def start(self, *arguments, checkout=None, **environment):
+    def start(self, *arguments, checkout=None, folder=None, **environment):
         command = [sys.executable, (checkout or self.checkout) / "scripts/with-libtorch", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         environment = {**self.environment, **environment}
-        return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+        # By default from a folder that is in no project.
+        return subprocess.Popen(command, cwd=folder or self.folder, env=environment, start_new_session=True, **pipes)
 
     def run_script(self, *arguments, **options):
         process = self.start(*arguments, **options)
@@ -134,7 +176,7 @@ class WithLibtorch(unittest.TestCase):
 
     def test_another_version_gets_its_own_folder(self):
         self.libtorch_of()
-        (Path(self.environment["FAKE_TORCH_SYS"]) / "build.rs").write_text('const TORCH_VERSION: &str = "1.3.0";')
+        self.lock_torch_sys(self.checkout, "1.3.0")
         self.assertEqual(self.libtorch_of(), self.cache / "libtorch/1.3.0-cpu/torch")
         self.assertEqual(self.folders(), ["1.2.3-cpu", "1.3.0-cpu"])
 
@@ -146,6 +188,16 @@ class WithLibtorch(unittest.TestCase):
         (libtorch / "include/torch/torch.h").unlink()
         self.libtorch_of()
         self.assertTrue((libtorch / "include/torch/torch.h").exists())
+
+    def test_a_stamp_that_lists_nothing_is_not_trusted(self):
+        stamp = self.libtorch_of().parent / "complete.json"
+        for text in ["{}", "[]", "null", "1", '["torch"]', '{"torch/lib/libc10.so": "9"}', '{"\\u0000": 1}', "{", ""]:
+            before = len(self.fetches())
+            stamp.write_text(text)
+            self.libtorch_of()
+            self.assertEqual(len(self.fetches()), before + 2, text)
+        stamp.write_bytes(b"\xff\x00")
+        self.libtorch_of()
 
     def test_a_killed_fetch_leaves_nothing_that_is_trusted(self):
         process = self.start("true", FAKE_PIP="hang")
@@ -177,6 +229,55 @@ class WithLibtorch(unittest.TestCase):
             self.assertEqual(process.returncode, 0)
         self.assertEqual(len(self.fetches()), 2)
 
+    def test_without_locks_it_warns_and_clears_nothing_of_others(self):
+        (self.folder / "modules/sitecustomize.py").write_text(NO_LOCKS)
+        (self.cache / "libtorch/partial-of-another-run").mkdir(parents=True)
+        code, out, err = self.run_script("echo", "ran")
+        self.assertEqual((code, out), (0, "ran\n"), err)
+        self.assertIn("No locks available", err)
+        self.assertEqual(self.folders(), ["1.2.3-cpu", "partial-of-another-run"])
+
+    def test_pip_settings_that_contradict_the_fetch_are_overruled(self):
+        self.libtorch_of(PIP_USER="1", PIP_REQUIRE_VIRTUALENV="1")
+
+    def test_without_cargo_it_says_where_to_get_it(self):
+        code, out, err = self.run_script("echo", "ran", PATH=str(self.folder / "modules"))
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("cargo is not on PATH", err)
+        self.assertNotIn("Traceback", err)
+
+    def test_without_a_network_for_cargo(self):
+        code, out, err = self.run_script("echo", "ran", FAKE_CARGO="offline")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("could not resolve host", err)
+        self.assertIn("the network", err)
+        self.assertNotIn("Traceback", err)
+
+    def test_in_another_project_its_tch_counts_and_its_cargo_is_configured(self):
+        trainer = self.new_project("trainer", "1.3.0")
+        libtorch = self.libtorch_of(folder=trainer / "src")
+        self.assertEqual(libtorch, self.cache / "libtorch/1.3.0-cpu/torch")
+        self.assertIn(f'LIBTORCH = "{libtorch}"', (trainer / ".cargo/config.toml").read_text())
+        self.assertFalse((self.checkout / ".cargo").exists())
+        self.assertEqual(self.libtorch_of(), self.cache / "libtorch/1.2.3-cpu/torch")
+        self.assertEqual(self.libtorch_of("--cuda", folder=trainer), self.cache / "libtorch/1.3.0-cuda/torch")
+        self.assertEqual(self.libtorch_of(folder=trainer), self.cache / "libtorch/1.3.0-cuda/torch")
+        self.assertEqual(self.libtorch_of(), self.cache / "libtorch/1.2.3-cpu/torch")
+
+    def test_in_a_project_without_tch_it_says_so(self):
+        code, out, err = self.run_script("echo", "ran", folder=self.new_project("plain"))
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn(f"the Cargo project {self.folder / 'plain'} does not use tch", err)
+        self.assertEqual(self.fetches(), [])
+
+    def test_a_configuration_above_serves_the_projects_inside(self):
+        inside = self.new_project("checkout/fuzz", "1.2.3")
+        self.assertEqual(self.libtorch_of(), self.libtorch_of(folder=inside))
+        self.assertFalse((inside / ".cargo").exists())
+        self.lock_torch_sys(inside, "1.3.0")
+        self.libtorch_of(folder=inside)
+        self.assertIn("1.3.0-cpu", (inside / ".cargo/config.toml").read_text())
+
     def test_a_libtorch_of_the_users_own_is_left_alone(self):
         for variable in ["LIBTORCH", "LIBTORCH_USE_PYTORCH"]:
             code, out, _ = self.run_script("printenv", variable, **{variable: "mine"})
@@ -190,8 +291,28 @@ class WithLibtorch(unittest.TestCase):
         config.write_text("[build]\njobs = 1\n")
         code, _, err = self.run_script("true")
         self.assertEqual(code, 0)
-        self.assertIn("add LIBTORCH", err)
+        line = f'LIBTORCH = "{self.cache}/libtorch/1.2.3-cpu/torch"\n'
+        self.assertIn(f"its [env] needs the line {line}", err)
         self.assertEqual(config.read_text(), "[build]\njobs = 1\n")
+        config.write_text("[env]\n" + line)
+        self.assertEqual(self.run_script("true"), (0, "", ""))
+
+    def test_a_cargo_configuration_that_cannot_be_written(self):
+        (self.checkout / ".cargo").touch()
+        code, out, err = self.run_script("echo", "ran")
+        self.assertEqual((code, out), (0, "ran\n"))
+        self.assertIn("plain cargo commands will not find libtorch", err)
+
+    def test_quotes_and_backslashes_in_the_caches_path(self):
+        cache = self.folder / 'a "quoted" \\u0041 é 🦀'
+        libtorch = self.libtorch_of("--cuda", TCH_LOSSES_CACHE=str(cache))
+        self.assertEqual(libtorch, cache / "libtorch/1.2.3-cuda/torch")
+        config = (self.checkout / ".cargo/config.toml").read_text(encoding="utf-8")
+        self.assertIn(r'/a \"quoted\" \\u0041 é 🦀/libtorch/1.2.3-cuda/torch"', config)
+        if tomllib:
+            self.assertEqual(tomllib.loads(config)["env"]["LIBTORCH"], str(libtorch))
+        # Still that one, so it was read back.
+        self.assertEqual(self.libtorch_of(TCH_LOSSES_CACHE=str(cache)), libtorch)
 
     def test_cuda_is_installed_whole_and_stays_in_use(self):
         libtorch = self.libtorch_of("--cuda")

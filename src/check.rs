@@ -4,14 +4,35 @@ use tch::{Kind, Reduction, Tensor};
 
 use crate::{Error, Result};
 
-pub(crate) fn floating(argument: &'static str, tensor: &Tensor) -> Result<()> {
+/// The kinds that [`is_floating`] accepts, in words.
+pub(crate) const FLOATING: &str = "Half, BFloat16, Float or Double";
+
+pub(crate) fn is_floating(kind: Kind) -> bool {
+    matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double)
+}
+
+pub(crate) fn is_integer(kind: Kind) -> bool {
+    matches!(kind, Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64)
+}
+
+/// A tensor with values, each at a place of its own in memory.
+pub(crate) fn dense(argument: &'static str, tensor: &Tensor) -> Result<()> {
     if !tensor.defined() {
         return Err(Error::Undefined { argument });
     }
-    match tensor.f_kind()? {
-        Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double => Ok(()),
-        given => Err(Error::Kind { argument, given, expected: "Half, BFloat16, Float or Double".into() }),
+    if tensor.is_sparse() || tensor.is_mkldnn() {
+        return Err(Error::Layout { argument });
     }
+    Ok(())
+}
+
+pub(crate) fn floating(argument: &'static str, tensor: &Tensor) -> Result<()> {
+    dense(argument, tensor)?;
+    let given = tensor.f_kind()?;
+    if !is_floating(given) {
+        return Err(Error::Kind { argument, given, expected: FLOATING.into() });
+    }
+    Ok(())
 }
 
 /// Two floating tensors of one kind on one device.

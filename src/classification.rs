@@ -43,10 +43,10 @@ use crate::{check, Error, Loss, LossMap, Result};
 #[doc(alias = "BCEWithLogitsLoss")]
 #[derive(Debug)]
 pub struct BceWithLogitsLoss {
-    /// The weight of each element; broadcast to the shape of `input`.
+    /// The weight of each element, of any real kind; broadcast to the shape of `input`.
     pub weight: Option<Tensor>,
-    /// The weight of the positive class, for instance negatives over positives where positives are rare;
-    /// broadcast to the shape of `input`, its last axis being the classes.
+    /// The weight of the positive class, for instance negatives over positives where positives are rare, of
+    /// any real kind; broadcast to the shape of `input`, its last axis being the classes.
     pub pos_weight: Option<Tensor>,
     /// How the elements are reduced.
     pub reduction: Reduction,
@@ -81,6 +81,7 @@ impl Loss for BceWithLogitsLoss {
 
 impl LossMap for BceWithLogitsLoss {
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        check::reduction(self.reduction)?;
         check::image_pair(input, target)?;
         let elements = self.reduced(input, target, Reduction::None)?;
         Ok(channel_mean(&elements)?.f_to_kind(input.kind())?)
@@ -89,8 +90,11 @@ impl LossMap for BceWithLogitsLoss {
 
 fn check_weight(argument: &'static str, weight: Option<&Tensor>, input: &Tensor) -> Result<()> {
     let Some(weight) = weight else { return Ok(()) };
-    if !weight.defined() {
-        return Err(Error::Undefined { argument });
+    check::dense(argument, weight)?;
+    let given = weight.f_kind()?;
+    if !check::is_floating(given) && !check::is_integer(given) {
+        let expected = format!("{} or an integer", check::FLOATING);
+        return Err(Error::Kind { argument, given, expected });
     }
     if weight.device() != input.device() {
         let expected = format!("{:?}, the device of `input`", input.device());

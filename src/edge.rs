@@ -4,7 +4,8 @@
 //! (zero padding of 1) and take the L1 distance of the results. The filters are sums of shifted views: a
 //! convolution with one channel in and out is an order of magnitude slower in libtorch.
 //!
-//! Half and BFloat16 images are filtered in f32; the result is returned in the images' kind.
+//! Half and BFloat16 images are filtered in f32; the result is returned in the images' kind. A value that is not
+//! finite spreads to the neighbours for which the kernel has a weight; a convolution spreads it to all nine.
 
 use tch::{Reduction, Tensor};
 
@@ -26,8 +27,9 @@ use crate::{check, Loss, LossMap, Result};
 ///
 /// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; the loss is a scalar, or
 ///   `[N, 1, H, W]` with [`Reduction::None`].
-/// - **Values**: any; the loss scales with them (usual are `[-1, 1]`). With `eps` the loss's gradient
-///   exists everywhere; flat regions have magnitude `sqrt(eps)`.
+/// - **Values**: any; the loss scales with them (usual are `[-1, 1]`). Flat regions have magnitude
+///   `sqrt(eps)`, and `eps` is what gives them a gradient of 0: without it (`eps` 0, or too small for the kind)
+///   it is NaN there. A sum in f16 is infinite beyond 65504.
 /// - **Defaults**: `reduction` mean, `eps` 1e-6.
 /// - **Errors**: arguments that are not images of one shape, kind and device; an `eps` that is negative or
 ///   not finite.
@@ -74,6 +76,7 @@ impl Sobel {
     }
 
     fn difference_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
         check::image_pair(input, target)?;
         Ok(self.magnitude(input)?.f_sub(&self.magnitude(target)?)?.f_abs()?)
     }
@@ -81,15 +84,13 @@ impl Sobel {
 
 impl Loss for Sobel {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.check_options()?;
         reduce(&self.difference_map(input, target)?, self.reduction, input.kind())
     }
 }
 
 impl LossMap for Sobel {
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let map = Sobel { reduction: Reduction::None, ..*self };
-        map.try_forward(input, target)
+        reduce(&self.difference_map(input, target)?, Reduction::None, input.kind())
     }
 
     /// The gradient magnitude `M`.
@@ -143,18 +144,24 @@ impl Default for Laplacian {
     }
 }
 
-impl Loss for Laplacian {
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+impl Laplacian {
+    fn difference_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::reduction(self.reduction)?;
         check::image_pair(input, target)?;
         let difference = channel_mean(input)?.f_sub(&channel_mean(target)?)?;
-        reduce(&laplace(&difference)?.f_abs()?, self.reduction, input.kind())
+        Ok(laplace(&difference)?.f_abs()?)
+    }
+}
+
+impl Loss for Laplacian {
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        reduce(&self.difference_map(input, target)?, self.reduction, input.kind())
     }
 }
 
 impl LossMap for Laplacian {
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        Laplacian { reduction: Reduction::None }.try_forward(input, target)
+        reduce(&self.difference_map(input, target)?, Reduction::None, input.kind())
     }
 
     /// The second derivative `L`, with its sign.

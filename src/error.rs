@@ -1,9 +1,11 @@
 //! What can go wrong, as types.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, TchError};
 
+#[cfg(feature = "download")]
+use crate::weights::fetch::FetchError;
 use crate::weights::pth::PthError;
 
 /// The result of everything in this crate that can fail.
@@ -31,6 +33,13 @@ pub enum Error {
     /// A tensor was given that was never assigned (`Tensor::new()`).
     #[error("`{argument}` is an undefined tensor")]
     Undefined {
+        /// The name of the argument.
+        argument: &'static str,
+    },
+
+    /// A sparse or oneDNN tensor was given.
+    #[error("`{argument}` is a sparse or mkldnn tensor, expected a dense one (`to_dense`)")]
+    Layout {
         /// The name of the argument.
         argument: &'static str,
     },
@@ -99,15 +108,80 @@ pub enum Error {
     },
 
     /// A `.pth` file is not one that can be read.
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}: {reason}", path.display())]
     Pth {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: PthError,
+        reason: PthError,
+    },
+
+    /// A file could not be fetched.
+    ///
+    /// The message says what was expected and what came, and how to go on by hand.
+    #[cfg(feature = "download")]
+    #[error(
+        "cannot fetch {url}: {reason} (attempts: {attempts}); to go on by hand, download that URL elsewhere, put \
+         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}", target.display()
+    )]
+    Fetch {
+        /// The URL that was to be fetched.
+        url: String,
+        /// The full path of the file to be.
+        target: PathBuf,
+        /// The size of the file in bytes.
+        size: u64,
+        /// The SHA-256 of the file, in hexadecimal.
+        sha256: String,
+        /// How many attempts were made.
+        attempts: u32,
+        /// What went wrong in the last of them.
+        reason: Box<FetchError>,
+    },
+
+    /// A file could not be written.
+    #[error("cannot write {}: {reason}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: std::io::Error,
+    },
+
+    /// A file is needed that is not there, and may not be fetched.
+    #[error(
+        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}{}, {size} bytes with the \
+         SHA-256 {sha256}", target.display(), or_hub(hub.as_deref())
+    )]
+    Unavailable {
+        /// Why it may not be fetched.
+        reason: &'static str,
+        /// Where it would have come from.
+        url: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Its SHA-256, in hexadecimal.
+        sha256: String,
+        /// Where it can be put.
+        target: PathBuf,
+        /// Where `torch.hub` would have it, which will do, too.
+        hub: Option<PathBuf>,
     },
 
     /// libtorch refused an operation, for instance because memory ran out.
-    #[error(transparent)]
+    #[error("{}", without_backtrace(.0))]
     Torch(#[from] TchError),
+}
+
+/// libtorch's messages end with a C++ backtrace, often of thirty lines.
+fn without_backtrace(error: &TchError) -> String {
+    let message = error.to_string();
+    match message.find("\nException raised from") {
+        Some(end) => message[..end].to_owned(),
+        None => message,
+    }
+}
+
+fn or_hub(hub: Option<&Path>) -> String {
+    hub.map_or_else(String::new, |hub| format!(" or {}", hub.display()))
 }

@@ -1,4 +1,4 @@
-#![doc = "Loss functions for image-to-image and GAN training with [`tch`] (libtorch), mirroring PyTorch."]
+//! Loss functions for image-to-image and GAN training with [`tch`] (libtorch), mirroring PyTorch.
 //!
 //! Names, defaults and numbers are those that a PyTorch user knows; every loss is tested against PyTorch,
 //! value and gradient.
@@ -30,14 +30,15 @@
 //! | real or fake | [`BceWithLogitsLoss`] | `nn.BCEWithLogitsLoss` |
 //! | edges | [`Sobel`], [`Laplacian`] | |
 //! | perception | [`VggPerceptual`] on [`Vgg19`] | `torchvision.models.vgg19().features` |
-//! | weights | [`weights::pth`]: PyTorch's `.pth` files | `torch.load(.., weights_only=True)` |
+//! | weights | [`weights`]: pretrained ones, `.pth` and safetensors files | `torch.hub`, `torch.load(.., weights_only=True)` |
 //! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
 #![cfg_attr(feature = "image", doc = "| pictures | [`visual`]: heat maps and contact sheets | |")]
 //!
 //! # Features
 //!
+//! - `download` (default): `weights::fetch` and with it fetching of pretrained weights.
 //! - `image`: the module `visual`, pictures of what a loss sees.
-//! - `cli`: the `tch-losses` binary (implies `image`).
+//! - `cli`: the `tch-losses` binary (implies both).
 //! - `cuda`: the CUDA tests, which fail where there is no CUDA device. The library itself runs on CUDA
 //!   without it, wherever libtorch does.
 //!

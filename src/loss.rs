@@ -67,7 +67,8 @@ pub trait LossMap: Loss {
     /// How much each pixel contributes: `[N, 1, H, W]` for images `[N, C, H, W]`, in `input`'s kind.
     ///
     /// The map's mean is the loss with [`Reduction::Mean`](tch::Reduction), whatever the loss's own
-    /// reduction.
+    /// reduction. (On features, as [`VggPerceptual`](crate::VggPerceptual): where the image's size is a multiple of
+    /// their stride.)
     ///
     /// # Errors
     /// As [`try_forward`](Loss::try_forward), and where the arguments are not images.

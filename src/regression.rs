@@ -51,6 +51,7 @@ impl Loss for L1Loss {
 
 impl LossMap for L1Loss {
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        check::reduction(self.reduction)?;
         check::image_pair(input, target)?;
         Ok(channel_mean(&input.f_l1_loss(target, Reduction::None)?)?.f_to_kind(input.kind())?)
     }
@@ -104,6 +105,7 @@ impl Loss for MseLoss {
 
 impl LossMap for MseLoss {
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        check::reduction(self.reduction)?;
         check::image_pair(input, target)?;
         Ok(channel_mean(&input.f_mse_loss(target, Reduction::None)?)?.f_to_kind(input.kind())?)
     }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
 
 use tch::nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use tch::{nn, Device, Kind, Tensor};
 
+use crate::weights::{Cache, WeightsFile, VGG19};
 use crate::{check, Error, Result};
 
 /// A place in VGG19 where features are taken: after the ReLU of convolution `c` in block `b`, for
@@ -146,7 +146,8 @@ struct Convolution {
 /// never require gradients; those of the image flow through.
 ///
 /// It computes in the kind of its parameters, f32 unless changed with [`to_kind`](Self::to_kind). Cloning
-/// shares them, so that one network can serve several losses.
+/// shares them, so that one network can serve several losses. On CUDA, libtorch by default rounds the factors of f32
+/// convolutions to 10 bits (TF32), as PyTorch does; `NVIDIA_TF32_OVERRIDE=0` in the environment forbids it.
 ///
 /// Source: K. Simonyan and A. Zisserman, [*Very deep convolutional networks for large-scale image
 /// recognition*](https://arxiv.org/abs/1409.1556) (2014);
@@ -172,14 +173,14 @@ pub struct Vgg19 {
 
 impl Vgg19 {
     /// A network with its parameters in a variable store, named as in torchvision's state dict
-    /// (`features.0.weight`, ...) and not trainable.
+    /// (`features.0.weight`, ...), of the store's kind, and not trainable.
     ///
     /// They start random, as torchvision's (Kaiming normal by fan-out, biases zero): call
     /// [`tch::manual_seed`] first to make that reproducible, or [`nn::VarStore::load`] afterwards to fill
     /// them from a file.
     ///
     /// # Panics
-    /// When memory runs out, as tch's own layers do.
+    /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
     ///
     /// ```no_run
     /// use tch::{nn, Device};
@@ -198,8 +199,9 @@ impl Vgg19 {
         };
         let convolutions = VggLayer::ALL.into_iter().map(|layer| {
             let path = vs / "features" / layer.convolution_index();
-            let parameter =
-                |name, init, shape: &[i64]| path.add(name, nn::init(init, shape, vs.device()), false);
+            let parameter = |name, init, shape: &[i64]| {
+                path.add(name, nn::f_init(init, shape, vs.device(), vs.kind()).unwrap(), false)
+            };
             Convolution {
                 weight: parameter("weight", weights, &layer.weight_shape()),
                 bias: parameter("bias", nn::Init::Const(0.0), &[layer.channels()]),
@@ -208,16 +210,36 @@ impl Vgg19 {
         Vgg19 { convolutions: convolutions.collect() }
     }
 
-    /// A network with the weights of a `.safetensors` file, in f32 on `device`.
+    /// The network that torchvision trained on ImageNet (`vgg19(weights="DEFAULT")`), in f32 on `device`.
     ///
-    /// The file holds the tensors `features.{0,2,5,..,34}.{weight,bias}` as torchvision's `vgg19` names
-    /// them, in any floating kind; others (`classifier.*`) are ignored. In Python,
-    /// `safetensors.torch.save_file(torchvision.models.vgg19(weights="DEFAULT").state_dict(), path)` writes
-    /// it.
+    /// The weights are fetched the first time (575 MB), verified, and kept in a form that loads fast (80 MB); what
+    /// `torch.hub` has already is used instead. [`weights::Cache`](crate::weights::Cache) tells where, and which
+    /// environment variables decide.
     ///
     /// # Errors
-    /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] where it is not a safetensors file,
-    /// lacks a tensor, or has one of another shape or kind.
+    /// As for [`Cache::get`](crate::weights::Cache::get). Messages say how to go on by hand on a machine without
+    /// network.
+    ///
+    /// ```no_run
+    /// use tch::Device;
+    /// use tch_losses::Vgg19;
+    ///
+    /// let vgg = Vgg19::pretrained(Device::cuda_if_available())?;
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn pretrained(device: Device) -> Result<Vgg19> {
+        Vgg19::from_file(Cache::from_env()?.get(&VGG19)?, device)
+    }
+
+    /// A network with the weights of a safetensors or `.pth` file, in f32 on `device`.
+    ///
+    /// The file holds the tensors `features.{0,2,5,..,34}.{weight,bias}` as torchvision's `vgg19` names
+    /// them, in any floating kind; others (`classifier.*`) are not read. A `.pth` file is one that `torch.save` wrote
+    /// of the model's `state_dict()`, in any of PyTorch's formats ([`weights::pth`](crate::weights::pth)).
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] or [`Error::Pth`] where it is damaged or no
+    /// such file, lacks a tensor, or has one of another shape or kind.
     ///
     /// ```no_run
     /// use tch::Device;
@@ -229,26 +251,20 @@ impl Vgg19 {
     /// ```
     pub fn from_file(path: impl AsRef<Path>, device: Device) -> Result<Vgg19> {
         let path = path.as_ref();
-        let unreadable = |reason| Error::Read { path: path.into(), reason };
         let unusable = |problem| Error::Weights { path: path.into(), problem };
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
-        }
-        let tensors = Tensor::read_safetensors(path)
-            .map_err(|error| unusable(format!("not a safetensors file ({error})")))?;
-        let parameter = |layer: VggLayer, role, shape: &[i64]| -> Result<Tensor> {
+        let mut file = WeightsFile::open(path)?;
+        let mut parameter = |layer: VggLayer, role, shape: &[i64]| -> Result<Tensor> {
             let name = format!("features.{}.{role}", layer.convolution_index());
-            let Some((_, tensor)) = tensors.iter().find(|(present, _)| *present == name) else {
+            let Some((given, kind)) = file.find(&name) else {
                 return Err(unusable(format!("the tensor `{name}` is missing")));
             };
-            if tensor.size() != shape {
-                let given = tensor.size();
+            if given != shape {
                 return Err(unusable(format!("`{name}` has shape {given:?}, expected {shape:?}")));
             }
-            check::floating("weights", tensor)
-                .map_err(|_| unusable(format!("`{name}` has kind {:?}, expected a float", tensor.kind())))?;
-            Ok(tensor.f_to_device(device)?.f_to_kind(Kind::Float)?)
+            if !check::is_floating(kind) {
+                return Err(unusable(format!("`{name}` has kind {kind:?}, expected {}", check::FLOATING)));
+            }
+            Ok(file.read(&name)?.f_to_device(device)?.f_to_kind(Kind::Float)?)
         };
         let convolutions = VggLayer::ALL.into_iter().map(|layer| {
             Ok(Convolution {
@@ -260,17 +276,15 @@ impl Vgg19 {
     }
 
     /// The same network computing in another kind: [`Kind::BFloat16`] or [`Kind::Half`] for speed and
-    /// memory, [`Kind::Double`] for checks. This one is left as it is.
+    /// memory, [`Kind::Double`] for checks. This one is left as it is; the parameters are shared where the kind is
+    /// the same.
     ///
     /// # Errors
     /// [`Error::Option`] for a kind that is not floating.
     pub fn to_kind(&self, kind: Kind) -> Result<Vgg19> {
-        if !matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double) {
-            return Err(Error::Option {
-                option: "kind",
-                given: format!("{kind:?}"),
-                expected: "Half, BFloat16, Float or Double".into(),
-            });
+        if !check::is_floating(kind) {
+            let expected = check::FLOATING.into();
+            return Err(Error::Option { option: "kind", given: format!("{kind:?}"), expected });
         }
         let convolutions = self.convolutions.iter().map(|Convolution { weight, bias }| {
             Ok(Convolution { weight: weight.f_to_kind(kind)?, bias: bias.f_to_kind(kind)? })

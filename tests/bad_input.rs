@@ -69,9 +69,21 @@ fn kinds() {
 fn shapes_that_differ() {
     let image = zeros(&[2, 3, 8, 8]);
     for loss in losses() {
-        for shape in [vec![2, 3, 8, 9], vec![1, 3, 8, 8], vec![2, 1, 8, 8], vec![3, 8, 8], vec![]] {
+        // The second row has as many elements; its first is what NHWC images look like.
+        let wrong = [
+            [2i64, 3, 8, 9].as_slice(),
+            &[1, 3, 8, 8],
+            &[2, 1, 8, 8],
+            &[3, 8, 8],
+            &[],
+            &[2, 8, 8, 3],
+            &[3, 2, 8, 8],
+            &[2, 3, 4, 16],
+            &[384],
+        ];
+        for shape in wrong {
             assert_eq!(
-                refusal(loss.as_ref(), &image, &zeros(&shape)),
+                refusal(loss.as_ref(), &image, &zeros(shape)),
                 format!("`target` has shape {shape:?}, expected [2, 3, 8, 8], the shape of `input`")
             );
         }
@@ -103,7 +115,7 @@ fn what_is_not_an_image() {
 fn reductions() {
     let image = zeros(&[1, 3, 8, 8]);
     let reduction = Reduction::Other(7);
-    let losses: [Box<dyn Loss>; 5] = [
+    let losses: [Box<dyn LossMap>; 5] = [
         Box::new(L1Loss { reduction }),
         Box::new(MseLoss { reduction }),
         Box::new(BceWithLogitsLoss { reduction, ..Default::default() }),
@@ -111,9 +123,35 @@ fn reductions() {
         Box::new(Laplacian { reduction }),
     ];
     for loss in losses {
-        let error = loss.try_forward(&image, &image).unwrap_err();
-        assert_eq!(error.to_string(), "option `reduction` is Other(7), expected None, Mean or Sum");
+        let expected = "option `reduction` is Other(7), expected None, Mean or Sum";
+        assert_eq!(refusal(loss.as_ref(), &image, &image), expected);
     }
+}
+
+#[test]
+fn layouts_that_are_not_dense() {
+    let image = zeros(&[1, 3, 8, 8]);
+    let mut others = vec![image.to_sparse(None, None::<i64>, 0)];
+    if device() == tch::Device::Cpu {
+        others.push(image.to_mkldnn());
+    }
+    for other in others {
+        for loss in losses() {
+            let expected =
+                |name| format!("`{name}` is a sparse or mkldnn tensor, expected a dense one (`to_dense`)");
+            assert_eq!(refusal(loss.as_ref(), &other, &image), expected("input"));
+            assert_eq!(refusal(loss.as_ref(), &image, &other), expected("target"));
+        }
+        let bce = BceWithLogitsLoss { weight: Some(other), ..Default::default() };
+        assert!(matches!(bce.try_forward(&image, &image), Err(Error::Layout { argument: "weight" })));
+    }
+}
+
+#[test]
+fn messages_of_libtorch_come_without_their_backtrace() {
+    let error = Error::from(zeros(&[2]).f_add(&zeros(&[3])).unwrap_err()).to_string();
+    assert!(error.contains("The size of tensor a (2) must match"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
 }
 
 #[test]
@@ -147,6 +185,18 @@ fn bce_weights() {
         assert_eq!(with(None, Some(zeros(&shape))).unwrap_err(), expected("pos_weight"));
     }
     assert_eq!(with(Some(Tensor::new()), None).unwrap_err(), "`weight` is an undefined tensor");
+    // Any real kind, as in PyTorch.
+    for kind in [Kind::Double, Kind::Half, Kind::Int64, Kind::Uint8] {
+        let weight = || Some(zeros(&[3]).to_kind(kind));
+        assert!(with(weight(), weight()).is_ok(), "{kind:?}");
+    }
+    for kind in [Kind::Bool, Kind::ComplexFloat] {
+        let expected = |name| {
+            format!("`{name}` has kind {kind:?}, expected Half, BFloat16, Float or Double or an integer")
+        };
+        assert_eq!(with(Some(zeros(&[3]).to_kind(kind)), None).unwrap_err(), expected("weight"));
+        assert_eq!(with(None, Some(zeros(&[3]).to_kind(kind))).unwrap_err(), expected("pos_weight"));
+    }
 }
 
 #[test]
@@ -206,8 +256,11 @@ fn target_features_of_another_making() {
     let normalization = InputNormalization::ImageNetFromUnit;
     let other_range = VggPerceptual { normalization, ..loss.clone() };
     assert!(matches!(refused(&other_range, &image), Error::Option { option: "target features", .. }));
-    let other_size = noise(1, &[1, 3, 8, 9], Kind::Float);
-    assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
+    // A batch of two against the features of one would be broadcast.
+    for shape in [[1, 3, 8, 9], [2, 3, 8, 8]] {
+        let other_size = noise(1, &shape, Kind::Float);
+        assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
+    }
     let other_kind = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
     // The weights and the criterion are the comparison's own affair.

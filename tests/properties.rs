@@ -147,9 +147,66 @@ fn responses_are_what_the_losses_compare() {
         let map = loss.loss_map(&input, &target).unwrap();
         assert_close(&format!("{loss:?}"), &map, &expected, 1e-12, Relative::ToLargest);
     }
-    let vgg = VggPerceptual::new(vgg());
-    assert_eq!(vgg.response(&input).unwrap().unwrap().size(), [2, 1, 8, 12]);
     assert!(L1Loss::default().response(&input).unwrap().is_none());
+}
+
+/// Each pixel takes from each tap the feature whose window it lies in.
+#[test]
+fn maps_of_features_are_enlarged_by_nearest_neighbours() {
+    let (input, target) = pair(Kind::Double);
+    let vgg = vgg().to_kind(Kind::Double).unwrap();
+    let taps = vec![(VggLayer::Relu1_2, 0.5), (VggLayer::Relu3_3, 3.0)];
+    let loss = VggPerceptual {
+        taps: taps.clone(),
+        criterion: FeatureCriterion::Mse,
+        normalization: InputNormalization::ImageNetFromSigned,
+        ..VggPerceptual::new(vgg.clone())
+    };
+    let features = |images: &Tensor| {
+        let channel = |values: [f64; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(device());
+        let unit = (images + 1.0) / 2.0;
+        let normalised = (unit - channel([0.485, 0.456, 0.406])) / channel([0.229, 0.224, 0.225]);
+        vgg.features(&normalised, &[VggLayer::Relu1_2, VggLayer::Relu3_3]).unwrap()
+    };
+    let enlarged = |maps: [Tensor; 2]| -> Tensor {
+        let at = |map: &Tensor, n: i64, y: i64, x: i64| map.double_value(&[n, y, x]);
+        let mut pixels = Vec::new();
+        for n in 0..2 {
+            for y in 0..8 {
+                for x in 0..12 {
+                    pixels.push(0.5 * at(&maps[0], n, y, x) + 3.0 * at(&maps[1], n, y / 4, x / 4));
+                }
+            }
+        }
+        Tensor::from_slice(&pixels).view([2, 1, 8, 12]).to_device(device())
+    };
+    let mean = |features: Tensor| features.mean_dim([1i64].as_slice(), false, None);
+
+    let (of_input, of_target) = (features(&input), features(&target));
+    let expected = enlarged([0, 1].map(|tap: usize| mean((&of_input[tap] - &of_target[tap]).square())));
+    let map = loss.loss_map(&input, &target).unwrap();
+    assert_close("map", &map, &expected, 1e-10, Relative::ToLargest);
+    let expected = enlarged([0, 1].map(|tap: usize| mean(of_input[tap].shallow_clone())));
+    let response = loss.response(&input).unwrap().unwrap();
+    assert_close("response", &response, &expected, 1e-10, Relative::ToLargest);
+}
+
+#[test]
+fn features_of_reduced_precision_are_compared_in_f32() {
+    // Differences past 256, whose squares f16 cannot hold.
+    let (input, target) =
+        (noise(1, &[1, 3, 4, 4], Kind::Float) * 1e3, noise(2, &[1, 3, 4, 4], Kind::Float) * 1e3);
+    let with = |kind| VggPerceptual {
+        taps: vec![(VggLayer::Relu1_1, 1.0)],
+        criterion: FeatureCriterion::Mse,
+        ..VggPerceptual::new(vgg().to_kind(kind).unwrap())
+    };
+    let (half, single) = (with(Kind::Half), with(Kind::Float));
+    let expected = single.forward(&input, &target);
+    assert!(value(&expected) > 65504.0);
+    assert_close("value", &half.forward(&input, &target), &expected, 1e-2, Relative::ToLargest);
+    let expected = single.loss_map(&input, &target).unwrap();
+    assert_close("map", &half.loss_map(&input, &target).unwrap(), &expected, 1e-2, Relative::ToLargest);
 }
 
 /// A single column of ones in a black image: every number below is counted by hand.
@@ -234,6 +291,10 @@ fn reduced_precision_images_give_reduced_precision_losses() {
             let actual = with_gradients(loss.as_ref(), &input, &target);
             let map = loss.loss_map(&input, &target).unwrap();
             assert_eq!(map.kind(), kind, "{loss:?}");
+            assert!(
+                loss.response(&input).unwrap().is_none_or(|response| response.kind() == kind),
+                "{loss:?}"
+            );
             for (actual, expected) in [(actual.0, expected.0), (actual.1, expected.1), (actual.2, expected.2)]
             {
                 assert_eq!(actual.kind(), kind, "{loss:?}");

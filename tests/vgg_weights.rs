@@ -53,6 +53,29 @@ fn a_file_in_another_kind_is_loaded_as_f32() {
 }
 
 #[test]
+fn tensors_of_other_kinds_in_the_file_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "vgg.safetensors", &vgg_parameters());
+    // A tensor of a kind that tch lacks: four bytes, taken from the end of the header's padding.
+    let bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let (header, data) = bytes[8..].split_at(length);
+    let end = data.len();
+    let other = format!(r#"{{"other":{{"dtype":"U32","shape":[1],"data_offsets":[{end},{}]}},"#, end + 4);
+    let header = other + std::str::from_utf8(header).unwrap().trim_end().strip_prefix('{').unwrap();
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data, &[1, 0, 0, 0]].concat();
+    std::fs::write(&path, file).unwrap();
+    assert_eq!(features(&Vgg19::from_file(&path, device()).unwrap()), features(&vgg()));
+}
+
+#[test]
+fn a_variable_store_of_another_kind() {
+    let mut vs = nn::VarStore::new(device());
+    vs.set_kind(Kind::BFloat16);
+    assert_eq!(Vgg19::new(&vs.root()).kind(), Kind::BFloat16);
+}
+
+#[test]
 fn from_a_variable_store_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "vgg.safetensors", &vgg_parameters());
@@ -108,9 +131,14 @@ fn files_without_the_weights() {
         problem(&with("features.0.weight", |weight| Some(weight.narrow(0, 0, 63).contiguous()))),
         "`features.0.weight` has shape [63, 3, 3, 3], expected [64, 3, 3, 3]"
     );
+    // As many elements, in another order.
+    assert_eq!(
+        problem(&with("features.0.weight", |weight| Some(weight.transpose(0, 1).contiguous()))),
+        "`features.0.weight` has shape [3, 64, 3, 3], expected [64, 3, 3, 3]"
+    );
     assert_eq!(
         problem(&with("features.2.bias", |bias| Some(bias.to_kind(Kind::Int64)))),
-        "`features.2.bias` has kind Int64, expected a float"
+        "`features.2.bias` has kind Int64, expected Half, BFloat16, Float or Double"
     );
 }
 
@@ -121,10 +149,14 @@ fn files_that_are_not_safetensors() {
     let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize + 8;
     let mut huge_header = whole[..header].to_vec();
     huge_header[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    let with_header = |header: &str| [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    let overflow = with_header(
+        r#"{"a":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,18446744073709551615]}}"#,
+    );
     let wrong: [(&str, &[u8]); 6] = [
         ("empty", b""),
         ("text", b"this is no safetensors file"),
-        ("zip, as torch.save writes", b"PK\x03\x04 and more of an archive"),
+        ("a shape that overflows", &overflow),
         ("cut in the header", &whole[..header / 2]),
         ("cut in the data", &whole[..whole.len() - 1]),
         ("a header of 2^64 bytes", &huge_header),

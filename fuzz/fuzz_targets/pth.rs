@@ -1,3 +1,25 @@
+//! Opens any bytes as a `.pth` file and reads the tensors that are in it.
+//!
+//! Whatever the bytes: no panic, no abort, no hang, no more memory than documented, and what
+//! `open` has accepted can be read, with exactly the size it said. With `cargo install cargo-fuzz`, in the
+//! root of the repository:
+//!
+//! ```sh
+//! mkdir -p fuzz/corpus/pth
+//! scripts/with-libtorch cargo +nightly fuzz run pth fuzz/corpus/pth tests/fixtures/pth -- \
+//!     -dict=fuzz/pth.dict -max_len=16384 -timeout=10 -rss_limit_mb=1024
+//! ```
+//!
+//! The seeds are the test fixtures: both formats, all protocols, the genuine files of 2018, the refused ones.
+//! What it finds becomes a case in `tests/pth.rs`.
+//!
+//! # Record
+//!
+//! | with | executions | coverage | findings |
+//! |---|---|---|---|
+//! | AddressSanitizer, 1 process, 32 minutes | 3,296,363 | 2031 edges (seeds: 1452) | none |
+//! | the same with its corpus, 2 minutes, after small changes | 742,215 | 2030 edges | none |
+
 #![no_main]
 
 use std::io::Cursor;

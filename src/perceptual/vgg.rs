@@ -1,6 +1,6 @@
 //! VGG19 perceptual loss.
 
-use tch::{no_grad, Tensor};
+use tch::{no_grad, Device, Tensor};
 
 use crate::reduce::{accumulation_kind, channel_mean};
 use crate::{check, Error, Loss, LossMap, Result, Vgg19, VggLayer};
@@ -147,6 +147,22 @@ impl VggPerceptual {
         }
     }
 
+    /// The loss with its default options, on the network that torchvision trained: [`Vgg19::pretrained`].
+    ///
+    /// # Errors
+    /// As for [`Vgg19::pretrained`].
+    ///
+    /// ```no_run
+    /// use tch::Device;
+    /// use tch_losses::VggPerceptual;
+    ///
+    /// let loss = VggPerceptual::pretrained(Device::cuda_if_available())?;
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn pretrained(device: Device) -> Result<VggPerceptual> {
+        Ok(VggPerceptual::new(Vgg19::pretrained(device)?))
+    }
+
     /// The features of `target`, to be compared with any number of inputs by
     /// [`try_forward_features`](Self::try_forward_features): for targets that come again, as in overfitting
     /// tests, image optimisation, or epochs over a small set.
@@ -180,7 +196,7 @@ impl VggPerceptual {
     /// As [`try_forward`](Loss::try_forward); and features made with other layers or normalisation, of
     /// images of another size, or by a network of another kind or device.
     pub fn try_forward_features(&self, input: &Tensor, target: &TargetFeatures) -> Result<Tensor> {
-        let features = self.features("input", input)?;
+        check::image("input", input)?;
         let own = self.preparation(input);
         if own != target.of {
             return Err(Error::Option {
@@ -189,6 +205,7 @@ impl VggPerceptual {
                 expected: format!("{own:?}"),
             });
         }
+        let features = self.features("input", input)?;
         for (own, other) in features.iter().zip(&target.features) {
             check::partners(("input features", own), ("target features", other))?;
         }

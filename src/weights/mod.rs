@@ -1,3 +1,27 @@
-//! Where weights come from.
+//! Weights: where they come from, how they are kept, and the files they are in.
+//!
+//! [`Vgg19::pretrained`](crate::Vgg19::pretrained) does all of it. Its parts, for weights of your own:
+//!
+//! - [`pth`] reads PyTorch's `.pth` files without running what is in them, [`WeightsFile`] those and safetensors
+//!   files, [`convert`] turns the former into the latter;
+//! - [`Cache`] keeps [known files](KnownFile), such as [`VGG19`], ready to load;
+//! - `fetch` (feature `download`) gets a file over HTTP(S), whole and verified or not at all.
 
+mod cache;
+mod convert;
+#[cfg(feature = "download")]
+pub mod fetch;
+mod file;
+mod fill;
+mod hash;
+mod known;
 pub mod pth;
+mod safetensors;
+mod source;
+
+pub use cache::Cache;
+pub use convert::convert;
+pub use file::WeightsFile;
+pub use hash::sha256;
+pub use known::{KnownFile, KNOWN_FILES, VGG19};
+pub use source::Source;

@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 use std::collections::HashMap;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -117,24 +117,31 @@ fn uniform(index: u32, stream: u32) -> f64 {
 /// The name and the value of each VGG19 parameter, from the hash that the fixtures were made with: real
 /// weights are too large to ship.
 pub fn vgg_parameters() -> Vec<(String, Tensor)> {
-    let mut input = 3;
-    let mut parameters = Vec::new();
-    for layer in VggLayer::ALL {
-        let (index, output) = (layer.index() - 1, layer.channels());
-        let roles = [
-            ("weight", vec![output, input, 3, 3], (6.0 / (input * 9) as f64).sqrt()),
-            ("bias", vec![output], 0.05),
-        ];
-        for (role, (name, shape, bound)) in roles.into_iter().enumerate() {
-            let count: i64 = shape.iter().product();
-            let stream = (2 * index + role + 1) as u32;
-            let data: Vec<f32> =
-                (0..count).map(|i| ((2.0 * uniform(i as u32, stream) - 1.0) * bound) as f32).collect();
-            parameters.push((format!("features.{index}.{name}"), Tensor::from_slice(&data).view(&shape[..])));
+    type Parameter = (String, Vec<i64>, Vec<f32>);
+    /// Twenty million hashes, made once a process.
+    static PARAMETERS: OnceLock<Vec<Parameter>> = OnceLock::new();
+    let parameters = PARAMETERS.get_or_init(|| {
+        let mut input = 3;
+        let mut parameters = Vec::new();
+        for layer in VggLayer::ALL {
+            let (index, output) = (layer.index() - 1, layer.channels());
+            let roles = [
+                ("weight", vec![output, input, 3, 3], (6.0 / (input * 9) as f64).sqrt()),
+                ("bias", vec![output], 0.05),
+            ];
+            for (role, (name, shape, bound)) in roles.into_iter().enumerate() {
+                let count: i64 = shape.iter().product();
+                let stream = (2 * index + role + 1) as u32;
+                let value = |i| ((2.0 * uniform(i as u32, stream) - 1.0) * bound) as f32;
+                parameters.push((format!("features.{index}.{name}"), shape, (0..count).map(value).collect()));
+            }
+            input = output;
         }
-        input = output;
-    }
-    parameters
+        parameters
+    });
+    let tensor =
+        |(name, shape, values): &Parameter| (name.clone(), Tensor::from_slice(values).view(&shape[..]));
+    parameters.iter().map(tensor).collect()
 }
 
 /// A VGG19 with [`vgg_parameters`] on the test device.

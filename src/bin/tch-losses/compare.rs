@@ -1,10 +1,9 @@
 //! `tch-losses compare`: the losses of one pair of images, as numbers and as pictures.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use tch::{Cuda, Device, Tensor};
 use tch_losses::visual::image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -12,7 +11,7 @@ use tch_losses::visual::image::RgbImage;
 use tch_losses::visual::ContactSheet;
 use tch_losses::{L1Loss, Laplacian, LossMap, MseLoss, Sobel, Vgg19, VggPerceptual};
 
-use crate::{note, picture};
+use crate::{note, picture, print};
 
 /// Compare a generated image with the real one: their losses as a table, as JSON, as pictures.
 ///
@@ -27,8 +26,9 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE")]
     real: PathBuf,
 
-    /// VGG19 weights, for the perceptual loss: torchvision's tensors in a safetensors file
-    #[arg(long, value_name = "WEIGHTS.safetensors")]
+    /// VGG19 weights, for the perceptual loss: torchvision's, as a safetensors or .pth file; or the word
+    /// `pretrained`, for those that `tch-losses weights fetch` gets
+    #[arg(long, value_name = "WEIGHTS")]
     vgg: Option<PathBuf>,
 
     /// The values that black and white have for the losses
@@ -121,7 +121,11 @@ pub fn run(args: &Args) -> Result<()> {
         Entry::new("laplacian", "Laplacian", Laplacian::default()),
     ];
     if let Some(path) = &args.vgg {
-        let vgg = Vgg19::from_file(path, device).map_err(|error| anyhow!("--vgg: {error}"))?;
+        let vgg = match path.to_str() {
+            Some("pretrained") => Vgg19::pretrained(device),
+            _ => Vgg19::from_file(path, device),
+        };
+        let vgg = vgg.context("--vgg")?;
         entries.push(Entry::new("vgg", "VGG19 perceptual", VggPerceptual::new(vgg)));
     }
     let mut values = Vec::new();
@@ -185,15 +189,6 @@ fn table(args: &Args, device: Device, image: &Tensor, values: &[(&str, f64)]) ->
 fn six_digits(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     format!("{rounded:?}")
-}
-
-/// Prints to stdout; a reader that has gone, as in `| head -1`, is no error.
-fn print(text: &str) -> Result<()> {
-    let mut stdout = io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
-        _ => Ok(()),
-    }
 }
 
 /// Writes a PNG file that is there as a whole or not at all.

@@ -2,10 +2,12 @@
 
 mod compare;
 mod picture;
+mod weights;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 /// Losses for image-to-image and GAN training, with PyTorch's numbers.
@@ -19,12 +21,17 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Args),
+    #[command(subcommand)]
+    Weights(weights::Command),
 }
 
 /// 0 where all went well, 1 with one line on stderr where it did not, 2 (from clap) for wrong usage.
 fn main() -> ExitCode {
-    let Command::Compare(args) = Cli::parse().command;
-    match compare::run(&args) {
+    let done = match Cli::parse().command {
+        Command::Compare(args) => compare::run(&args),
+        Command::Weights(command) => weights::run(&command),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // libtorch's messages go on with a C++ backtrace.
@@ -37,4 +44,13 @@ fn main() -> ExitCode {
 /// A line for people, on stderr. That nobody may be reading there is no error.
 fn note(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "tch-losses: {line}");
+}
+
+/// Prints to stdout; a reader that has gone, as in `| head -1`, is no error.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
+    }
 }

@@ -1,8 +1,9 @@
-//! The format of `torch.save` since PyTorch 1.6: a zip archive of stored entries, `NAME/data.pkl` with the object and
-//! `NAME/data/KEY` with the bytes of each storage.
+//! The format of `torch.save` since PyTorch 1.6: a zip archive of stored entries, `NAME/data.pkl` with the
+//! object and `NAME/data/KEY` with the bytes of each storage.
 //!
-//! This walks the central directory by itself: a general zip library keeps some hundred bytes for each of the entries,
-//! of which a hostile file can have one per 47 bytes, where here nothing is kept but what the pickle asks for.
+//! This walks the central directory by itself: a general zip library keeps some hundred bytes for each of the
+//! entries, of which a hostile file can have one per 47 bytes, where here nothing is kept but what the pickle
+//! asks for.
 
 use std::io::{Read, Seek};
 
@@ -23,11 +24,15 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
     let mut order = None;
     directory.entries(input, |name, entry| {
         if let Some(folder) = name.strip_suffix(b"data.pkl").filter(|folder| is_folder(folder)) {
+            entry.check_stored(name)?;
             if object.replace((folder.to_vec(), entry)).is_some() {
                 return Err(PthError::Archive { problem: "has two entries `data.pkl`" });
             }
-        } else if name.strip_suffix(b"byteorder").is_some_and(is_folder) && order.replace(entry).is_some() {
-            return Err(PthError::Archive { problem: "has two entries `byteorder`" });
+        } else if name.strip_suffix(b"byteorder").is_some_and(is_folder) {
+            entry.check_stored(name)?;
+            if order.replace(entry).is_some() {
+                return Err(PthError::Archive { problem: "has two entries `byteorder`" });
+            }
         }
         Ok(())
     })?;
@@ -35,7 +40,7 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
         return Err(PthError::Archive { problem: "has no entry `data.pkl`: torch.save did not write it" });
     };
     if let Some(order) = order {
-        order.window(input, b"byteorder", &directory)?;
+        order.window(input, &directory)?;
         let mut bytes = vec![0; order.size.min(8) as usize];
         input.read(&mut bytes)?;
         match &*bytes {
@@ -44,7 +49,7 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
             _ => return Err(PthError::Archive { problem: "has an unknown byte order" }),
         }
     }
-    object.window(input, b"data.pkl", &directory)?;
+    object.window(input, &directory)?;
     let mut graph = pickle::load(input, budget)?;
 
     folder.extend(b"data/");
@@ -203,13 +208,7 @@ impl Entry {
     }
 
     /// Confines the input to the data.
-    fn window<R: Read + Seek>(
-        &self,
-        input: &mut Input<R>,
-        name: &[u8],
-        directory: &Directory,
-    ) -> Result<(), PthError> {
-        self.check_stored(name)?;
+    fn window<R: Read + Seek>(&self, input: &mut Input<R>, directory: &Directory) -> Result<(), PthError> {
         let data = self.data(input, directory)?;
         input.window(data, self.size)
     }

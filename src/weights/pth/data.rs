@@ -70,7 +70,7 @@ fn gather<E>(span: &[u8], info: &TensorInfo, mut sink: impl FnMut(&[u8]) -> Resu
         None => element,
     };
     let (count, step) = dimensions.pop().unwrap_or((1, 0));
-    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut chunk = Vec::with_capacity(info.size_in_bytes().min(CHUNK as u64) as usize);
     let mut place = vec![0; dimensions.len()];
     let mut row = 0;
     loop {

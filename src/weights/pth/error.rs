@@ -11,7 +11,10 @@ pub enum PthError {
     Io(#[from] io::Error),
 
     /// Something is said to lie beyond the end of the file, or of the archive's entry that holds it.
-    #[error("{wanted} bytes are needed at offset {offset}, but the data end at {end}: the file is damaged or incomplete")]
+    #[error(
+        "{wanted} bytes are needed at offset {offset}, but the data end at {end}: \
+         the file is damaged or incomplete"
+    )]
     Truncated {
         /// Where they should begin.
         offset: u64,
@@ -26,7 +29,10 @@ pub enum PthError {
     NotPth,
 
     /// A tar file, PyTorch's format before version 0.1.10 (2017).
-    #[error("a tar file, the format of PyTorch before 0.1.10, which is not supported; load and save it with a newer PyTorch")]
+    #[error(
+        "a tar file, the format of PyTorch before 0.1.10, which is not supported; \
+         load and save it with a newer PyTorch"
+    )]
     Tar,
 
     /// The numbers are stored with the most significant byte first.
@@ -171,7 +177,10 @@ pub enum PthError {
     },
 
     /// A tensor repeats its storage so often that it needs far more memory than the file has bytes.
-    #[error("the tensor `{name}` would need {bytes} bytes, more than the {limit} that a file of this size may ask for")]
+    #[error(
+        "the tensor `{name}` would need {bytes} bytes, \
+         more than the {limit} that a file of this size may ask for"
+    )]
     Expansion {
         /// The tensor.
         name: String,

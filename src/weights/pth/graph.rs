@@ -132,10 +132,11 @@ fn dtype_kind(name: &str) -> Option<Kind> {
 
 /// The dtypes that tch has no [`Kind`] for, or that need more than their bytes to be understood.
 fn unsupported_dtype(name: &str) -> Option<&str> {
-    let quantized = ["QInt8Storage", "QUInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage"];
-    let dtypes = ["uint16", "uint32", "uint64", "float8_e8m0fnu", "float4_e2m1fn_x2", "qint8", "quint8"];
-    let more = ["qint32", "quint4x2", "quint2x4"];
-    [&quantized[..], &dtypes, &more].concat().contains(&name).then_some(name)
+    const STORAGES: [&str; 5] = ["QInt8", "QUInt8", "QInt32", "QUInt4x2", "QUInt2x4"];
+    const QUANTIZED: [&str; 5] = ["qint8", "quint8", "qint32", "quint4x2", "quint2x4"];
+    const OTHERS: [&str; 5] = ["uint16", "uint32", "uint64", "float8_e8m0fnu", "float4_e2m1fn_x2"];
+    let name = name.strip_suffix("Storage").unwrap_or(name);
+    [STORAGES, QUANTIZED, OTHERS].as_flattened().contains(&name).then_some(name)
 }
 
 #[derive(Debug)]

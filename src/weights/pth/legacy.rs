@@ -1,5 +1,5 @@
-//! The format of `torch.save` before PyTorch 1.6: pickles of a magic number, a version, facts on the system, the
-//! object and the list of storages; then, storage by storage, the number of its elements and their bytes.
+//! The format of `torch.save` before PyTorch 1.6: pickles of a magic number, a version, facts on the system,
+//! the object and the list of storages; then, storage by storage, the number of its elements and their bytes.
 
 use std::io::{Read, Seek};
 

@@ -3,7 +3,6 @@
 //! [`PthFile::open`] finds out what tensors a file holds, [`PthFile::read`] reads one of them.
 //!
 //! ```
-//! use std::collections::HashMap;
 //! use tch::{Kind, Tensor};
 //! use tch_losses::weights::pth::PthFile;
 //!
@@ -20,44 +19,46 @@
 //!
 //! # What can be read
 //!
-//! Both formats of `torch.save`: the zip archive that it writes since 1.6 and the stream of pickles before (since
-//! 0.1.10), of pickle protocols 2 to 5, written by Python 2 or 3. In them dicts, lists and tuples in any nesting; tensors
-//! and parameters of every [`Kind`](tch::Kind) that is not quantized, with any strides, sharing storages or not, and saved
-//! from any device (they are read to the CPU). Everything else that may stand beside them, such as the number of the epoch,
-//! is passed over.
+//! Both formats of `torch.save`: the zip archive that it writes since 1.6 and the stream of pickles before
+//! (since 0.1.10), of pickle protocols 2 to 5, written by Python 2 or 3. In them dicts, lists and tuples in
+//! any nesting; tensors and parameters of every [`Kind`](tch::Kind) that is not quantized, with any strides,
+//! sharing storages or not, and saved from any device (they are read to the CPU). Everything else that may
+//! stand beside them, such as the number of the epoch, is passed over.
 //!
-//! A tensor is named by the keys that lead to it: `torch.save({"net": {"weight": w}, "steps": [a, b]})` gives `net.weight`,
-//! `steps.0` and `steps.1`. If the outermost dict has a dict `state_dict`, `model_state_dict` or `model` (the first of them),
-//! that is a checkpoint with the actual state dict within, whose tensors are named without that prefix. A file that is
-//! nothing but one tensor calls it `tensor`.
+//! A tensor is named by the keys that lead to it: `torch.save({"net": {"weight": w}, "steps": [a, b]})` gives
+//! `net.weight`, `steps.0` and `steps.1`. If the outermost dict has a dict `state_dict`, `model_state_dict`
+//! or `model` (the first of them), that is a checkpoint with the actual state dict within, whose tensors are
+//! named without that prefix. A file that is nothing but one tensor calls it `tensor`.
 //!
-//! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines, quantized, sparse and
-//! lazily conjugated tensors, dtypes that tch does not have, and whole modules (`torch.save(model)`): only state dicts can be
-//! read.
+//! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines,
+//! quantized, sparse and lazily conjugated tensors, dtypes that tch does not have, and whole modules
+//! (`torch.save(model)`): only state dicts can be read.
 //!
 //! # Safety
 //!
-//! A pickle is a program, and Python's reader runs it. This one knows a fixed list of names that tensors are made of, each with a
-//! meaning of its own: nothing is imported or called. A name outside the list is an error that tells the name, wherever in the
-//! file it stands.
+//! A pickle is a program, and Python's reader runs it. This one knows a fixed list of names that tensors are
+//! made of, each with a meaning of its own: nothing is imported or called. A name outside the list is an
+//! error that tells the name, wherever in the file it stands.
 //!
-//! A damaged or hostile file gives an error. Every length, offset, shape and stride is checked, with arithmetic that cannot
-//! overflow, against the file's actual size before it is used. Neither reading nor freeing recurses. Storages within an archive
-//! that are compressed are refused, so that nothing is ever larger than it is in the file. What is not detected is a change of the
-//! tensors' values: for that compare a hash of the file.
+//! A damaged or hostile file gives an error. Every length, offset, shape and stride is checked, with
+//! arithmetic that cannot overflow, against the file's actual size before it is used. Neither reading nor
+//! freeing recurses. Storages within an archive that are compressed are refused, so that nothing is ever
+//! larger than it is in the file. What is not detected is a change of the tensors' values: for that compare a
+//! hash of the file.
 //!
 //! The limits:
-//! - the objects in the pickle, names and shapes included, may use as much memory as the file is large, up to 1 GiB, plus 64 MiB;
+//! - the objects in the pickle, names and shapes included, may use as much memory as the file is large, up to
+//!   1 GiB, plus 64 MiB;
 //! - containers may be nested 128 deep;
 //! - tensors may have 64 dimensions;
 //! - keys may be 64 KiB long;
-//! - a tensor whose elements share memory (strides of 0, or overlapping) may be read if it then has at most 1 GiB, or the size of the
-//!   file if that is more.
+//! - a tensor whose elements share memory (strides of 0, or overlapping) may be read if it then has at most 1
+//!   GiB, or the size of the file if that is more.
 //!
 //! [`open`](PthFile::open) needs no more memory than the first of them, and reads no tensor's data.
 //! [`read_chunks`](PthFile::read_chunks) reads a tensor in pieces of at most 256 KiB if it is
-//! [contiguous](TensorInfo::is_contiguous), and otherwise needs memory for the part of the file in which its elements lie scattered.
-//! [`read`](PthFile::read) needs the memory for the tensor in addition.
+//! [contiguous](TensorInfo::is_contiguous), and otherwise needs memory for the part of the file in which its
+//! elements lie scattered. [`read`](PthFile::read) needs the memory for the tensor in addition.
 
 mod archive;
 mod data;
@@ -73,8 +74,9 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use tch::{Device, Tensor};
+use tch::Tensor;
 
+use super::fill;
 use crate::{Error, Result};
 
 pub use error::PthError;
@@ -102,7 +104,7 @@ impl PthFile {
     /// [`Error::Read`] if the file cannot be opened, [`Error::Pth`] if it is not one that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<PthFile> {
         let path = path.as_ref();
-        let unreadable = |source| Error::Read { path: path.into(), source };
+        let unreadable = |reason| Error::Read { path: path.into(), reason };
         let file = File::open(path).map_err(unreadable)?;
         if file.metadata().map_err(unreadable)?.is_dir() {
             return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
@@ -128,7 +130,7 @@ impl<R: Read + Seek> PthFile<R> {
         let path = path.into();
         match parse(reader) {
             Ok((input, tensors, by_name)) => Ok(PthFile { path, input, tensors, by_name }),
-            Err(source) => Err(Error::Pth { path, source }),
+            Err(reason) => Err(Error::Pth { path, reason }),
         }
     }
 
@@ -144,28 +146,25 @@ impl<R: Read + Seek> PthFile<R> {
         Some(&self.tensors[self.by_name[place] as usize])
     }
 
-    /// Reads a tensor, and nothing else, to the CPU. It is contiguous, requires no gradient and shares memory with no other.
+    /// Reads a tensor, and nothing else, to the CPU. It is contiguous, requires no gradient and shares memory
+    /// with no other.
     ///
     /// # Errors
     /// [`Error::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
     pub fn read(&mut self, name: &str) -> Result<Tensor> {
         let info = self.expandable(name)?;
-        let tensor = Tensor::f_empty(info.shape(), (info.kind(), Device::Cpu))?;
-        let (data, size) = (tensor.data_ptr().cast::<u8>(), info.size_in_bytes());
-        let mut written = 0;
-        self.read_chunks(name, |chunk| {
-            assert!(chunk.len() as u64 <= size - written);
-            // SAFETY: a new contiguous tensor of this shape and kind has `size` bytes at `data`, which nothing else uses as
-            // yet; the chunk ends within them.
-            unsafe { data.add(written as usize).copy_from_nonoverlapping(chunk.as_ptr(), chunk.len()) };
-            written += chunk.len() as u64;
-            Ok::<_, Error>(())
-        })?;
-        assert_eq!(written, size);
-        Ok(tensor)
+        fill::tensor(info.shape(), info.kind(), |mut rest| {
+            self.read_chunks(name, |chunk| {
+                let (place, later) = std::mem::take(&mut rest).split_at_mut(chunk.len());
+                place.copy_from_slice(chunk);
+                rest = later;
+                Ok(())
+            })
+        })
     }
 
-    /// Reads the values of a tensor piece by piece, in row-major order and little-endian: what a safetensors file holds.
+    /// Reads the values of a tensor piece by piece, in row-major order and little-endian: what a safetensors
+    /// file holds.
     ///
     /// # Errors
     /// As for [`read`](Self::read), and those of `sink`.
@@ -178,21 +177,21 @@ impl<R: Read + Seek> PthFile<R> {
         let result = data::read(&mut self.input, &info, |chunk| sink(chunk).map_err(Interrupted::Sink));
         result.map_err(|interrupted| match interrupted {
             Interrupted::Sink(error) => error,
-            Interrupted::Source(source) => Error::Pth { path: self.path.clone(), source }.into(),
+            Interrupted::Source(reason) => Error::Pth { path: self.path.clone(), reason }.into(),
         })
     }
 
     /// What is known of a tensor, if it may be read.
     fn expandable(&self, name: &str) -> Result<TensorInfo> {
         let limit = self.input.len().max(EXPANSION);
-        let source = match self.find(name) {
+        let reason = match self.find(name) {
             None => PthError::Missing { name: name.into() },
             Some(info) if info.size_in_bytes() > limit => {
                 PthError::Expansion { name: name.into(), bytes: info.size_in_bytes(), limit }
             }
             Some(info) => return Ok(info.clone()),
         };
-        Err(Error::Pth { path: self.path.clone(), source })
+        Err(Error::Pth { path: self.path.clone(), reason })
     }
 }
 

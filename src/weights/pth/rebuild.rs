@@ -122,8 +122,8 @@ impl<R: Read + Seek> Machine<'_, R> {
         sizes.collect()
     }
 
-    /// What a persistent id stands for: `('storage', type, key, location, elements)` in an archive; in the legacy
-    /// stream followed by None or `(key, offset, elements)` of a view.
+    /// What a persistent id stands for: `('storage', type, key, location, elements)` in an archive; in the
+    /// legacy stream followed by None or `(key, offset, elements)` of a view.
     pub(super) fn persistent(&mut self, id: Value) -> Result<Value, PthError> {
         let wrong = self.operand("BINPERSID");
         let Some(Object::Tuple(id)) = self.graph.object(id) else { return Err(wrong) };

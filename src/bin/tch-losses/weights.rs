@@ -1,0 +1,91 @@
+//! `tch-losses weights`: files of weights, and the cache they are kept in.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tch_losses::weights::{convert, sha256, Cache, WeightsFile, KNOWN_FILES, VGG19};
+
+use crate::{note, print};
+
+/// Fetch, convert and look into files of weights
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Make sure that the pretrained weights are in the cache, and print their path
+    ///
+    /// What is not there is fetched, verified and converted; what torch.hub has already is used instead.
+    /// TCH_LOSSES_CACHE names another cache folder, TCH_LOSSES_OFFLINE=1 forbids the network.
+    Fetch {
+        /// Not only VGG19 but all files that some loss can use
+        #[arg(long)]
+        all: bool,
+    },
+    /// Write the tensors of a state dict (any .pth file) to a safetensors file
+    Convert {
+        /// What torch.save wrote
+        #[arg(value_name = "IN.pth")]
+        input: PathBuf,
+        /// The file to write
+        #[arg(value_name = "OUT.safetensors")]
+        output: PathBuf,
+        /// Only the tensors whose names begin so, such as features.
+        #[arg(long, value_name = "PREFIX", default_value = "")]
+        keep: String,
+    },
+    /// Print what is in a .pth or safetensors file: names, shapes, kinds, metadata, hash
+    Show {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print where the pretrained weights are kept, whether or not they are there
+    Path,
+}
+
+/// Runs the subcommand.
+pub fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Fetch { all } => {
+            let cache = Cache::from_env()?;
+            let files = if *all { KNOWN_FILES } else { &[VGG19] };
+            files.iter().try_for_each(|file| print(&format!("{}\n", cache.get(file)?.display())))
+        }
+        Command::Convert { input, output, keep } => {
+            let count = convert(input, output, keep)?;
+            note(format_args!("wrote {count} tensors to {}", output.display()));
+            Ok(())
+        }
+        Command::Show { file } => print(&description(file)?),
+        Command::Path => {
+            let path = Cache::from_env()?.path(&VGG19);
+            if !path.exists() {
+                note("not there yet: `tch-losses weights fetch` makes it");
+            }
+            print(&format!("{}\n", path.display()))
+        }
+    }
+}
+
+fn description(path: &Path) -> Result<String> {
+    let file = WeightsFile::open(path)?;
+    let bytes = path.metadata().with_context(|| path.display().to_string())?.len();
+    let mut text = format!("file       {}\nsize       {bytes} bytes\n", path.display());
+    text += &format!("sha-256    {}\n", sha256(path)?);
+    for (key, value) in file.metadata() {
+        text += &format!("metadata   {key} = {value}\n");
+    }
+    let rows: Vec<[String; 3]> = file
+        .names()
+        .into_iter()
+        .map(|name| match file.find(&name) {
+            Some((shape, kind)) => [name, format!("{kind:?}"), format!("{shape:?}")],
+            None => [name, "a kind that tch lacks".into(), String::new()],
+        })
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (names, kinds) = (width(0), width(1));
+    text += &format!("tensors    {}\n\n", rows.len());
+    for [name, kind, shape] in &rows {
+        text += format!("{name:<names$}  {kind:<kinds$}  {shape}").trim_end();
+        text += "\n";
+    }
+    Ok(text)
+}

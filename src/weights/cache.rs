@@ -1,0 +1,173 @@
+//! Where pretrained weights are kept.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::convert::{convert_known, KEPT, SOURCE_SHA256};
+use super::safetensors::SafetensorsFile;
+use super::{KnownFile, Source};
+use crate::{Error, Result};
+
+/// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
+///
+/// A [known file](KnownFile) is kept as a safetensors file with only the tensors that are needed, a few per cent
+/// of a VGG19 download; its metadata tell where it comes from. It is checked whenever it is asked for, and made anew
+/// where it is damaged.
+///
+/// ```no_run
+/// use tch_losses::weights::{Cache, VGG19};
+///
+/// let path = Cache::from_env()?.get(&VGG19)?; // fetches, verifies and converts, the first time
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// The folder. Default: `$TCH_LOSSES_CACHE`, else `tch-losses` in the platform's cache folder
+    /// (`$XDG_CACHE_HOME` or `~/.cache` on Linux).
+    pub directory: PathBuf,
+    /// Where `torch.hub` keeps downloads, which are used if they are right, and never written. Default:
+    /// `$TORCH_HOME/hub/checkpoints`, with `$XDG_CACHE_HOME/torch` or `~/.cache/torch` for `$TORCH_HOME`.
+    pub hub: Option<PathBuf>,
+    /// Never touch the network. Default: whether `$TCH_LOSSES_OFFLINE` is set to something other than `0`.
+    pub offline: bool,
+}
+
+impl Cache {
+    /// The cache that the environment asks for.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where there is neither `TCH_LOSSES_CACHE` nor a home folder.
+    pub fn from_env() -> Result<Cache> {
+        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let folder = |name: &str| variable(name).map(PathBuf::from);
+        let directory = folder("TCH_LOSSES_CACHE").or_else(|| Some(dirs::cache_dir()?.join("tch-losses")));
+        let Some(directory) = directory else {
+            return Err(Error::Option {
+                option: "TCH_LOSSES_CACHE",
+                given: "not set, and there is no home folder".into(),
+                expected: "a folder to keep weights in".into(),
+            });
+        };
+        // As torch.hub does on every platform: ~/.cache, not the platform's folder.
+        let torch_home = folder("TORCH_HOME").or_else(|| {
+            let caches = folder("XDG_CACHE_HOME").or_else(|| Some(dirs::home_dir()?.join(".cache")))?;
+            Some(caches.join("torch"))
+        });
+        Ok(Cache {
+            directory,
+            hub: torch_home.map(|home| home.join("hub").join("checkpoints")),
+            offline: variable("TCH_LOSSES_OFFLINE").is_some_and(|value| value != "0"),
+        })
+    }
+
+    /// Where the file is kept, whether or not it is there.
+    pub fn path(&self, file: &KnownFile) -> PathBuf {
+        self.folder().join(file.source.file_name()).with_extension("safetensors")
+    }
+
+    /// The path of the file, checked. If it is not there: converts what `torch.hub` has, or else fetches it first.
+    ///
+    /// When several processes want the same file, one of them makes it, and the others wait.
+    ///
+    /// # Errors
+    /// - [`Error::Unavailable`] where it would have to be fetched, and may not be;
+    /// - [`Error::Fetch`] where it cannot be fetched;
+    /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
+    /// - [`Error::Pth`] where the file is not what its hash promises.
+    pub fn get(&self, file: &KnownFile) -> Result<PathBuf> {
+        let path = self.path(file);
+        if is_whole(&path, file) {
+            return Ok(path);
+        }
+        let _lock = self.lock(&path)?;
+        // Another process may have made it in the meantime.
+        if is_whole(&path, file) {
+            return Ok(path);
+        }
+        remove_left_overs(&path);
+        let downloaded = self.folder().join(file.source.file_name());
+        let in_hub = self.hub.as_ref().map(|hub| hub.join(file.source.file_name()));
+        let mut found = None;
+        for candidate in in_hub.iter().chain([&downloaded]) {
+            // One that cannot be read is as good as none.
+            if file.source.is_at(candidate).unwrap_or(false) {
+                found = Some(candidate);
+                break;
+            }
+        }
+        let original = match found {
+            Some(original) => original,
+            None => {
+                self.fetch(&file.source, &downloaded, in_hub.as_deref())?;
+                &downloaded
+            }
+        };
+        convert_known(original, &path, file.keep, file.source.sha256)?;
+        if *original == downloaded && Some(&downloaded) != in_hub.as_ref() {
+            // Seven times the size of what was made of it. (Where both folders are one, it is torch.hub's.)
+            let _ = fs::remove_file(&downloaded);
+        }
+        Ok(path)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.directory.join("weights")
+    }
+
+    /// Held until it is dropped, or its process ends, however it ends.
+    fn lock(&self, path: &Path) -> Result<File> {
+        let path = path.with_extension("lock");
+        let lock = || {
+            fs::create_dir_all(self.folder())?;
+            let lock = File::create(&path)?;
+            lock.lock()?;
+            Ok(lock)
+        };
+        lock().map_err(|reason| Error::Write { path: path.clone(), reason })
+    }
+
+    fn fetch(&self, source: &Source, target: &Path, in_hub: Option<&Path>) -> Result<()> {
+        let unavailable = |reason: &'static str| Error::Unavailable {
+            reason,
+            url: source.url.into(),
+            size: source.size,
+            sha256: source.sha256.into(),
+            target: target.into(),
+            hub: in_hub.map(Path::to_path_buf),
+        };
+        if self.offline {
+            return Err(unavailable("TCH_LOSSES_OFFLINE is set"));
+        }
+        #[cfg(feature = "download")]
+        return super::fetch::Fetcher::default().fetch(source, target);
+        #[cfg(not(feature = "download"))]
+        return Err(unavailable("tch-losses was built without its feature `download`"));
+    }
+}
+
+/// Whether this is what is made of `known`, undamaged. What is not, for whatever reason, is made anew.
+fn is_whole(path: &Path, known: &KnownFile) -> bool {
+    let check = || -> Result<bool> {
+        let mut file = SafetensorsFile::open(path)?;
+        let metadata = file.metadata();
+        let of_source = metadata.get(SOURCE_SHA256).is_some_and(|hash| known.source.has_hash(hash));
+        Ok(of_source && metadata.get(KEPT).map_or("", String::as_str) == known.keep && file.is_intact()?)
+    };
+    check().unwrap_or(false)
+}
+
+/// Removes what conversions that were killed have left beside `path`. Only while it is locked.
+fn remove_left_overs(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|other| {
+            other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".partial"))
+        }) {
+            // It only takes up room; the new one has another name.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

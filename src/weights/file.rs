@@ -1,0 +1,95 @@
+//! Files of weights, whatever their format.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+
+use super::pth::PthFile;
+use super::safetensors::SafetensorsFile;
+use crate::{Error, Result};
+
+/// A file of named tensors, safetensors or [`.pth`](super::pth), told by its content.
+///
+/// Opening reads no more than names, shapes and kinds.
+///
+/// ```
+/// use tch_losses::weights::WeightsFile;
+///
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pth/lpips/alex.pth");
+/// let mut file = WeightsFile::open(path)?;
+/// let name = file.names().remove(0);
+/// let tensor = file.read(&name)?;
+/// assert_eq!(file.find(&name), Some((tensor.size(), tensor.kind())));
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct WeightsFile(Format);
+
+#[derive(Debug)]
+enum Format {
+    Safetensors(SafetensorsFile),
+    Pth(PthFile),
+}
+
+impl WeightsFile {
+    /// Finds out what tensors a file holds.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the file cannot be read, [`Error::Pth`] or [`Error::Weights`] where it is a damaged
+    /// file, or one of another kind.
+    pub fn open(path: impl AsRef<Path>) -> Result<WeightsFile> {
+        let path = path.as_ref();
+        let unreadable = |reason| Error::Read { path: path.into(), reason };
+        let file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let mut start = Vec::new();
+        file.take(9).read_to_end(&mut start).map_err(unreadable)?;
+        // A safetensors file begins with the length of its header, which can look like anything, and the header
+        // with a brace. Archives begin with `PK`, pickles with 0x80.
+        let pth = start.get(8) != Some(&b'{') && (start.starts_with(b"PK") || start.starts_with(&[0x80]));
+        Ok(WeightsFile(match pth {
+            true => Format::Pth(PthFile::open(path)?),
+            false => Format::Safetensors(SafetensorsFile::open(path)?),
+        }))
+    }
+
+    /// The names of the tensors, in the order of the file.
+    pub fn names(&self) -> Vec<String> {
+        match &self.0 {
+            Format::Safetensors(file) => file.names(),
+            Format::Pth(file) => file.tensors().iter().map(|tensor| tensor.name().to_owned()).collect(),
+        }
+    }
+
+    /// Shape and kind of a tensor, if it is there.
+    pub fn find(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
+        match &self.0 {
+            Format::Safetensors(file) => file.find(name),
+            Format::Pth(file) => file.find(name).map(|tensor| (tensor.shape().to_vec(), tensor.kind())),
+        }
+    }
+
+    /// The metadata of a safetensors file; a `.pth` file has none.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        match &self.0 {
+            Format::Safetensors(file) => file.metadata(),
+            Format::Pth(_) => BTreeMap::new(),
+        }
+    }
+
+    /// Reads one tensor, and nothing else, to the CPU, copying it once.
+    ///
+    /// # Errors
+    /// Where there is no tensor of that name, or it cannot be read or does not fit into memory.
+    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+        match &mut self.0 {
+            Format::Safetensors(file) => file.read(name),
+            Format::Pth(file) => file.read(name),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Safetensors files, read and written tensor by tensor.
+//!
+//! The crate `safetensors` checks the header; the data stay in the file until a tensor is asked for.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, Metadata};
+use serde_json::{json, Map, Value};
+use tch::{Kind, Tensor};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::fill;
+use crate::{Error, Result};
+
+/// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
+/// taken as zeros. It finds damage, not malice.
+const CHECKSUM: &str = r#"{"__metadata__":{"xxh3":""#;
+const DIGITS: usize = 16;
+
+/// No header is longer, as in the reference implementation.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+const DTYPES: [(Dtype, Kind, &str); 12] = [
+    (Dtype::BOOL, Kind::Bool, "BOOL"),
+    (Dtype::U8, Kind::Uint8, "U8"),
+    (Dtype::I8, Kind::Int8, "I8"),
+    (Dtype::I16, Kind::Int16, "I16"),
+    (Dtype::I32, Kind::Int, "I32"),
+    (Dtype::I64, Kind::Int64, "I64"),
+    (Dtype::F8_E5M2, Kind::Float8e5m2, "F8_E5M2"),
+    (Dtype::F8_E4M3, Kind::Float8e4m3fn, "F8_E4M3"),
+    (Dtype::F16, Kind::Half, "F16"),
+    (Dtype::BF16, Kind::BFloat16, "BF16"),
+    (Dtype::F32, Kind::Float, "F32"),
+    (Dtype::F64, Kind::Double, "F64"),
+];
+
+/// A safetensors file whose header has been read and checked against the file's size.
+#[derive(Debug)]
+pub(super) struct SafetensorsFile {
+    path: PathBuf,
+    file: File,
+    header: Metadata,
+    data_start: u64,
+}
+
+impl SafetensorsFile {
+    pub fn open(path: &Path) -> Result<SafetensorsFile> {
+        let unreadable = |reason| Error::Read { path: path.into(), reason };
+        let unusable = |problem: String| Error::Weights {
+            path: path.into(),
+            problem: format!("not a safetensors file ({problem})"),
+        };
+        let mut file = File::open(path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        let mut length = [0; 8];
+        if size < 8 {
+            return Err(unusable(format!("it has {size} bytes")));
+        }
+        file.read_exact(&mut length).map_err(unreadable)?;
+        let length = u64::from_le_bytes(length);
+        if length > LONGEST_HEADER.min(size - 8) {
+            return Err(unusable(format!("a header of {length} bytes, in a file of {size}")));
+        }
+        let mut header = vec![0; length as usize];
+        file.read_exact(&mut header).map_err(unreadable)?;
+        let header: Metadata =
+            serde_json::from_slice(&header).map_err(|error| unusable(error.to_string()))?;
+        let (data_start, data) = (8 + length, header.data_len() as u64);
+        if data != size - data_start {
+            return Err(unusable(format!("{data} bytes of data expected, found {}", size - data_start)));
+        }
+        Ok(SafetensorsFile { path: path.into(), file, header, data_start })
+    }
+
+    /// The names in the order of the data.
+    pub fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    /// Shape and kind of a tensor, if it is there and of a kind that tch has.
+    pub fn find(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
+        let info = self.header.info(name)?;
+        let (_, kind, _) = DTYPES.into_iter().find(|(dtype, ..)| *dtype == info.dtype)?;
+        Some((info.shape.iter().map(|size| *size as i64).collect(), kind))
+    }
+
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        self.header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Reads one tensor, copying it once.
+    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+        let Some(((shape, kind), info)) = self.find(name).zip(self.header.info(name)) else {
+            let problem = format!("the tensor `{name}` is missing, or of a kind that tch lacks");
+            return Err(Error::Weights { path: self.path.clone(), problem });
+        };
+        let start = self.data_start + info.data_offsets.0 as u64;
+        let (file, path) = (&mut self.file, &self.path);
+        fill::tensor(&shape, kind, |bytes| {
+            let done = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(bytes));
+            done.map_err(|reason| Error::Read { path: path.clone(), reason })
+        })
+    }
+
+    /// Whether the file has a checksum, and it is right.
+    pub fn is_intact(&mut self) -> Result<bool> {
+        self.matches_checksum().map_err(|reason| Error::Read { path: self.path.clone(), reason })
+    }
+
+    fn matches_checksum(&mut self) -> io::Result<bool> {
+        self.file.seek(SeekFrom::Start(0))?;
+        let mut header = vec![0; self.data_start as usize];
+        self.file.read_exact(&mut header)?;
+        let place = 8 + CHECKSUM.len()..8 + CHECKSUM.len() + DIGITS;
+        if !header[8..].starts_with(CHECKSUM.as_bytes()) || header.len() < place.end {
+            return Ok(false);
+        }
+        let expected = header[place.clone()].to_vec();
+        header[place].fill(b'0');
+        let mut hasher = Xxh3::new();
+        hasher.update(&header);
+        let mut chunk = vec![0; 1 << 18];
+        loop {
+            match self.file.read(&mut chunk)? {
+                0 => return Ok(expected == digits(&hasher).as_bytes()),
+                count => hasher.update(&chunk[..count]),
+            }
+        }
+    }
+}
+
+fn digits(hasher: &Xxh3) -> String {
+    format!("{:0DIGITS$x}", hasher.digest())
+}
+
+/// Whether a safetensors file can hold tensors of this kind.
+pub(super) fn can_hold(kind: Kind) -> bool {
+    DTYPES.iter().any(|(_, known, _)| *known == kind)
+}
+
+/// A tensor to be written.
+pub(super) struct Entry {
+    pub name: String,
+    pub kind: Kind,
+    pub shape: Vec<i64>,
+    pub bytes: u64,
+}
+
+/// What a tensor's bytes are handed to, piece by piece.
+pub(super) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
+
+/// Writes a safetensors file that appears under its name when it is whole, adding a checksum to `metadata`. The
+/// entries are of kinds that it [can hold](can_hold); `data` is called for each in turn.
+pub(super) fn write(
+    path: &Path,
+    mut entries: Vec<Entry>,
+    metadata: &BTreeMap<String, String>,
+    mut data: impl FnMut(&Entry, Sink) -> Result<()>,
+) -> Result<()> {
+    let unwritable = |reason| Error::Write { path: path.into(), reason };
+    // As the reference implementation does, so that every tensor is aligned to its elements.
+    entries.sort_by(|a, b| {
+        b.kind.elt_size_in_bytes().cmp(&a.kind.elt_size_in_bytes()).then_with(|| a.name.cmp(&b.name))
+    });
+    let header = header(&entries, metadata);
+
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(unwritable)?;
+    let partial = partial_in(folder, path).map_err(unwritable)?;
+    let mut file = BufWriter::with_capacity(1 << 18, partial);
+    file.write_all(&header).map_err(unwritable)?;
+    let mut hasher = Xxh3::new();
+    hasher.update(&header);
+    for entry in &entries {
+        let mut written = 0;
+        data(entry, &mut |bytes| {
+            hasher.update(bytes);
+            written += bytes.len() as u64;
+            file.write_all(bytes).map_err(unwritable)
+        })?;
+        assert_eq!(written, entry.bytes, "{}", entry.name);
+    }
+    let finish = || -> io::Result<()> {
+        let mut partial = file.into_inner()?;
+        partial.seek(SeekFrom::Start(8 + CHECKSUM.len() as u64))?;
+        partial.write_all(digits(&hasher).as_bytes())?;
+        partial.as_file().sync_all()?;
+        partial.persist(path)?;
+        Ok(())
+    };
+    finish().map_err(unwritable)
+}
+
+/// A new file beside the one to be, removed when it is not finished.
+fn partial_in(folder: &Path, path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut prefix = path.file_name().unwrap_or_default().to_os_string();
+    prefix.push(".");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".partial");
+    // The usual permissions: tempfile's own default lets nobody else read a cache that is shared.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// The header with its length before it, and zeros for the checksum.
+fn header(entries: &[Entry], metadata: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut map = Map::new();
+    let mut described: Map<String, Value> =
+        [("xxh3".into(), "0".repeat(DIGITS).into())].into_iter().collect();
+    described.extend(metadata.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
+    map.insert("__metadata__".into(), described.into());
+    let mut offset = 0;
+    for Entry { name, kind, shape, bytes } in entries {
+        let dtype = DTYPES.iter().find(|(_, known, _)| known == kind).expect("the caller has checked").2;
+        map.insert(
+            name.clone(),
+            json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, offset + bytes] }),
+        );
+        offset += bytes;
+    }
+    let mut text = Value::from(map).to_string();
+    debug_assert!(text.starts_with(CHECKSUM), "serde_json keeps the order");
+    // The data begin at a multiple of eight bytes.
+    text += &" ".repeat(text.len().next_multiple_of(8) - text.len());
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}

@@ -1,0 +1,913 @@
+//! Fetching files, against a server on loopback that does things wrong.
+
+#![cfg(feature = "download")]
+
+mod http;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use http::{Authority, Server};
+use sha2::{Digest, Sha256};
+use tch_losses::weights::fetch::{FetchError, Fetcher};
+use tch_losses::weights::Source;
+use tch_losses::Error;
+use tempfile::TempDir;
+
+const SIZE: usize = 300_000;
+const HALF: usize = SIZE / 2;
+
+/// The file that the tests fetch; no two of its blocks are alike.
+static FILE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| (0..SIZE as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect());
+static SHA256: LazyLock<String> = LazyLock::new(|| format!("{:x}", Sha256::digest(&*FILE)));
+
+fn source(url: &str) -> Source<'_> {
+    Source { url, sha256: &SHA256, size: SIZE as u64 }
+}
+
+/// Patient with a busy machine, quick to try again.
+const FETCHER: Fetcher = Fetcher {
+    connect_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(10),
+    attempts: 3,
+    backoff: Duration::from_millis(10),
+};
+
+/// Gives up on a silent server at once.
+const HASTY: Fetcher = Fetcher { idle_timeout: Duration::from_millis(300), ..FETCHER };
+
+/// A directory of its own for each test, with the paths of the file to be and of its part.
+struct Place {
+    folder: TempDir,
+    target: PathBuf,
+    partial: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("weights.bin");
+        let partial = folder.path().join("weights.bin.partial");
+        Self { folder, target, partial }
+    }
+
+    fn with_partial(bytes: &[u8]) -> Self {
+        let place = Self::new();
+        fs::write(&place.partial, bytes).unwrap();
+        place
+    }
+
+    fn fetch(&self, server: &Server) -> tch_losses::Result<()> {
+        FETCHER.fetch(&source(&server.url()), &self.target)
+    }
+
+    fn fetch_error(&self, server: &Server) -> FetchError {
+        reason(self.fetch(server))
+    }
+
+    #[track_caller]
+    fn assert_fetched(&self) {
+        assert!(fs::read(&self.target).unwrap() == *FILE, "other contents");
+        assert!(!self.partial.exists());
+    }
+
+    #[track_caller]
+    fn assert_part(&self, bytes: &[u8]) {
+        assert!(!self.target.exists());
+        assert!(fs::read(&self.partial).unwrap() == bytes, "another part");
+    }
+
+    #[track_caller]
+    fn assert_nothing(&self) {
+        assert!(!self.target.exists());
+        assert!(!self.partial.exists());
+    }
+}
+
+#[track_caller]
+fn reason(result: tch_losses::Result<()>) -> FetchError {
+    match result.unwrap_err() {
+        Error::Fetch { reason, .. } => *reason,
+        other => panic!("{other}"),
+    }
+}
+
+#[track_caller]
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until the client has written `len` bytes: a reset may destroy what it has not read yet.
+fn wait_for_part(path: &Path, len: usize) {
+    wait_until(|| fs::metadata(path).is_ok_and(|metadata| metadata.len() >= len as u64));
+}
+
+// ---- as it should be -------------------------------------------------------------------------------------
+
+#[test]
+fn a_file_is_fetched_into_a_new_directory() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("deep/down/weights.bin");
+    FETCHER.fetch(&source(&server.url()), &target).unwrap();
+    assert!(fs::read(&target).unwrap() == *FILE);
+    assert_eq!(server.starts(), [None]);
+}
+
+#[test]
+fn what_is_there_is_not_fetched_again() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    fs::write(&place.target, &*FILE).unwrap();
+    place.fetch(&server).unwrap();
+    assert!(server.requests().is_empty());
+    // Nor is anything written.
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_wrong_file_of_the_right_size_is_replaced() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    fs::write(&place.target, vec![7; SIZE]).unwrap();
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+}
+
+#[test]
+fn a_hash_in_capitals_is_right() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    let sha256 = SHA256.to_uppercase();
+    let source = Source { sha256: &sha256, ..source("") };
+    FETCHER.fetch(&Source { url: &server.url(), ..source }, &place.target).unwrap();
+    place.assert_fetched();
+}
+
+#[test]
+fn without_a_length_in_the_head() {
+    let server = Server::http(|exchange| {
+        exchange.head("200 OK", "Transfer-Encoding: chunked\r\n");
+        exchange.send(&chunk(&FILE));
+        exchange.send(b"0\r\n\r\n");
+    });
+    let place = Place::new();
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+#[test]
+fn a_slow_drip_is_alive() {
+    let server = Server::http(|exchange| {
+        exchange.file_head(SIZE, None);
+        for drop in FILE.chunks(SIZE / 15) {
+            thread::sleep(Duration::from_millis(100));
+            exchange.send(drop);
+        }
+    });
+    let place = Place::new();
+    let fetcher = Fetcher { idle_timeout: Duration::from_secs(1), ..FETCHER };
+    let start = Instant::now();
+    fetcher.fetch(&source(&server.url()), &place.target).unwrap();
+    assert!(start.elapsed() > fetcher.idle_timeout);
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None]);
+}
+
+#[test]
+fn inside_an_async_runtime() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async { place.fetch(&server) }).unwrap();
+    place.assert_fetched();
+}
+
+// ---- bodies that are not the file ------------------------------------------------------------------------
+
+#[test]
+fn a_short_body_is_completed() {
+    let server = Server::http(|exchange| match exchange.number {
+        0 => {
+            exchange.file_head(SIZE, None);
+            exchange.send(&FILE[..HALF]);
+        }
+        _ => exchange.file(&FILE),
+    });
+    let place = Place::new();
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None, Some(HALF)]);
+    assert_eq!(server.sent(), SIZE);
+}
+
+#[test]
+fn a_short_body_of_unknown_length_is_completed() {
+    let server = Server::http(|exchange| match exchange.number {
+        0 => {
+            exchange.head("200 OK", "");
+            exchange.send(&FILE[..HALF]);
+        }
+        _ => exchange.file(&FILE),
+    });
+    let place = Place::new();
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None, Some(HALF)]);
+}
+
+#[test]
+fn bodies_that_are_always_short_are_kept_in_part() {
+    let server = Server::http(|exchange| {
+        let start = exchange.request.start();
+        exchange.file_head(SIZE, start);
+        let start = start.unwrap_or(0);
+        exchange.send(&FILE[start..start + 1000]);
+    });
+    let place = Place::new();
+    match place.fetch(&server).unwrap_err() {
+        Error::Fetch { attempts: 3, reason, .. } => {
+            let FetchError::Interrupted { given: 3000, expected: 300_000, .. } = *reason else {
+                panic!("{reason}")
+            };
+        }
+        other => panic!("{other}"),
+    }
+    place.assert_part(&FILE[..3000]);
+    assert_eq!(server.starts(), [None, Some(1000), Some(2000)]);
+}
+
+#[test]
+fn a_wrong_hash_is_final() {
+    let server = Server::http(|exchange| exchange.file(&[7; SIZE]));
+    let place = Place::new();
+    let FetchError::Hash { given, expected } = place.fetch_error(&server) else { panic!() };
+    assert_eq!(given, format!("{:x}", Sha256::digest([7; SIZE])));
+    assert_eq!(expected, *SHA256);
+    place.assert_nothing();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_file_of_another_size_is_not_read() {
+    for size in [SIZE - 1, SIZE + 1] {
+        let server = Server::http(move |exchange| exchange.file(&vec![7; size]));
+        let place = Place::new();
+        let FetchError::Size { given, expected } = place.fetch_error(&server) else { panic!() };
+        assert_eq!((given, expected), (size as u64, SIZE as u64));
+        assert!(!place.target.exists());
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_page_in_place_of_the_file_does_not_cost_the_part_that_is_there() {
+    let server = Server::http(|exchange| {
+        exchange.head("200 OK", "Content-Length: 5\r\n");
+        exchange.send(b"login");
+    });
+    let place = Place::with_partial(&FILE[..HALF]);
+    assert!(matches!(place.fetch_error(&server), FetchError::Size { given: 5, .. }));
+    place.assert_part(&FILE[..HALF]);
+}
+
+#[test]
+fn a_body_without_end_is_cut_off() {
+    let server = Server::http(|exchange| {
+        exchange.head("200 OK", "Transfer-Encoding: chunked\r\n");
+        exchange.send(&chunk(&FILE));
+        let more = chunk(&[7; 1 << 20]);
+        assert!((0..1000).any(|_| !exchange.send(&more)), "the client reads on");
+    });
+    let place = Place::new();
+    assert!(matches!(place.fetch_error(&server), FetchError::TooLong { expected: 300_000 }));
+    place.assert_nothing();
+    assert_eq!(server.requests().len(), 1);
+}
+
+// ---- answers that are not the file -----------------------------------------------------------------------
+
+#[test]
+fn not_found_is_final_and_says_how_to_go_on() {
+    let server = Server::http(|exchange| exchange.status("404 Not Found"));
+    let place = Place::new();
+    let error = place.fetch(&server).unwrap_err();
+    let expected = format!(
+        "cannot fetch {}: the server answered with status 404, expected 200 (attempts: 1); to go on by hand, \
+         download that URL elsewhere, put the file at {}, and check that it has 300000 bytes and the SHA-256 {}",
+        server.url(),
+        place.target.display(),
+        *SHA256
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(server.requests().len(), 1);
+    place.assert_nothing();
+}
+
+#[test]
+fn other_client_errors_are_final() {
+    for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "408 Request Timeout", "410 Gone"]
+    {
+        let server = Server::http(move |exchange| exchange.status(status));
+        let place = Place::with_partial(&FILE[..HALF]);
+        let FetchError::Status { status: given } = place.fetch_error(&server) else { panic!() };
+        assert_eq!(given.to_string(), status[..3]);
+        assert_eq!(server.requests().len(), 1);
+        place.assert_part(&FILE[..HALF]);
+    }
+}
+
+#[test]
+fn server_errors_pass() {
+    let server = Server::http(|exchange| match exchange.number {
+        0 => exchange.status("500 Internal Server Error"),
+        1 => exchange.status("503 Service Unavailable"),
+        _ => exchange.file(&FILE),
+    });
+    let place = Place::new();
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn server_errors_without_end() {
+    let server = Server::http(|exchange| exchange.status("500 Internal Server Error"));
+    assert!(matches!(Place::new().fetch_error(&server), FetchError::Status { status: 500 }));
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn too_many_requests_pass() {
+    let server = Server::http(|exchange| match exchange.number {
+        0 => exchange.status("429 Too Many Requests"),
+        _ => exchange.file(&FILE),
+    });
+    let place = Place::new();
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn the_pauses_grow() {
+    let server = Server::http(|exchange| exchange.status("503 Service Unavailable"));
+    let fetcher = Fetcher { backoff: Duration::from_millis(100), ..FETCHER };
+    let start = Instant::now();
+    reason(fetcher.fetch(&source(&server.url()), Place::new().target));
+    // Half of 100 ms and of 200 ms, at the least.
+    assert!(start.elapsed() > Duration::from_millis(150));
+}
+
+// ---- silence and broken lines ----------------------------------------------------------------------------
+
+#[test]
+fn a_server_that_never_answers() {
+    let server = Server::http(|exchange| exchange.hang());
+    let place = Place::new();
+    let FetchError::NoAnswer { reason } = reason(HASTY.fetch(&source(&server.url()), &place.target)) else {
+        panic!()
+    };
+    assert_eq!(reason, "nothing came for 300ms");
+    assert_eq!(server.requests().len(), 3);
+    assert!(!place.target.exists());
+}
+
+#[test]
+fn a_server_that_falls_silent() {
+    let server = Server::http(|exchange| {
+        let start = exchange.request.start();
+        exchange.file_head(SIZE, start);
+        let start = start.unwrap_or(0);
+        exchange.send(&FILE[start..start + 1000]);
+        exchange.hang();
+    });
+    let place = Place::new();
+    match reason(HASTY.fetch(&source(&server.url()), &place.target)) {
+        FetchError::Interrupted { reason, .. } => assert_eq!(reason, "nothing came for 300ms"),
+        other => panic!("{other}"),
+    }
+    assert_eq!(server.starts(), [None, Some(1000), Some(2000)]);
+}
+
+#[test]
+fn a_server_that_falls_silent_at_the_very_end() {
+    let server = Server::http(|exchange| {
+        exchange.head("200 OK", "Transfer-Encoding: chunked\r\n");
+        exchange.send(&chunk(&FILE));
+        exchange.hang();
+    });
+    let place = Place::new();
+    HASTY.fetch(&source(&server.url()), &place.target).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_reset_costs_nothing_that_has_come() {
+    let place = Place::new();
+    let partial = place.partial.clone();
+    let server = Server::http(move |exchange| match exchange.number {
+        0 => {
+            exchange.file_head(SIZE, None);
+            exchange.send(&FILE[..HALF]);
+            wait_for_part(&partial, HALF);
+            exchange.reset();
+        }
+        _ => exchange.file(&FILE),
+    });
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None, Some(HALF)]);
+    assert_eq!(server.sent(), SIZE);
+}
+
+#[test]
+fn nobody_listens() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    match Command::from(Child::new(&format!("http://{address}/"), &Place::new().target)).output().unwrap() {
+        output if output.status.success() => panic!(),
+        output => {
+            let message = stderr(&output);
+            assert!(message.contains("no answer: "), "{message}");
+            assert!(message.contains("onnection refused"), "{message}");
+            assert!(message.contains("(attempts: 3)"), "{message}");
+        }
+    }
+}
+
+// ---- resuming --------------------------------------------------------------------------------------------
+
+#[test]
+fn a_server_that_knows_no_ranges() {
+    let server = Server::http(|exchange| {
+        exchange.file_head(SIZE, None);
+        exchange.send(&FILE);
+    });
+    let place = Place::with_partial(&FILE[..HALF]);
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [Some(HALF)]);
+}
+
+#[test]
+fn a_range_refused() {
+    let server = Server::http(|exchange| match exchange.request.start() {
+        Some(_) => exchange.status("416 Range Not Satisfiable"),
+        None => exchange.file(&FILE),
+    });
+    let place = Place::with_partial(&FILE[..HALF]);
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [Some(HALF), None]);
+}
+
+#[test]
+fn another_range_than_asked_for() {
+    let server = Server::http(|exchange| match exchange.request.start() {
+        Some(start) => {
+            exchange.file_head(SIZE, Some(start - 1));
+            exchange.send(&FILE[start - 1..]);
+        }
+        None => exchange.file(&FILE),
+    });
+    let place = Place::with_partial(&FILE[..HALF]);
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [Some(HALF), None]);
+}
+
+#[test]
+fn a_range_nobody_asked_for() {
+    let server = Server::http(|exchange| exchange.file_head(SIZE, Some(0)));
+    assert!(matches!(Place::new().fetch_error(&server), FetchError::Status { status: 206 }));
+}
+
+#[test]
+fn a_range_of_a_file_of_another_size() {
+    let server = Server::http(|exchange| exchange.file(&[7; SIZE + 1]));
+    let place = Place::with_partial(&FILE[..HALF]);
+    assert!(matches!(place.fetch_error(&server), FetchError::Size { given: 300_001, .. }));
+    assert!(!place.target.exists());
+}
+
+#[test]
+fn a_corrupted_part_is_fetched_anew() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let mut part = FILE[..HALF].to_vec();
+    part[1000] ^= 1;
+    let place = Place::with_partial(&part);
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [Some(HALF), None]);
+}
+
+#[test]
+fn a_corrupted_part_and_a_wrong_file() {
+    let server = Server::http(|exchange| exchange.file(&[7; SIZE]));
+    let place = Place::with_partial(&FILE[..HALF]);
+    assert!(matches!(place.fetch_error(&server), FetchError::Hash { .. }));
+    place.assert_nothing();
+    assert_eq!(server.starts(), [Some(HALF), None]);
+}
+
+#[test]
+fn parts_of_wrong_files_on_a_bad_line_are_fetched_anew_once() {
+    let server = Server::http(|exchange| {
+        let start = exchange.request.start();
+        exchange.file_head(SIZE, start);
+        // Half of what is left, at first.
+        let start = start.unwrap_or(0);
+        let end = if start < HALF { HALF } else { SIZE };
+        exchange.send(&vec![7; end - start]);
+    });
+    let place = Place::new();
+    let fetcher = Fetcher { attempts: 20, ..FETCHER };
+    let error = reason(fetcher.fetch(&source(&server.url()), &place.target));
+    assert!(matches!(error, FetchError::Hash { .. }));
+    place.assert_nothing();
+    assert_eq!(server.starts(), [None, Some(HALF), None, Some(HALF)]);
+}
+
+#[test]
+fn a_part_that_is_whole_needs_no_server() {
+    let server = Server::http(|exchange| exchange.status("404 Not Found"));
+    let place = Place::with_partial(&FILE);
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_part_of_full_size_that_is_wrong_is_fetched_anew() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::with_partial(&[7; SIZE]);
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None]);
+}
+
+#[test]
+fn a_part_longer_than_the_file_is_fetched_anew() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::with_partial(&[&**FILE, b"more"].concat());
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None]);
+}
+
+// ---- redirects and certificates --------------------------------------------------------------------------
+
+#[test]
+fn redirects_to_http_are_not_followed() {
+    let other = Server::http(|exchange| exchange.file(&FILE));
+    let to = other.url();
+    let location = format!("Location: {to}\r\n");
+    let server = Server::http(move |exchange| exchange.head("302 Found", &location));
+    match Place::new().fetch_error(&server) {
+        FetchError::Redirect { to: given, problem } => {
+            assert_eq!((given, problem), (to, "only HTTPS is followed"))
+        }
+        error => panic!("{error}"),
+    }
+    assert_eq!((server.requests().len(), other.requests().len()), (1, 0));
+}
+
+/// Fetches in a process that trusts only this authority.
+fn fetch_trusting(authority: &Authority, url: &str, place: &Place) -> Output {
+    let certificates = place.folder.path().join("authority.pem");
+    fs::write(&certificates, authority.pem()).unwrap();
+    let mut command = Command::from(Child::new(url, &place.target));
+    command.env("SSL_CERT_FILE", certificates).env_remove("SSL_CERT_DIR").output().unwrap()
+}
+
+#[test]
+fn redirects_to_https_are_followed_and_resumed() {
+    let authority = Authority::new();
+    let other = Server::https(&authority, |exchange| exchange.file(&FILE));
+    let location = format!("Location: {}\r\n", other.url());
+    let server = Server::http(move |exchange| exchange.head("302 Found", &location));
+    let place = Place::with_partial(&FILE[..HALF]);
+    assert_silent_success(&fetch_trusting(&authority, &server.url(), &place));
+    place.assert_fetched();
+    assert_eq!(other.starts(), [Some(HALF)]);
+}
+
+#[test]
+fn redirects_from_https_to_http_are_not_followed() {
+    let authority = Authority::new();
+    let other = Server::http(|exchange| exchange.file(&FILE));
+    let location = format!("Location: {}\r\n", other.url());
+    let server = Server::https(&authority, move |exchange| exchange.head("302 Found", &location));
+    let output = fetch_trusting(&authority, &server.url(), &Place::new());
+    let expected = format!("redirected to {}: only HTTPS is followed (attempts: 1)", other.url());
+    assert!(stderr(&output).contains(&expected), "{output:?}");
+    assert!(other.requests().is_empty());
+}
+
+#[test]
+fn redirects_in_a_circle_end() {
+    let authority = Authority::new();
+    let server = Server::https(&authority, |exchange| exchange.head("302 Found", "Location: /again\r\n"));
+    let output = fetch_trusting(&authority, &server.url(), &Place::new());
+    assert!(stderr(&output).contains("/again: one redirect too many, 10 are followed"), "{output:?}");
+    assert_eq!(server.requests().len(), 11);
+}
+
+#[test]
+fn unknown_certificates_are_final() {
+    let server = Server::https(&Authority::new(), |exchange| exchange.file(&FILE));
+    let output = fetch_trusting(&Authority::new(), &server.url(), &Place::new());
+    let message = stderr(&output);
+    assert!(message.contains("no secure connection: invalid peer certificate"), "{message}");
+    assert!(message.contains("SSL_CERT_FILE"), "{message}");
+    assert_eq!((server.connections(), server.requests().len()), (1, 0));
+}
+
+// ---- proxies ---------------------------------------------------------------------------------------------
+
+#[test]
+fn http_proxy() {
+    let proxy = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    // A name that only the proxy could find.
+    let mut command = Command::from(Child::new("http://weights.invalid/file", &place.target));
+    assert_silent_success(&command.env("HTTP_PROXY", proxy.origin()).output().unwrap());
+    place.assert_fetched();
+    assert_eq!(proxy.requests()[0].target, "http://weights.invalid/file");
+}
+
+#[test]
+fn https_proxy() {
+    let authority = Authority::new();
+    let server = Server::https(&authority, |exchange| exchange.file(&FILE));
+    let proxy = Server::http(|exchange| exchange.tunnel());
+    let place = Place::new();
+    let certificates = place.folder.path().join("authority.pem");
+    fs::write(&certificates, authority.pem()).unwrap();
+    let mut command = Command::from(Child::new(&server.url(), &place.target));
+    command.env("SSL_CERT_FILE", certificates).env_remove("SSL_CERT_DIR").env("HTTPS_PROXY", proxy.origin());
+    assert_silent_success(&command.output().unwrap());
+    place.assert_fetched();
+    assert_eq!(proxy.requests()[0].method, "CONNECT");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn no_proxy() {
+    let proxy = Server::http(|exchange| exchange.status("404 Not Found"));
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    let mut command = Command::from(Child::new(&server.url(), &place.target));
+    command.env("HTTP_PROXY", proxy.origin()).env("NO_PROXY", "example.org,127.0.0.1");
+    assert_silent_success(&command.output().unwrap());
+    place.assert_fetched();
+    assert!(proxy.requests().is_empty());
+}
+
+// ---- processes -------------------------------------------------------------------------------------------
+
+const CHILD_URL: &str = "FETCH_TEST_URL";
+const CHILD_TARGET: &str = "FETCH_TEST_TARGET";
+
+/// This test program once more, to run nothing but `child`, with no proxies set.
+struct Child {
+    url: String,
+    target: PathBuf,
+    /// A program, with arguments, that starts the child.
+    starter: Vec<&'static str>,
+}
+
+impl Child {
+    fn new(url: &str, target: &Path) -> Self {
+        Self { url: url.into(), target: target.into(), starter: Vec::new() }
+    }
+
+    fn started_by(self, starter: &[&'static str]) -> Self {
+        Self { starter: starter.into(), ..self }
+    }
+}
+
+impl From<Child> for Command {
+    fn from(child: Child) -> Command {
+        let program = std::env::current_exe().unwrap();
+        let mut command = match child.starter.split_first() {
+            None => Command::new(program),
+            Some((starter, arguments)) => {
+                let mut command = Command::new(starter);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
+        command.args(["child", "--exact", "--nocapture"]);
+        command.env(CHILD_URL, child.url).env(CHILD_TARGET, child.target);
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
+        }
+        command
+    }
+}
+
+/// Not a test of its own: what the processes that other tests start do.
+#[test]
+fn child() {
+    let Ok(url) = std::env::var(CHILD_URL) else { return };
+    let target = std::env::var_os(CHILD_TARGET).unwrap();
+    if let Err(error) = FETCHER.fetch(&source(&url), target) {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// No progress bar where stderr is not a terminal.
+#[track_caller]
+fn assert_silent_success(output: &Output) {
+    assert_eq!(stderr(output), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_killed_process_leaves_its_part_and_no_lock() {
+    let place = Place::new();
+    let server = Server::http(|exchange| match exchange.number {
+        0 => {
+            exchange.file_head(SIZE, None);
+            exchange.send(&FILE[..HALF]);
+            exchange.hang();
+        }
+        _ => exchange.file(&FILE),
+    });
+    let mut child =
+        Command::from(Child::new(&server.url(), &place.target)).stdout(Stdio::null()).spawn().unwrap();
+    wait_for_part(&place.partial, HALF);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    place.assert_part(&FILE[..HALF]);
+
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None, Some(HALF)]);
+    assert_eq!(server.sent(), SIZE);
+}
+
+#[test]
+fn many_processes_fetch_once() {
+    let place = Place::new();
+    let server = Server::http(|exchange| {
+        exchange.file_head(SIZE, None);
+        exchange.send(&FILE[..HALF]);
+        // Time for the others to come.
+        thread::sleep(Duration::from_millis(700));
+        exchange.send(&FILE[HALF..]);
+    });
+    let children: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = Command::from(Child::new(&server.url(), &place.target));
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        assert_silent_success(&child.wait_with_output().unwrap());
+    }
+    place.assert_fetched();
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn the_next_process_takes_over_from_a_killed_one() {
+    let place = Place::new();
+    let server = Server::http(|exchange| match exchange.number {
+        0 => {
+            exchange.file_head(SIZE, None);
+            exchange.send(&FILE[..HALF]);
+            exchange.hang();
+        }
+        _ => exchange.file(&FILE),
+    });
+    let spawn = || Command::from(Child::new(&server.url(), &place.target)).stdout(Stdio::null()).spawn();
+    let mut first = spawn().unwrap();
+    wait_for_part(&place.partial, HALF);
+    let mut second = spawn().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(second.wait().unwrap().success());
+    place.assert_fetched();
+    assert_eq!(server.starts(), [None, Some(HALF)]);
+}
+
+// ---- files that cannot be written ------------------------------------------------------------------------
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_directory() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    let set_mode = |mode| fs::set_permissions(place.folder.path(), PermissionsExt::from_mode(mode)).unwrap();
+    let fetch = || {
+        let probe = place.folder.path().join("probe");
+        // Permissions do not bind root, who has to give up that power first.
+        let starter: &[_] = if fs::write(&probe, "").is_ok() {
+            fs::remove_file(&probe).unwrap();
+            &["setpriv", "--bounding-set", "-dac_override"]
+        } else {
+            &[]
+        };
+        let child = Child::new(&server.url(), &place.target).started_by(starter);
+        Command::from(child).output().unwrap()
+    };
+
+    set_mode(0o555);
+    let message = stderr(&fetch());
+    assert!(message.contains(&format!("cannot write {}", place.target.display())), "{message}");
+    assert!(message.contains("ermission denied"), "{message}");
+    assert!(server.requests().is_empty());
+
+    // A file that is there already is good there too.
+    set_mode(0o755);
+    fs::write(&place.target, &*FILE).unwrap();
+    set_mode(0o555);
+    let output = fetch();
+    set_mode(0o755);
+    assert_silent_success(&output);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_keeps_what_fits() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    // A limit for the size of files stands in for the disk.
+    let limit = ["sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"];
+    let child = Child::new(&server.url(), &place.target).started_by(&limit);
+    let message = stderr(&Command::from(child).output().unwrap());
+    assert!(message.contains(&format!("cannot write {}", place.partial.display())), "{message}");
+    assert!(!place.target.exists());
+    assert_eq!(server.requests().len(), 1);
+
+    place.fetch(&server).unwrap();
+    place.assert_fetched();
+    assert!(server.starts()[1].is_some());
+}
+
+#[test]
+fn directories_in_the_way() {
+    let server = Server::http(|exchange| exchange.file(&FILE));
+    let place = Place::new();
+    fs::create_dir(&place.partial).unwrap();
+    let FetchError::Write { path, .. } = place.fetch_error(&server) else { panic!() };
+    assert_eq!(path, place.partial);
+    fs::create_dir(&place.target).unwrap();
+    let Error::Read { path, .. } = place.fetch(&server).unwrap_err() else { panic!() };
+    assert_eq!(path, place.target);
+    assert!(server.requests().is_empty());
+}
+
+// ---- bad options -----------------------------------------------------------------------------------------
+
+#[test]
+fn no_attempts() {
+    let fetcher = Fetcher { attempts: 0, ..FETCHER };
+    let error = fetcher.fetch(&source("http://127.0.0.1/"), Place::new().target).unwrap_err();
+    assert_eq!(error.to_string(), "option `attempts` is 0, expected at least 1");
+}
+
+#[test]
+fn a_hash_that_is_none() {
+    let zs = "z".repeat(64);
+    for sha256 in ["", "dcbb9e9d", &zs] {
+        let source = Source { sha256, ..source("http://127.0.0.1/") };
+        let error = FETCHER.fetch(&source, Place::new().target).unwrap_err();
+        let expected = format!("option `sha256` is {sha256:?}, expected 64 hexadecimal digits");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn urls_that_are_none() {
+    for url in ["", "weights.bin", "ftp://127.0.0.1/weights.bin", "http://"] {
+        let error = FETCHER.fetch(&source(url), Place::new().target).unwrap_err();
+        assert!(error.to_string().contains("no request can be made: "), "{error}");
+        assert!(error.to_string().contains("(attempts: 1)"), "{error}");
+    }
+}
