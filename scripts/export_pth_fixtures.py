@@ -3,14 +3,17 @@
     python3 scripts/export_pth_fixtures.py          # from any directory; fetches pinned packages once, see peer_env.py
 
 Each NAME.pth comes with NAME.safetensors, the tensors that it holds, by the names under which the reader lists them.
-Complex values are stored as pairs of reals, 8-bit floats as bytes: the Rust side's safetensors reader has no others. `refused/` has files that must not be read. lpips/ is not made here, but its values are: see lpips/LICENSE.
+Complex values are stored as pairs of reals, 8-bit floats as bytes: the Rust side's safetensors reader has no others. `refused/` has files that must not be read. lpips/ holds genuine files of 2018, from PyPI's lpips 0.1.4 (see lpips/LICENSE).
 In legacy files PyTorch names storages by their addresses: these differ from run to run, the values do not.
 """
 
 import io
 import pickle
 import struct
+import subprocess
+import sys
 import tarfile
+import tempfile
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -266,6 +269,7 @@ def main():
         state, expected = checkpoint(net)
         write(f"checkpoint_{form}", saved(state, zipped), expected)
     write("python2", *python2())
+    obtain_lpips()
     for path in (FIXTURES / "lpips").glob("*.pth"):
         # Saved on a CUDA device by Python 2.
         tensors = torch.load(path, map_location="cpu", weights_only=True)
@@ -276,6 +280,20 @@ def main():
     print(f"{total} bytes in {FIXTURES}")
     if total > SIZE_LIMIT:
         raise SystemExit(f"more than {SIZE_LIMIT} bytes: use smaller shapes")
+
+
+def obtain_lpips():
+    """Fetches the genuine files; where that fails, the committed copies stay."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "lpips==0.1.4"]
+        if subprocess.run(pip).returncode != 0:
+            print("lpips cannot be fetched: its committed copies are used")
+            return
+        (wheel,) = Path(folder).glob("lpips-*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            for name in ["alex", "squeeze", "vgg"]:
+                content = archive.read(f"lpips/weights/v0.1/{name}.pth")
+                (FIXTURES / "lpips" / f"{name}.pth").write_bytes(content)
 
 
 def retagged_file(obj, zipped):
