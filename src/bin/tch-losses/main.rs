@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // libtorch's messages go on with a C++ backtrace.
+            // Some libraries' messages have more lines than one.
             note(format!("{error:#}").lines().next().unwrap_or_default());
             ExitCode::FAILURE
         }
