@@ -1,12 +1,12 @@
 //! Where pretrained weights are kept.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::convert::{convert_known, KEPT, SOURCE_SHA256};
 use super::safetensors::SafetensorsFile;
-use super::{KnownFile, Source};
+use super::{open, KnownFile, Source};
 use crate::{Error, Result};
 
 /// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
@@ -80,7 +80,8 @@ impl Cache {
         if is_whole(&path, file) {
             return Ok(path);
         }
-        let _lock = self.lock(&path)?;
+        let lock = path.with_extension("lock");
+        let _lock = open::lock(&lock, &path).map_err(|reason| Error::Write { path: lock, reason })?;
         // Another process may have made it in the meantime.
         if is_whole(&path, file) {
             return Ok(path);
@@ -88,15 +89,9 @@ impl Cache {
         remove_left_overs(&path);
         let downloaded = self.folder().join(file.source.file_name());
         let in_hub = self.hub.as_ref().map(|hub| hub.join(file.source.file_name()));
-        let mut found = None;
-        for candidate in in_hub.iter().chain([&downloaded]) {
-            // One that cannot be read is as good as none.
-            if file.source.is_at(candidate).unwrap_or(false) {
-                found = Some(candidate);
-                break;
-            }
-        }
-        let original = match found {
+        // One that cannot be read is as good as none.
+        let is_there = |candidate: &&PathBuf| file.source.is_at(candidate).unwrap_or(false);
+        let original = match in_hub.iter().chain([&downloaded]).find(is_there) {
             Some(original) => original,
             None => {
                 self.fetch(&file.source, &downloaded, in_hub.as_deref())?;
@@ -113,18 +108,6 @@ impl Cache {
 
     fn folder(&self) -> PathBuf {
         self.directory.join("weights")
-    }
-
-    /// Held until it is dropped, or its process ends, however it ends.
-    fn lock(&self, path: &Path) -> Result<File> {
-        let path = path.with_extension("lock");
-        let lock = || {
-            fs::create_dir_all(self.folder())?;
-            let lock = File::create(&path)?;
-            lock.lock()?;
-            Ok(lock)
-        };
-        lock().map_err(|reason| Error::Write { path: path.clone(), reason })
     }
 
     fn fetch(&self, source: &Source, target: &Path, in_hub: Option<&Path>) -> Result<()> {

@@ -36,7 +36,6 @@ use crate::{Error, Result};
 /// ```
 pub fn convert(pth: impl AsRef<Path>, safetensors: impl AsRef<Path>, keep: &str) -> Result<usize> {
     let (pth, safetensors) = (pth.as_ref(), safetensors.as_ref());
-    let sha256 = hash::sha256(pth)?;
     if fs::canonicalize(safetensors)
         .is_ok_and(|output| fs::canonicalize(pth).is_ok_and(|input| input == output))
     {
@@ -46,7 +45,7 @@ pub fn convert(pth: impl AsRef<Path>, safetensors: impl AsRef<Path>, keep: &str)
             expected: "another file than the one that is read".into(),
         });
     }
-    convert_known(pth, safetensors, keep, &sha256)
+    convert_known(pth, safetensors, keep, &hash::sha256(pth)?)
 }
 
 /// [`convert`] for a file whose hash is known.

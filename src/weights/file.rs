@@ -1,12 +1,12 @@
 //! Files of weights, whatever their format.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use tch::{Kind, Tensor};
 
+use super::open;
 use super::pth::PthFile;
 use super::safetensors::SafetensorsFile;
 use crate::{Error, Result};
@@ -42,19 +42,19 @@ impl WeightsFile {
     /// file, or one of another kind.
     pub fn open(path: impl AsRef<Path>) -> Result<WeightsFile> {
         let path = path.as_ref();
-        let unreadable = |reason| Error::Read { path: path.into(), reason };
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
-        }
+        let mut file = open::to_read(path)?;
         let mut start = Vec::new();
-        file.take(9).read_to_end(&mut start).map_err(unreadable)?;
+        (&file)
+            .take(9)
+            .read_to_end(&mut start)
+            .and_then(|_| file.rewind())
+            .map_err(|reason| Error::Read { path: path.into(), reason })?;
         // A safetensors file begins with the length of its header, which can look like anything, and the header
         // with a brace. Archives begin with `PK`, pickles with 0x80.
         let pth = start.get(8) != Some(&b'{') && (start.starts_with(b"PK") || start.starts_with(&[0x80]));
         Ok(WeightsFile(match pth {
-            true => Format::Pth(PthFile::open(path)?),
-            false => Format::Safetensors(SafetensorsFile::open(path)?),
+            true => Format::Pth(PthFile::from_reader(file, path)?),
+            false => Format::Safetensors(SafetensorsFile::new(file, path)?),
         }))
     }
 

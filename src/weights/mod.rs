@@ -15,6 +15,7 @@ mod file;
 mod fill;
 mod hash;
 mod known;
+mod open;
 pub mod pth;
 mod safetensors;
 mod source;

@@ -12,7 +12,7 @@ use serde_json::{json, Map, Value};
 use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::fill;
+use super::{fill, open};
 use crate::{Error, Result};
 
 /// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
@@ -23,19 +23,19 @@ const DIGITS: usize = 16;
 /// No header is longer, as in the reference implementation.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-const DTYPES: [(Dtype, Kind, &str); 12] = [
-    (Dtype::BOOL, Kind::Bool, "BOOL"),
-    (Dtype::U8, Kind::Uint8, "U8"),
-    (Dtype::I8, Kind::Int8, "I8"),
-    (Dtype::I16, Kind::Int16, "I16"),
-    (Dtype::I32, Kind::Int, "I32"),
-    (Dtype::I64, Kind::Int64, "I64"),
-    (Dtype::F8_E5M2, Kind::Float8e5m2, "F8_E5M2"),
-    (Dtype::F8_E4M3, Kind::Float8e4m3fn, "F8_E4M3"),
-    (Dtype::F16, Kind::Half, "F16"),
-    (Dtype::BF16, Kind::BFloat16, "BF16"),
-    (Dtype::F32, Kind::Float, "F32"),
-    (Dtype::F64, Kind::Double, "F64"),
+const DTYPES: [(Dtype, Kind); 12] = [
+    (Dtype::BOOL, Kind::Bool),
+    (Dtype::U8, Kind::Uint8),
+    (Dtype::I8, Kind::Int8),
+    (Dtype::I16, Kind::Int16),
+    (Dtype::I32, Kind::Int),
+    (Dtype::I64, Kind::Int64),
+    (Dtype::F8_E5M2, Kind::Float8e5m2),
+    (Dtype::F8_E4M3, Kind::Float8e4m3fn),
+    (Dtype::F16, Kind::Half),
+    (Dtype::BF16, Kind::BFloat16),
+    (Dtype::F32, Kind::Float),
+    (Dtype::F64, Kind::Double),
 ];
 
 /// A safetensors file whose header has been read and checked against the file's size.
@@ -49,12 +49,16 @@ pub(super) struct SafetensorsFile {
 
 impl SafetensorsFile {
     pub fn open(path: &Path) -> Result<SafetensorsFile> {
+        SafetensorsFile::new(open::to_read(path)?, path)
+    }
+
+    /// The same for a file that is open. Errors call it `path`.
+    pub fn new(mut file: File, path: &Path) -> Result<SafetensorsFile> {
         let unreadable = |reason| Error::Read { path: path.into(), reason };
         let unusable = |problem: String| Error::Weights {
             path: path.into(),
             problem: format!("not a safetensors file ({problem})"),
         };
-        let mut file = File::open(path).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
         let mut length = [0; 8];
         if size < 8 {
@@ -84,7 +88,7 @@ impl SafetensorsFile {
     /// Shape and kind of a tensor, if it is there and of a kind that tch has.
     pub fn find(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
         let info = self.header.info(name)?;
-        let (_, kind, _) = DTYPES.into_iter().find(|(dtype, ..)| *dtype == info.dtype)?;
+        let (_, kind) = DTYPES.into_iter().find(|(dtype, _)| *dtype == info.dtype)?;
         Some((info.shape.iter().map(|size| *size as i64).collect(), kind))
     }
 
@@ -139,7 +143,7 @@ fn digits(hasher: &Xxh3) -> String {
 
 /// Whether a safetensors file can hold tensors of this kind.
 pub(super) fn can_hold(kind: Kind) -> bool {
-    DTYPES.iter().any(|(_, known, _)| *known == kind)
+    DTYPES.iter().any(|(_, known)| *known == kind)
 }
 
 /// A tensor to be written.
@@ -216,7 +220,7 @@ fn header(entries: &[Entry], metadata: &BTreeMap<String, String>) -> Vec<u8> {
     map.insert("__metadata__".into(), described.into());
     let mut offset = 0;
     for Entry { name, kind, shape, bytes } in entries {
-        let dtype = DTYPES.iter().find(|(_, known, _)| known == kind).expect("the caller has checked").2;
+        let dtype = DTYPES.iter().find(|(_, known)| known == kind).expect("the caller has checked").0;
         map.insert(
             name.clone(),
             json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, offset + bytes] }),

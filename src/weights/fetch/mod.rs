@@ -26,9 +26,7 @@ mod http;
 mod partial;
 
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, IsTerminal};
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 use std::{panic, thread};
@@ -39,7 +37,7 @@ pub use error::FetchError;
 use http::Http;
 use partial::Partial;
 
-use super::Source;
+use super::{open, Source};
 use crate::{Error, Result};
 
 /// How patiently a file is fetched.
@@ -109,7 +107,9 @@ impl Fetcher {
         if source.is_at(target)? {
             return Ok(());
         }
-        let _lock = lock(target).map_err(|error| Self::failed(source, target, 0, error))?;
+        let path = beside(target, ".lock");
+        let _lock = open::lock(&path, target)
+            .map_err(|reason| Self::failed(source, target, 0, FetchError::Write { path, reason }))?;
         // Another process may have fetched it while this one waited.
         if source.is_at(target)? {
             return Ok(());
@@ -177,31 +177,6 @@ impl Fetcher {
             reason: Box::new(error),
         }
     }
-}
-
-/// Waits until no other process fetches `target`.
-///
-/// The lock lives and dies with the file handle, so that a crash leaves none behind. Its file does stay:
-/// if it were removed, one process could hold the old and another the new one.
-fn lock(target: &Path) -> std::result::Result<File, FetchError> {
-    let path = beside(target, ".lock");
-    let lock = || {
-        if let Some(directory) = target.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let file = File::options().write(true).create(true).truncate(false).open(&path)?;
-        match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => {
-                if io::stderr().is_terminal() {
-                    eprintln!("waiting for another process that fetches {}", target.display());
-                }
-                file.lock()?;
-            }
-            locked => locked?,
-        }
-        Ok(file)
-    };
-    lock().map_err(|reason| FetchError::Write { path: path.clone(), reason })
 }
 
 /// `target` with `suffix` added to its name.

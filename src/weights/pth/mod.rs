@@ -76,7 +76,7 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
-use super::fill;
+use super::{fill, open};
 use crate::{Error, Result};
 
 pub use error::PthError;
@@ -104,12 +104,7 @@ impl PthFile {
     /// [`Error::Read`] if the file cannot be opened, [`Error::Pth`] if it is not one that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<PthFile> {
         let path = path.as_ref();
-        let unreadable = |reason| Error::Read { path: path.into(), reason };
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
-        }
-        PthFile::from_reader(file, path)
+        PthFile::from_reader(open::to_read(path)?, path)
     }
 }
 
