@@ -78,6 +78,17 @@ pub enum Error {
         expected: String,
     },
 
+    /// A tensor or a list holds a value that the loss does not accept.
+    #[error("`{argument}` holds {given}, expected {expected}")]
+    Value {
+        /// The name of the argument.
+        argument: &'static str,
+        /// The value given, in words.
+        given: String,
+        /// The values accepted, in words.
+        expected: String,
+    },
+
     /// An option of a loss has a value that makes no sense.
     #[error("option `{option}` is {given}, expected {expected}")]
     Option {

@@ -26,13 +26,50 @@
 //!
 //! | for | types | PyTorch |
 //! |---|---|---|
-//! | pixels | [`L1Loss`], [`MseLoss`] | `nn.L1Loss`, `nn.MSELoss` |
-//! | real or fake | [`BceWithLogitsLoss`] | `nn.BCEWithLogitsLoss` |
+//! | values, pixels | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`] | `torch.nn` |
+//! | classes | [`CrossEntropyLoss`], [`NllLoss`], [`LinearCrossEntropyLoss`], [`AdaptiveLogSoftmaxWithLoss`] | `torch.nn` |
+//! | real or fake | [`BceWithLogitsLoss`], [`BceLoss`] | `torch.nn` |
+//! | distributions | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] | `torch.nn` |
+//! | embeddings, rankings | [`TripletMarginLoss`], [`CosineEmbeddingLoss`], [`MarginRankingLoss`] and their kin | `torch.nn` |
+//! | sequences | [`CtcLoss`] | `torch.nn` |
 //! | edges | [`Sobel`], [`Laplacian`] | |
 //! | perception | [`VggPerceptual`] on [`Vgg19`] | `torchvision.models.vgg19().features` |
 //! | weights | [`weights`]: pretrained ones, `.pth` and safetensors files | `torch.hub`, `torch.load(.., weights_only=True)` |
 //! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
 #![cfg_attr(feature = "image", doc = "| pictures | [`visual`]: heat maps and contact sheets | |")]
+//!
+//! [`porting`] shows what people write most in PyTorch, and how it is written here.
+//!
+//! # The losses of `torch.nn`
+//!
+//! All of them, with every option that is not deprecated; the tests compare value and gradients with PyTorch 2.13 over
+//! reductions, shapes and the options named here.
+//!
+//! | `torch.nn` | here | options |
+//! |---|---|---|
+//! | `L1Loss` | [`L1Loss`] | `reduction` (as have all) |
+//! | `MSELoss` | [`MseLoss`] | |
+//! | `SmoothL1Loss` | [`SmoothL1Loss`] | `beta`, 0 included |
+//! | `HuberLoss` | [`HuberLoss`] | `delta` |
+//! | `BCELoss` | [`BceLoss`] | `weight`, broadcast |
+//! | `BCEWithLogitsLoss` | [`BceWithLogitsLoss`] | `weight`, `pos_weight`, broadcast |
+//! | `CrossEntropyLoss` | [`CrossEntropyLoss`] | classes or probabilities; `weight`, `ignore_index`, `label_smoothing` |
+//! | `NLLLoss` | [`NllLoss`] | `weight`, `ignore_index` |
+//! | `LinearCrossEntropyLoss` | [`LinearCrossEntropyLoss`] | as `CrossEntropyLoss`; `bias`, `out_features`, `options` |
+//! | `AdaptiveLogSoftmaxWithLoss` | [`AdaptiveLogSoftmaxWithLoss`] | `cutoffs`, `div_value`, `head_bias`; `log_prob`, `predict` |
+//! | `KLDivLoss` | [`KlDivLoss`] | `log_target`; the reduction `batchmean` |
+//! | `PoissonNLLLoss` | [`PoissonNllLoss`] | `log_input`, `full`, `eps` |
+//! | `GaussianNLLLoss` | [`GaussianNllLoss`] | `full`, `eps`; `var` as a tensor of each shape or a number |
+//! | `HingeEmbeddingLoss` | [`HingeEmbeddingLoss`] | `margin` |
+//! | `SoftMarginLoss` | [`SoftMarginLoss`] | |
+//! | `MarginRankingLoss` | [`MarginRankingLoss`] | `margin` |
+//! | `CosineEmbeddingLoss` | [`CosineEmbeddingLoss`] | `margin` |
+//! | `MultiMarginLoss` | [`MultiMarginLoss`] | `p`, `margin`, `weight` |
+//! | `MultiLabelMarginLoss` | [`MultiLabelMarginLoss`] | |
+//! | `MultiLabelSoftMarginLoss` | [`MultiLabelSoftMarginLoss`] | `weight` |
+//! | `TripletMarginLoss` | [`TripletMarginLoss`] | `margin`, `p`, `eps`, `swap` |
+//! | `TripletMarginWithDistanceLoss` | [`TripletMarginWithDistanceLoss`] | `distance_function`, `margin`, `swap` |
+//! | `CTCLoss` | [`CtcLoss`] | `blank`, `zero_infinity` |
 //!
 //! # Features
 //!
@@ -52,21 +89,36 @@
 
 mod check;
 mod classification;
+mod distribution;
 mod edge;
 mod error;
 mod loss;
 mod perceptual;
+#[doc = include_str!("porting.md")]
+pub mod porting {}
+mod ranking;
 mod reduce;
 mod regression;
+mod sequence;
 mod vgg;
 #[cfg(feature = "image")]
 pub mod visual;
 pub mod weights;
 
-pub use classification::BceWithLogitsLoss;
+pub use classification::{
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxOutput, AdaptiveLogSoftmaxWithLoss, BceLoss,
+    BceWithLogitsLoss, Chunking, CrossEntropyLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss, NllLoss,
+};
+pub use distribution::{GaussianNllLoss, KlDivLoss, KlDivReduction, PoissonNllLoss, Variance};
 pub use edge::{Laplacian, Sobel};
 pub use error::{Error, Result};
 pub use loss::{Loss, LossMap};
 pub use perceptual::{FeatureCriterion, InputNormalization, TargetFeatures, VggPerceptual};
-pub use regression::{L1Loss, MseLoss};
+pub use ranking::{
+    CosineEmbeddingLoss, DistanceFunction, HingeEmbeddingLoss, MarginRankingLoss, MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, SoftMarginLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+};
+pub use regression::{HuberLoss, L1Loss, MseLoss, SmoothL1Loss};
+pub use sequence::CtcLoss;
 pub use vgg::{Vgg19, VggLayer};

@@ -9,7 +9,7 @@ use crate::Result;
 /// A loss of two tensors, as a PyTorch `nn.Module` with `forward(input, target)`.
 ///
 /// For image losses the order is `(fake, real)`. The device and the kind of the result follow `input`;
-/// gradients flow to both arguments, and neither is modified.
+/// gradients flow to both arguments (not to labels), and neither is modified.
 ///
 /// The trait is object safe, so that a trainer can keep its losses in a list:
 ///
@@ -41,10 +41,23 @@ pub trait Loss: Debug + Send {
     /// Where [`try_forward`](Loss::try_forward) returns an error, with the error's message.
     #[track_caller]
     fn forward(&self, input: &Tensor, target: &Tensor) -> Tensor {
-        match self.try_forward(input, target) {
-            Ok(loss) => loss,
-            Err(error) => panic!("{error}"),
-        }
+        or_panic(self.try_forward(input, target))
+    }
+
+    /// This loss as one that can show where in the image it comes from, where it can: the way from a `dyn
+    /// Loss` to its maps. Types that implement
+    /// [`LossMap`] return `Some(self)`.
+    fn as_loss_map(&self) -> Option<&dyn LossMap> {
+        None
+    }
+}
+
+/// What a `forward` makes of the result of its `try_forward`.
+#[track_caller]
+pub(crate) fn or_panic(result: Result<Tensor>) -> Tensor {
+    match result {
+        Ok(loss) => loss,
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -67,8 +80,8 @@ pub trait LossMap: Loss {
     /// How much each pixel contributes: `[N, 1, H, W]` for images `[N, C, H, W]`, in `input`'s kind.
     ///
     /// The map's mean is the loss with [`Reduction::Mean`](tch::Reduction), whatever the loss's own
-    /// reduction. (On features, as [`VggPerceptual`](crate::VggPerceptual): where the image's size is a multiple of
-    /// their stride.)
+    /// reduction. (On features, as [`VggPerceptual`](crate::VggPerceptual): where the image's size is a
+    /// multiple of their stride.)
     ///
     /// # Errors
     /// As [`try_forward`](Loss::try_forward), and where the arguments are not images.

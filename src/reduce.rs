@@ -26,3 +26,30 @@ pub(crate) fn reduce(values: &Tensor, reduction: Reduction, kind: Kind) -> Resul
     };
     Ok(reduced.f_to_kind(kind)?)
 }
+
+/// A reduction in a file: by PyTorch's name.
+pub(crate) mod name {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::{Error as _, Serializer};
+    use tch::Reduction;
+
+    pub fn serialize<S: Serializer>(reduction: &Reduction, serializer: S) -> Result<S::Ok, S::Error> {
+        match reduction {
+            Reduction::None => serializer.serialize_str("none"),
+            Reduction::Mean => serializer.serialize_str("mean"),
+            Reduction::Sum => serializer.serialize_str("sum"),
+            Reduction::Other(_) => Err(S::Error::custom("a reduction that is not none, mean or sum")),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reduction, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "none" => Ok(Reduction::None),
+            "mean" => Ok(Reduction::Mean),
+            "sum" => Ok(Reduction::Sum),
+            other => {
+                Err(D::Error::custom(format!("unknown reduction `{other}`, expected none, mean or sum")))
+            }
+        }
+    }
+}

@@ -5,8 +5,8 @@ mod common;
 use common::{device, noise, vgg};
 use tch::{Kind, Reduction, Tensor};
 use tch_losses::{
-    BceWithLogitsLoss, Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, LossMap,
-    MseLoss, Sobel, VggLayer, VggPerceptual,
+    BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
+    Loss, LossMap, MseLoss, SmoothL1Loss, Sobel, VggLayer, VggPerceptual,
 };
 
 fn zeros(shape: &[i64]) -> Tensor {
@@ -17,6 +17,9 @@ fn losses() -> Vec<Box<dyn LossMap>> {
     vec![
         Box::new(L1Loss::default()),
         Box::new(MseLoss::default()),
+        Box::new(SmoothL1Loss::default()),
+        Box::new(HuberLoss::default()),
+        Box::new(BceLoss::default()),
         Box::new(BceWithLogitsLoss::default()),
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),
@@ -26,7 +29,7 @@ fn losses() -> Vec<Box<dyn LossMap>> {
 
 /// The losses that take images only.
 fn image_losses() -> Vec<Box<dyn LossMap>> {
-    losses().split_off(3)
+    losses().split_off(6)
 }
 
 /// The message of both ways to call the loss.
@@ -104,7 +107,7 @@ fn what_is_not_an_image() {
         }
     }
     // The losses on values take any shape, but a map needs an image.
-    for loss in [&L1Loss::default() as &dyn LossMap, &MseLoss::default(), &BceWithLogitsLoss::default()] {
+    for loss in losses().into_iter().take(6) {
         let vector = zeros(&[5]);
         assert!(loss.try_forward(&vector, &vector).is_ok());
         assert!(matches!(loss.loss_map(&vector, &vector), Err(Error::Shape { argument: "input", .. })));
@@ -115,9 +118,12 @@ fn what_is_not_an_image() {
 fn reductions() {
     let image = zeros(&[1, 3, 8, 8]);
     let reduction = Reduction::Other(7);
-    let losses: [Box<dyn LossMap>; 5] = [
+    let losses: [Box<dyn LossMap>; 8] = [
         Box::new(L1Loss { reduction }),
         Box::new(MseLoss { reduction }),
+        Box::new(SmoothL1Loss { reduction, ..Default::default() }),
+        Box::new(HuberLoss { reduction, ..Default::default() }),
+        Box::new(BceLoss { reduction, ..Default::default() }),
         Box::new(BceWithLogitsLoss { reduction, ..Default::default() }),
         Box::new(Sobel { reduction, ..Default::default() }),
         Box::new(Laplacian { reduction }),
@@ -169,8 +175,16 @@ fn sobel_eps() {
 fn bce_weights() {
     let logits = zeros(&[2, 3]);
     let with = |weight: Option<Tensor>, pos_weight: Option<Tensor>| {
+        let of_probabilities =
+            BceLoss { weight: weight.as_ref().map(Tensor::shallow_clone), ..Default::default() };
+        let of_probabilities = of_probabilities.try_forward(&logits, &logits);
         let loss = BceWithLogitsLoss { weight, pos_weight, ..Default::default() };
-        loss.try_forward(&logits, &logits).map_err(|error| error.to_string())
+        let loss = loss.try_forward(&logits, &logits).map_err(|error| error.to_string());
+        match of_probabilities {
+            Ok(_) => {}
+            Err(error) => assert_eq!(loss.as_ref().unwrap_err(), &error.to_string()),
+        }
+        loss
     };
     for shape in [vec![], vec![3], vec![1], vec![2, 1], vec![2, 3]] {
         assert!(with(Some(zeros(&shape)), Some(zeros(&shape))).is_ok(), "{shape:?}");
@@ -230,7 +244,7 @@ fn options_of_the_perceptual_loss() {
     assert_eq!(with(&[]).target_features(&image).unwrap_err().to_string(), expected);
     for (weight, given) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
         let loss = with(&[(VggLayer::Relu1_1, 1.0), (VggLayer::Relu1_2, weight)]);
-        let expected = format!("option `weight of a tap` is {given}, expected a finite number, 0 or more");
+        let expected = format!("option `taps` is {given}, expected a finite number, 0 or more");
         assert_eq!(refusal(&loss, &image, &image), expected);
     }
     let error = vgg().features(&image, &[]).unwrap_err();
@@ -284,7 +298,8 @@ fn forward_panics_with_the_message_of_the_error() {
 
 #[test]
 fn a_refused_call_leaves_the_next_one_right() {
-    let (input, target) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let image = |seed| noise(seed, &[1, 3, 8, 8], Kind::Float).abs(); // probabilities for some
+    let (input, target) = (image(1), image(2));
     for loss in losses() {
         let before = loss.forward(&input, &target);
         assert!(loss.try_forward(&input, &zeros(&[1])).is_err());

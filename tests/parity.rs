@@ -4,50 +4,16 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{assert_close, vgg, Case, Fixture, Relative};
-use tch::{Kind, Reduction, Tensor};
+use common::{assert_close, tolerance, vgg, Case, Fixture, Options, Relative};
+use tch::{Kind, Tensor};
 use tch_losses::{
     BceWithLogitsLoss, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, MseLoss, Sobel, Vgg19,
     VggLayer, VggPerceptual,
 };
 
-fn tolerance(case: &Case) -> f64 {
-    match case.dtype.as_str() {
-        "float64" => 1e-10,
-        "float32" => 1e-5,
-        other => panic!("{}: unknown dtype {other}", case.name),
-    }
-}
-
-/// The case's options, each to be taken once: one that nobody takes would go untested.
-struct Options<'a>(&'a Case, BTreeMap<&'a str, &'a serde_json::Value>);
-
-impl<'a> Options<'a> {
-    fn of(case: &'a Case) -> Self {
-        Options(case, case.options.iter().map(|(name, value)| (name.as_str(), value)).collect())
-    }
-
-    fn take(&mut self, name: &str) -> Option<&'a serde_json::Value> {
-        self.1.remove(name)
-    }
-
-    fn reduction(&mut self) -> Reduction {
-        match self.take("reduction").and_then(|value| value.as_str()) {
-            Some("none") => Reduction::None,
-            Some("mean") => Reduction::Mean,
-            Some("sum") => Reduction::Sum,
-            other => panic!("{}: reduction {other:?}", self.0.name),
-        }
-    }
-
-    fn finish(self) {
-        assert!(self.1.is_empty(), "{}: unknown options {:?}", self.0.name, self.1);
-    }
-}
-
 /// Value and gradients of `loss` on the case's tensors are those of PyTorch.
 fn check(fixture: &Fixture, case: &Case, loss: &dyn Loss, relative: Relative) {
-    let leaf = |role| fixture.get(case, role).set_requires_grad(true);
+    let leaf = |role| fixture.get(case, role).detach().set_requires_grad(true);
     let (input, target) = (leaf("input"), leaf("target"));
     let value = loss.forward(&input, &target);
     let expected = |role| fixture.get(case, role);
@@ -57,6 +23,13 @@ fn check(fixture: &Fixture, case: &Case, loss: &dyn Loss, relative: Relative) {
     for (role, actual) in [("grad_input", input.grad()), ("grad_target", target.grad())] {
         assert_close(&format!("{} {role}", case.name), &actual, &expected(role), tolerance, relative);
     }
+    // With a target that needs no gradient, as in training, some losses take another way.
+    let (input, target) = (leaf("input"), expected("target").detach());
+    let value = loss.forward(&input, &target);
+    assert_close(&format!("{} value alone", case.name), &value, &expected("value"), tolerance, relative);
+    (value * expected("grad_output")).sum(None).backward();
+    let what = format!("{} grad_input alone", case.name);
+    assert_close(&what, &input.grad(), &expected("grad_input"), tolerance, relative);
 }
 
 /// Runs every case of a family through the loss that `build` makes of it; `counts` are what must have run.
@@ -140,7 +113,7 @@ fn perceptual() {
                 Some("imagenet_from_signed") => InputNormalization::ImageNetFromSigned,
                 other => panic!("normalization {other:?}"),
             },
-            vgg,
+            ..VggPerceptual::new(vgg)
         })
     });
 }

@@ -1,0 +1,205 @@
+//! Losses on classes of which one is right: [`CrossEntropyLoss`] and [`NllLoss`].
+
+use tch::{Kind, Reduction, Tensor};
+
+use crate::reduce::accumulation_kind;
+use crate::{check, Error, Loss, Result};
+
+/// Cross entropy of logits, the loss of classifiers: soft-max and [`NllLoss`] in one.
+///
+/// ```text
+/// p    = softmax(input) over the classes
+/// l    = -Σ over classes c of  w[c] * y[c] * log p[c]
+/// y    = (1 - s) * truth + s / C
+/// loss = reduce(l)
+/// ```
+///
+/// `truth` is 1 for the target's class and 0 elsewhere, or the target itself where that holds probabilities;
+/// `w` is [`weight`](Self::weight), `s` is [`label_smoothing`](Self::label_smoothing). With classes as
+/// target, the mean is weighted: the sum over the places that are not ignored, divided by the sum of the
+/// weights of their classes. With probabilities it is the sum divided by the number of places.
+///
+/// [`NllLoss`] takes log-probabilities; [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is for classes that
+/// do not exclude each other; [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) includes the last
+/// layer, for very many classes.
+///
+/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]` (segmentation: `[N, C, H, W]`); `target`
+///   without the axis `C`, of kind Int64 or Uint8, for classes, or of `input`'s shape and kind for
+///   probabilities. The loss is a scalar, or of the shape of the classes with [`Reduction::None`].
+/// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; libtorch checks it, with
+///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. Probabilities are not checked,
+///   as in PyTorch. Where all is ignored the mean is NaN and the gradient 0.
+/// - **Defaults**: no weights, `ignore_index` -100, `label_smoothing` 0, `reduction` mean.
+/// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind; a
+///   `label_smoothing` outside `[0, 1]`; an `ignore_index` of 0 or more together with probabilities, for
+///   which it means nothing.
+///
+/// Source:
+/// [`torch.nn.CrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html);
+/// label smoothing: C. Szegedy et al., [*Rethinking the Inception architecture for computer
+/// vision*](https://arxiv.org/abs/1512.00567) (2015).
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// use tch_losses::{CrossEntropyLoss, Loss};
+///
+/// // Segmentation into four classes by a network that cannot tell: log 4.
+/// let logits = Tensor::zeros([2, 4, 8, 8], (Kind::Float, Device::Cpu));
+/// let classes = Tensor::randint(4, [2, 8, 8], (Kind::Int64, Device::Cpu));
+/// let loss = CrossEntropyLoss::default().forward(&logits, &classes);
+/// assert!((loss - 4f64.ln()).abs().double_value(&[]) < 1e-6);
+///
+/// // Class 0 is rare and counts tenfold, class 3 means "unknown".
+/// let weighted = CrossEntropyLoss {
+///     weight: Some(Tensor::from_slice(&[10f32, 1.0, 1.0, 1.0])),
+///     ignore_index: 3,
+///     label_smoothing: 0.1,
+///     ..Default::default()
+/// };
+/// assert!(weighted.forward(&logits, &classes).double_value(&[]) > 0.0);
+/// ```
+#[derive(Debug)]
+pub struct CrossEntropyLoss {
+    /// The weight of each class, `[C]`, of `input`'s kind: for classes that are rare, or matter more.
+    pub weight: Option<Tensor>,
+    /// The class that stands for "do not count this one".
+    pub ignore_index: i64,
+    /// How much of the target is spread evenly over all classes, in `[0, 1]`.
+    pub label_smoothing: f64,
+    /// How the places are reduced.
+    pub reduction: Reduction,
+}
+
+impl Default for CrossEntropyLoss {
+    fn default() -> Self {
+        CrossEntropyLoss {
+            weight: None,
+            ignore_index: -100,
+            label_smoothing: 0.0,
+            reduction: Reduction::Mean,
+        }
+    }
+}
+
+impl CrossEntropyLoss {
+    /// Checks a target for logits of a shape, of `input`'s kind and device.
+    pub(super) fn check_target(logits: &[i64], input: &Tensor, target: &Tensor) -> Result<()> {
+        check::dense("target", target)?;
+        let given = target.f_kind()?;
+        if check::is_class_kind(given) {
+            return check::class_targets(logits, input, target);
+        }
+        if !check::is_floating(given) {
+            let expected = format!("Int64 or Uint8 for classes, {:?} for probabilities", input.kind());
+            return Err(Error::Kind { argument: "target", given, expected });
+        }
+        check::partners(("input", input), ("target", target))?;
+        if target.size() != logits {
+            let expected = format!("{logits:?}, probabilities for each of the logits");
+            return Err(Error::Shape { argument: "target", given: target.size(), expected });
+        }
+        Ok(())
+    }
+
+    /// What the mean over places with classes is the sum divided by: the weights of those that are not
+    /// ignored.
+    pub(super) fn sum_of_weights(&self, classes: &Tensor, kind: Kind) -> Result<Tensor> {
+        let classes = classes.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?;
+        let counted = classes.f_ne(self.ignore_index)?;
+        Ok(match &self.weight {
+            None => counted.f_sum(kind)?,
+            Some(weight) => {
+                // Class 0 stands in for the ignored ones, for theirs may not exist.
+                let weights = weight.f_index_select(0, &classes.f_mul(&counted)?)?;
+                weights.f_mul(&counted)?.f_sum(kind)?
+            }
+        })
+    }
+}
+
+impl Loss for CrossEntropyLoss {
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        check::reduction(self.reduction)?;
+        check::fraction("label_smoothing", self.label_smoothing)?;
+        let classes = check::classes(input)?;
+        check::class_weight(self.weight.as_ref(), ("input", input), classes)?;
+        CrossEntropyLoss::check_target(&input.size(), input, target)?;
+        let of_classes = check::is_class_kind(target.kind());
+        if !of_classes && self.ignore_index >= 0 {
+            return Err(Error::Option {
+                option: "ignore_index",
+                given: self.ignore_index.to_string(),
+                expected: "a negative number, for `target` holds probabilities, not classes".into(),
+            });
+        }
+        let reduced = |reduction| {
+            let (weight, smoothing) = (self.weight.as_ref(), self.label_smoothing);
+            input.f_cross_entropy_loss(target, weight, reduction, self.ignore_index, smoothing)
+        };
+        if of_classes && self.label_smoothing > 0.0 && self.reduction == Reduction::Mean {
+            // libtorch's own mean picks out the places that count, and on CUDA waits for their number.
+            let kind = accumulation_kind(input.kind());
+            let sum = reduced(Reduction::None)?.f_sum(kind)?;
+            return Ok(sum.f_div(&self.sum_of_weights(target, kind)?)?.f_to_kind(input.kind())?);
+        }
+        Ok(reduced(self.reduction)?)
+    }
+}
+
+/// Negative log-likelihood of classes, given log-probabilities.
+///
+/// ```text
+/// l    = -w[y] * input[y]      y = target
+/// loss = reduce(l)
+/// ```
+///
+/// `w` is [`weight`](Self::weight), 1 unless given. The mean is weighted: the sum over the places that are
+/// not ignored, divided by the sum of the weights of their classes. For networks that end in a log-soft-max;
+/// [`CrossEntropyLoss`] is both in one, and has more options.
+///
+/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` without the axis `C`, of kind
+///   Int64 or Uint8. The loss is a scalar, or of `target`'s shape with [`Reduction::None`].
+/// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
+///   `ignore_index`; libtorch checks it, with [`Error::Torch`] on the CPU and a failed device-side assertion
+///   on CUDA. Where all is ignored the mean is NaN and the gradient 0.
+/// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
+/// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind.
+///
+/// Source: [`torch.nn.NLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html).
+///
+/// ```
+/// use tch::{Kind, Tensor};
+/// use tch_losses::{CrossEntropyLoss, Loss, NllLoss};
+///
+/// let logits = Tensor::from_slice(&[0.5, -1.0, 2.0, 0.0, 0.0, 1.0]).view([2, 3]);
+/// let classes = Tensor::from_slice(&[2i64, 0]);
+/// let nll = NllLoss::default().forward(&logits.log_softmax(1, Kind::Double), &classes);
+/// let both = CrossEntropyLoss::default().forward(&logits, &classes);
+/// assert!((nll - both).abs().double_value(&[]) < 1e-12);
+/// ```
+#[doc(alias = "NLLLoss")]
+#[derive(Debug)]
+pub struct NllLoss {
+    /// The weight of each class, `[C]`, of `input`'s kind: for classes that are rare, or matter more.
+    pub weight: Option<Tensor>,
+    /// The class that stands for "do not count this one".
+    pub ignore_index: i64,
+    /// How the places are reduced.
+    pub reduction: Reduction,
+}
+
+impl Default for NllLoss {
+    fn default() -> Self {
+        NllLoss { weight: None, ignore_index: -100, reduction: Reduction::Mean }
+    }
+}
+
+impl Loss for NllLoss {
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        check::reduction(self.reduction)?;
+        let classes = check::classes(input)?;
+        check::class_weight(self.weight.as_ref(), ("input", input), classes)?;
+        check::class_targets(&input.size(), input, target)?;
+        Ok(input.f_nll_loss_nd(target, self.weight.as_ref(), self.reduction, self.ignore_index)?)
+    }
+}

@@ -1,0 +1,370 @@
+//! The last layer of a classifier and its cross entropy in one: [`LinearCrossEntropyLoss`].
+
+use tch::{nn, Kind, Reduction, Tensor};
+
+use super::linear_layer;
+use crate::reduce::accumulation_kind;
+use crate::{check, CrossEntropyLoss, Error, Loss, Result};
+
+/// Whether a [`LinearCrossEntropyLoss`] computes the logits of the whole batch at once.
+#[doc(alias = "LinearCrossEntropyOptions")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Chunking {
+    /// All at once, as PyTorch with `options=None`.
+    #[default]
+    Off,
+    /// As many rows as PyTorch's `LinearCrossEntropyOptions()` chooses (except for f16 and bf16 on the CPU):
+    /// those of `AspectRatio(2)`. For very many classes that is very few.
+    Auto,
+    /// So many rows that their logits take as much memory as the whole `input` (rounded up to a power of
+    /// two), divided by this number; PyTorch's `chunking_method="aspect_ratio:N"`.
+    AspectRatio(i64),
+    /// So many rows. On the CPU, some hundreds are about as fast as all at once, and a few are several times
+    /// slower.
+    #[doc(alias = "batch_chunk_size")]
+    Rows(i64),
+}
+
+impl Chunking {
+    fn check(self) -> Result<()> {
+        match self {
+            Chunking::AspectRatio(number) | Chunking::Rows(number) if number < 1 => Err(Error::Option {
+                option: "chunking",
+                given: format!("{self:?}"),
+                expected: "a number of at least 1".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many of the rows of `input` `[N, in_features]` go at once; `None` for all.
+    fn rows(self, input: &Tensor, classes: i64) -> Option<i64> {
+        let divisor = match self {
+            Chunking::Off => return None,
+            Chunking::Rows(rows) => return Some(rows),
+            Chunking::Auto => 2,
+            Chunking::AspectRatio(divisor) => divisor,
+        };
+        let &[batch, features] = input.size().as_slice() else { return None };
+        let ratio = div_ceil(classes, features);
+        let rows = (div_ceil(batch, ratio) as u64).next_power_of_two() as i64;
+        Some((rows / divisor).min(batch).max(1))
+    }
+}
+
+/// Both positive, but for an empty batch.
+fn div_ceil(a: i64, b: i64) -> i64 {
+    (a + b - 1) / b
+}
+
+/// The options of a [`LinearCrossEntropyLoss`]; the defaults are PyTorch's.
+#[derive(Debug)]
+pub struct LinearCrossEntropyConfig {
+    /// The sizes `d1, ..., dK` where the layer scores the classes at several places at once.
+    pub out_features: Vec<i64>,
+    /// Whether the layer has a bias.
+    pub bias: bool,
+    /// The weight of each class, `[C]`, of the layer's kind.
+    pub weight: Option<Tensor>,
+    /// The class that stands for "do not count this one"; `None` is -100, and the only choice for
+    /// probabilities.
+    pub ignore_index: Option<i64>,
+    /// How much of the target is spread evenly over all classes, in `[0, 1]`.
+    pub label_smoothing: f64,
+    /// How the places are reduced.
+    pub reduction: Reduction,
+    /// Whether the logits of the whole batch are computed at once.
+    pub chunking: Chunking,
+}
+
+impl Default for LinearCrossEntropyConfig {
+    fn default() -> Self {
+        LinearCrossEntropyConfig {
+            out_features: Vec::new(),
+            bias: false,
+            weight: None,
+            ignore_index: None,
+            label_smoothing: 0.0,
+            reduction: Reduction::Mean,
+            chunking: Chunking::Off,
+        }
+    }
+}
+
+/// A linear layer and the [`CrossEntropyLoss`] of its logits, which need never be in memory all at once.
+///
+/// ```text
+/// loss = cross_entropy(input · weightᵀ + bias, target)
+/// ```
+///
+/// For many classes (the vocabulary of a language model) the logits `[N, C]` and their gradient are by far
+/// the largest tensors of a training step. With [`chunking`](LinearCrossEntropyConfig::chunking) the batch
+/// goes through in pieces, and forward computes the gradients along with the value; only these are kept.
+/// [`AdaptiveLogSoftmaxWithLoss`](crate::AdaptiveLogSoftmaxWithLoss) saves work as well, by being another
+/// model.
+///
+/// - **Shapes**: `input` `[in_features]` or `[N, in_features]`; `target` for logits `[C]` or
+///   `[N, C, d1, ..., dK]` as in [`CrossEntropyLoss`] (`out_features` needs the axis `N`). The loss likewise.
+/// - **Values**: as in [`CrossEntropyLoss`].
+/// - **Parameters**: `linear.weight` `[C · d1 · ... · dK, in_features]` and `linear.bias` in the variable
+///   store, named and initialised as PyTorch's.
+/// - **Defaults**: those of [`LinearCrossEntropyConfig`].
+/// - **Errors**: as in [`CrossEntropyLoss`]; an `input` of other features, kind or device than the layer;
+///   chunking with [`Reduction::None`] where a gradient is needed, for its scale is not known in forward.
+///
+/// Chunking differs in this: gradients of gradients (a penalty on the gradient's norm) come out as if the
+/// loss were linear. Half and BFloat16 are computed in f32. Where the `target` or the `weight` of the classes
+/// needs a gradient, all goes at once.
+///
+/// Source:
+/// [`torch.nn.LinearCrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html);
+/// the idea: E. Wijmans et al., [*Cut your losses in large-vocabulary language
+/// models*](https://arxiv.org/abs/2411.09009) (2024).
+///
+/// ```
+/// use tch::{nn, Device, Kind, Tensor};
+/// use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let config = LinearCrossEntropyConfig { chunking: Chunking::Auto, ..Default::default() };
+/// let head = LinearCrossEntropyLoss::new(&vs.root(), 16, 1000, config)?;
+///
+/// let hidden = Tensor::rand([64, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+/// let words = Tensor::randint(1000, [64], (Kind::Int64, Device::Cpu));
+/// head.forward(&hidden, &words).backward();
+/// assert_eq!(vs.variables()["linear.weight"].grad().size(), [1000, 16]);
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct LinearCrossEntropyLoss {
+    /// The layer.
+    pub linear: nn::Linear,
+    num_classes: i64,
+    config: LinearCrossEntropyConfig,
+}
+
+impl LinearCrossEntropyLoss {
+    /// The loss with its parameters in a variable store, random as PyTorch's: uniform within `1 /
+    /// √in_features`.
+    ///
+    /// # Errors
+    /// A number of features or classes less than 1; options out of their range; class weights that are not
+    /// `[num_classes]`, of the store's kind, on its device.
+    ///
+    /// # Panics
+    /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
+    pub fn new(
+        vs: &nn::Path,
+        in_features: i64,
+        num_classes: i64,
+        config: LinearCrossEntropyConfig,
+    ) -> Result<LinearCrossEntropyLoss> {
+        check::at_least_1("in_features", in_features)?;
+        check::at_least_1("num_classes", num_classes)?;
+        for size in &config.out_features {
+            check::at_least_1("out_features", *size)?;
+        }
+        check::reduction(config.reduction)?;
+        check::fraction("label_smoothing", config.label_smoothing)?;
+        config.chunking.check()?;
+        let places: i64 = config.out_features.iter().product();
+        let linear = linear_layer(&(vs / "linear"), in_features, num_classes * places, config.bias);
+        check::class_weight(config.weight.as_ref(), ("linear.weight", &linear.ws), num_classes)?;
+        Ok(LinearCrossEntropyLoss { linear, num_classes, config })
+    }
+
+    /// The loss of logits.
+    fn criterion(&self, reduction: Reduction) -> CrossEntropyLoss {
+        CrossEntropyLoss {
+            weight: self.config.weight.as_ref().map(Tensor::shallow_clone),
+            ignore_index: self.config.ignore_index.unwrap_or(-100),
+            label_smoothing: self.config.label_smoothing,
+            reduction,
+        }
+    }
+
+    /// The logits with the classes on their axis: `[C]` or `[N, C, d1, ..., dK]`.
+    fn arranged(&self, logits: &Tensor) -> Result<Tensor> {
+        if self.config.out_features.is_empty() {
+            return Ok(logits.shallow_clone());
+        }
+        let shape = [&[logits.size()[0], self.num_classes], self.config.out_features.as_slice()].concat();
+        Ok(logits.f_reshape(shape)?)
+    }
+
+    fn check(&self, input: &Tensor, target: &Tensor) -> Result<()> {
+        let weight = &self.linear.ws;
+        check::partners(("linear.weight", weight), ("input", input))?;
+        let (given, features) = (input.size(), weight.size()[1]);
+        let single = given.len() == 1 && self.config.out_features.is_empty();
+        if !(single || given.len() == 2) || given.last() != Some(&features) {
+            let expected = match self.config.out_features.is_empty() {
+                true => format!("[{features}] or [N, {features}]"),
+                false => format!("[N, {features}]"),
+            };
+            return Err(Error::Shape { argument: "input", given, expected });
+        }
+        // The parameters may have changed their kind or device since.
+        check::class_weight(self.config.weight.as_ref(), ("linear.weight", weight), self.num_classes)?;
+        check::dense("target", target)?;
+        if let (Some(index), true) = (self.config.ignore_index, check::is_floating(target.f_kind()?)) {
+            return Err(Error::Option {
+                option: "ignore_index",
+                given: index.to_string(),
+                expected: "None, for `target` holds probabilities, not classes".into(),
+            });
+        }
+        // The shape of the logits, without their values.
+        let shape = match single {
+            true => vec![self.num_classes],
+            false => [&[given[0], self.num_classes], self.config.out_features.as_slice()].concat(),
+        };
+        CrossEntropyLoss::check_target(&shape, input, target)
+    }
+
+    /// The loss with the logits of `rows` rows at a time.
+    fn by_rows(&self, input: &Tensor, target: &Tensor, rows: i64) -> Result<Tensor> {
+        let kind = accumulation_kind(input.kind());
+        let constant = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.f_detach()?.f_to_kind(kind)?) };
+        let nn::Linear { ws: weight, bs: bias } = &self.linear;
+        let (fixed_weight, fixed_bias) = (constant(weight)?, bias.as_ref().map(constant).transpose()?);
+        let of_input = Gradient::of(input, kind)?;
+        let mut of_weight = Gradient::of(weight, kind)?;
+        let mut of_bias = bias.as_ref().map(|bias| Gradient::of(bias, kind)).transpose()?.flatten();
+        let differentiable = of_input.is_some() || of_weight.is_some() || of_bias.is_some();
+        let by_place = self.config.reduction == Reduction::None;
+        if by_place && differentiable {
+            return Err(Error::Option {
+                option: "chunking",
+                given: format!("{:?}", self.config.chunking),
+                expected: "Off, for with the reduction None the gradients' scale is not known in forward"
+                    .into(),
+            });
+        }
+
+        let mut criterion = self.criterion(if by_place { Reduction::None } else { Reduction::Sum });
+        criterion.weight = criterion.weight.map(|weight| constant(&weight)).transpose()?;
+        let divisor = match self.config.reduction {
+            Reduction::Mean if check::is_floating(target.kind()) => {
+                let places = target.numel() as f64 / self.num_classes as f64;
+                Some(Tensor::f_full([0i64; 0].as_slice(), places, (kind, target.device()))?)
+            }
+            Reduction::Mean => Some(criterion.sum_of_weights(target, kind)?),
+            _ => None,
+        };
+        // Written in place: small results of each piece, kept, would split the memory that the next one
+        // needs.
+        let batch = input.size()[0];
+        let places = [&[batch], self.config.out_features.as_slice()].concat();
+        let shape = if by_place { places.as_slice() } else { &[] };
+        let mut result = Tensor::f_zeros(shape, (kind, input.device()))?;
+        for start in (0..batch).step_by(rows as usize) {
+            let length = rows.min(batch - start);
+            let part = constant(&input.f_narrow(0, start, length)?)?;
+            let target = target.f_narrow(0, start, length)?;
+            let target = if check::is_floating(target.kind()) { target.f_to_kind(kind)? } else { target };
+            let logits =
+                part.f_linear(&fixed_weight, fixed_bias.as_ref())?.f_set_requires_grad(differentiable)?;
+            let mut value = criterion.try_forward(&self.arranged(&logits)?, &target)?;
+            if let Some(divisor) = &divisor {
+                value = value.f_div(divisor)?;
+            }
+            if differentiable {
+                let to_logits = Tensor::f_run_backward(&[&value], &[&logits], false, false)?.remove(0);
+                if let Some(Gradient(gradient)) = &of_input {
+                    gradient.f_narrow(0, start, length)?.f_copy_(&to_logits.f_mm(&fixed_weight)?)?;
+                }
+                if let Some(Gradient(gradient)) = &mut of_weight {
+                    let _ = gradient.f_addmm_(&to_logits.f_tr()?, &part)?;
+                }
+                if let Some(Gradient(gradient)) = &mut of_bias {
+                    let _ =
+                        gradient.f_add_(&to_logits.f_sum_dim_intlist([0i64].as_slice(), false, None)?)?;
+                }
+            }
+            if by_place {
+                result.f_narrow(0, start, length)?.f_copy_(&value)?;
+            } else {
+                let _ = result.f_add_(&value.f_detach()?)?;
+            }
+        }
+        let mut loss = result;
+        for (tensor, gradient) in
+            [(Some(input), of_input), (Some(weight), of_weight), (bias.as_ref(), of_bias)]
+        {
+            if let (Some(tensor), Some(gradient)) = (tensor, gradient) {
+                loss = loss.f_add(&gradient.carrier(tensor)?)?;
+            }
+        }
+        Ok(loss.f_to_kind(input.kind())?)
+    }
+}
+
+/// The gradient of the loss with respect to one tensor, as forward collects it.
+struct Gradient(Tensor);
+
+impl Gradient {
+    /// Zeros, where the tensor needs a gradient.
+    fn of(tensor: &Tensor, kind: Kind) -> Result<Option<Gradient>> {
+        // The result of an operation has a gradient only if the caller is not in `no_grad`.
+        if !tensor.requires_grad() || !tensor.f_narrow(0, 0, 0)?.f_neg()?.requires_grad() {
+            return Ok(None);
+        }
+        Ok(Some(Gradient(Tensor::f_zeros(tensor.size(), (kind, tensor.device()))?)))
+    }
+
+    /// A scalar with this gradient with respect to `tensor`, and of value 0.
+    fn carrier(&self, tensor: &Tensor) -> Result<Tensor> {
+        let Gradient(gradient) = self;
+        let flat = tensor.f_to_kind(gradient.kind())?.f_flatten(0, -1)?;
+        let product = flat.f_dot(&gradient.f_flatten(0, -1)?)?;
+        Ok(product.f_sub(&product.f_detach()?)?)
+    }
+}
+
+impl Loss for LinearCrossEntropyLoss {
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check(input, target)?;
+        let classes = self.linear.ws.size()[0];
+        let of_weight = self.config.weight.as_ref().is_some_and(Tensor::requires_grad);
+        match self.config.chunking.rows(input, classes) {
+            Some(rows)
+                if input.dim() == 2 && input.size()[0] > 0 && !target.requires_grad() && !of_weight =>
+            {
+                self.by_rows(input, target, rows)
+            }
+            _ => {
+                let logits = input.f_linear(&self.linear.ws, self.linear.bs.as_ref())?;
+                self.criterion(self.config.reduction).try_forward(&self.arranged(&logits)?, target)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::Chunking;
+
+    /// What PyTorch's `LinearCrossEntropyOptions` chooses for batches of so many rows, features and classes.
+    #[test]
+    fn as_many_rows_as_in_pytorch() {
+        let choices = [
+            ((4096, 64, 8192), [16, 32, 10, 1]),
+            ((7, 2, 4), [2, 4, 1, 1]),
+            ((100, 16, 1000), [1, 2, 1, 1]),
+            ((1, 8, 8), [1, 1, 1, 1]),
+            ((10, 64, 8), [8, 10, 5, 1]),
+            ((1000, 7, 50), [64, 128, 42, 1]),
+        ];
+        let methods =
+            [Chunking::Auto, Chunking::AspectRatio(1), Chunking::AspectRatio(3), Chunking::AspectRatio(1000)];
+        for ((batch, features, classes), expected) in choices {
+            let input = Tensor::empty([batch, features], (Kind::Float, Device::Cpu));
+            let own = methods.map(|method| method.rows(&input, classes).unwrap());
+            assert_eq!(own, expected, "{batch} {features} {classes}");
+            assert_eq!(Chunking::Off.rows(&input, classes), None);
+        }
+    }
+}

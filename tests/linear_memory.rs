@@ -1,0 +1,48 @@
+//! What chunking is for: the memory that a step with very many classes needs. A test binary of its own, for
+//! it measures the peak of the whole process.
+#![cfg(target_os = "linux")]
+
+use tch::{nn, Device, Kind, Tensor};
+use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};
+
+/// The largest part of the process that was ever in memory, in bytes.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+/// One step of `batch` rows: value and gradients.
+fn step(batch: i64, chunking: Chunking) -> [Tensor; 3] {
+    let (features, classes) = (32, 16384);
+    tch::manual_seed(1);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let config = LinearCrossEntropyConfig { chunking, ..Default::default() };
+    let loss = LinearCrossEntropyLoss::new(&vs.root(), features, classes, config).unwrap();
+    let input = Tensor::randn([batch, features], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let target = Tensor::randint(classes, [batch], (Kind::Int64, Device::Cpu));
+    let value = loss.forward(&input, &target);
+    value.backward();
+    [value.detach(), input.grad(), loss.linear.ws.grad()]
+}
+
+#[test]
+fn the_logits_are_never_in_memory_all_at_once() {
+    let batch = 2048;
+    let logits = 4 * batch as usize * 16384;
+    // What libtorch keeps for itself, and the parameters.
+    let _ = step(8, Chunking::Off);
+    let _ = step(8, Chunking::Rows(4));
+    let before = peak();
+    let pieces = step(batch, Chunking::Rows(32));
+    let in_pieces = peak() - before;
+    let whole = step(batch, Chunking::Off);
+    let at_once = peak() - before;
+    // At once, there are the logits, their logarithms and their gradient.
+    assert!(at_once > 2 * logits, "{at_once} bytes at once, {logits} of logits: the comparison is void");
+    assert!(in_pieces < logits / 2, "{in_pieces} bytes in pieces, {logits} of logits");
+    for (own, other) in pieces.iter().zip(&whole) {
+        let difference = (own - other).abs().max() / other.abs().max();
+        assert!(difference.double_value(&[]) < 1e-5, "{difference}");
+    }
+}
