@@ -4,12 +4,19 @@
 //! (zero padding of 1) and take the L1 distance of the results. The filters are sums of shifted views: a
 //! convolution with one channel in and out is an order of magnitude slower in libtorch.
 //!
-//! Half and BFloat16 images are filtered in f32; the result is returned in the images' kind. A value that is not
-//! finite spreads to the neighbours for which the kernel has a weight; a convolution spreads it to all nine.
+//! Where the loss is reduced and only `input` requires a gradient, both are computed at once, a few images at
+//! a time, in pieces that stay in the cache: the filters are linear, and their adjoints are the same shifted
+//! views.
+//!
+//! Half and BFloat16 images are filtered in f32; the result is returned in the images' kind. A value that is
+//! not finite spreads to the neighbours for which the kernel has a weight; a convolution spreads it to all
+//! nine.
 
-use tch::{Reduction, Tensor};
+use serde::{Deserialize, Serialize};
+use tch::{no_grad, Device, Reduction, Tensor};
 
-use crate::reduce::{channel_mean, reduce};
+use crate::reduce::{accumulation_kind, channel_mean, reduce};
+use crate::streaming::{pieces, with_gradient, Wanted};
 use crate::{check, Loss, LossMap, Result};
 
 /// L1 distance of gradient magnitudes, as found by the Sobel operator: blurred or displaced edges cost.
@@ -28,8 +35,11 @@ use crate::{check, Loss, LossMap, Result};
 /// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; the loss is a scalar, or
 ///   `[N, 1, H, W]` with [`Reduction::None`].
 /// - **Values**: any; the loss scales with them (usual are `[-1, 1]`). Flat regions have magnitude
-///   `sqrt(eps)`, and `eps` is what gives them a gradient of 0: without it (`eps` 0, or too small for the kind)
-///   it is NaN there. A sum in f16 is infinite beyond 65504.
+///   `sqrt(eps)`, and `eps` is what gives them a gradient of 0: without it (`eps` 0, or too small for the
+///   kind) it is NaN there. A sum in f16 is infinite beyond 65504.
+/// - **Gradients**: to both arguments. Where `target` requires none and the loss is reduced, they are taken
+///   inside forward, and second derivatives show as zero: take [`Reduction::None`] and reduce its result for
+///   those.
 /// - **Defaults**: `reduction` mean, `eps` 1e-6.
 /// - **Errors**: arguments that are not images of one shape, kind and device; an `eps` that is negative or
 ///   not finite.
@@ -47,9 +57,11 @@ use crate::{check, Loss, LossMap, Result};
 /// loss.backward();
 /// assert_eq!(fake.grad().size(), fake.size());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sobel {
     /// How the map of differences is reduced.
+    #[serde(with = "crate::reduce::name")]
     pub reduction: Reduction,
     /// What is added under the square root.
     pub eps: f64,
@@ -68,10 +80,8 @@ impl Sobel {
     }
 
     fn magnitude(&self, image: &Tensor) -> Result<Tensor> {
-        let padded = channel_mean(image)?.f_constant_pad_nd([1i64, 1, 1, 1].as_slice())?;
-        // Both kernels are separable: [1, 2, 1] along one axis, [1, 0, -1] along the other.
-        let gx = difference(&smooth(&padded, 2)?, 3)?;
-        let gy = smooth(&difference(&padded, 2)?, 3)?;
+        let padded = padded(&channel_mean(image)?)?;
+        let (gx, gy) = (horizontal(&padded)?, vertical(&padded)?);
         Ok(gx.f_square()?.f_add(&gy.f_square()?)?.f_add_scalar(self.eps)?.f_sqrt()?)
     }
 
@@ -82,9 +92,47 @@ impl Sobel {
     }
 }
 
+impl Filter for Sobel {
+    fn compare(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        channels: i64,
+        gradient: Option<Tensor>,
+    ) -> Result<Tensor> {
+        // Of the sums over the channels rather than their means.
+        let eps = scalar(self.eps * (channels * channels) as f64, input)?;
+        let edges = |padded: &Tensor| -> Result<(Tensor, Tensor, Tensor)> {
+            let (gx, gy) = (horizontal(padded)?, vertical(padded)?);
+            let magnitude = eps.f_addcmul(&gx, &gx)?.f_addcmul_(&gy, &gy)?.f_sqrt_()?;
+            Ok((gx, gy, magnitude))
+        };
+        let (mut gx, mut gy, magnitude) = edges(&padded(input)?)?;
+        // The kernels change their sign when turned: the adjoint of each is its negative. So the difference
+        // is, too.
+        let mut difference = edges(&padded(target)?)?.2.f_sub_(&magnitude)?;
+        if let Some(gradient) = gradient {
+            let slope = difference.f_sgn()?.f_div_(&magnitude)?;
+            let to_x = horizontal(&padded(&gx.f_mul_(&slope)?)?)?;
+            let to_y = vertical(&padded(&gy.f_mul_(&slope)?)?)?;
+            let _ = to_x.f_add_out(&gradient, &to_y)?;
+        }
+        Ok(difference.f_abs_()?.f_sum(None)?)
+    }
+}
+
 impl Loss for Sobel {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        reduce(&self.difference_map(input, target)?, self.reduction, input.kind())
+        self.check_options()?;
+        check::image_pair(input, target)?;
+        match streamed(self, self.reduction, input, target)? {
+            Some(loss) => Ok(loss),
+            None => reduce(&self.difference_map(input, target)?, self.reduction, input.kind()),
+        }
+    }
+
+    fn as_loss_map(&self) -> Option<&dyn LossMap> {
+        Some(self)
     }
 }
 
@@ -132,9 +180,11 @@ impl LossMap for Sobel {
 /// let loss = Laplacian::default().forward(&fake, &real);
 /// assert!((loss.double_value(&[]) - 8.0 / 9.0).abs() < 1e-12);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Laplacian {
     /// How the map of differences is reduced.
+    #[serde(with = "crate::reduce::name")]
     pub reduction: Reduction,
 }
 
@@ -153,9 +203,34 @@ impl Laplacian {
     }
 }
 
+impl Filter for Laplacian {
+    fn compare(&self, input: &Tensor, target: &Tensor, _: i64, gradient: Option<Tensor>) -> Result<Tensor> {
+        let minus_four = scalar(-4.0, input)?;
+        let difference = zero_padded(input)?;
+        let _ = input.f_sub_out(&inner(&difference)?, target)?;
+        let mut filtered = neighbours(&difference)?.f_addcmul_(&inner(&difference)?, &minus_four)?;
+        if let Some(gradient) = gradient {
+            // The filter is its own adjoint. Its border is 0 already.
+            let sign = difference;
+            let _ = filtered.f_sgn_out(&inner(&sign)?)?;
+            let _ = neighbours(&sign)?.f_addcmul_out(&gradient, &inner(&sign)?, &minus_four)?;
+        }
+        Ok(filtered.f_abs_()?.f_sum(None)?)
+    }
+}
+
 impl Loss for Laplacian {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        reduce(&self.difference_map(input, target)?, self.reduction, input.kind())
+        check::reduction(self.reduction)?;
+        check::image_pair(input, target)?;
+        match streamed(self, self.reduction, input, target)? {
+            Some(loss) => Ok(loss),
+            None => reduce(&self.difference_map(input, target)?, self.reduction, input.kind()),
+        }
+    }
+
+    fn as_loss_map(&self) -> Option<&dyn LossMap> {
+        Some(self)
     }
 }
 
@@ -171,12 +246,127 @@ impl LossMap for Laplacian {
     }
 }
 
+/// What [`streamed`] needs to know of a loss.
+trait Filter {
+    /// The sum of the absolute differences between the filtered images, times the number of channels, and at
+    /// last into `gradient`, which may be `input`'s memory, its gradient with respect to `input`. The images
+    /// are sums over the channels.
+    fn compare(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        channels: i64,
+        gradient: Option<Tensor>,
+    ) -> Result<Tensor>;
+}
+
+/// The loss without a graph of it: in pieces that stay in the cache, with the gradient in closed form taken
+/// at the same time. `None` where that does not do: with maps, which nothing is gained for, and where
+/// `target` needs a gradient.
+fn streamed(
+    filter: &dyn Filter,
+    reduction: Reduction,
+    input: &Tensor,
+    target: &Tensor,
+) -> Result<Option<Tensor>> {
+    let wanted = Wanted::of(input, Some(target))?;
+    if reduction == Reduction::None || wanted == Wanted::Graph {
+        return Ok(None);
+    }
+    let size = input.size();
+    let [count, channels, height, width] = size[..] else { unreachable!("an image has four dimensions") };
+    let kind = accumulation_kind(input.kind());
+    let grey = |images: &Tensor| images.f_sum_dim_intlist([1i64].as_slice(), true, kind);
+    // Summed in the graph, which so needs a gradient for one channel only.
+    let input_grey = grey(input)?;
+    // It takes the memory of what it is the gradient of: the backward pass of a sum needs neither its result
+    // ...
+    let gradient = input_grey.f_detach()?;
+    let sum = no_grad(|| -> Result<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        for (start, length) in pieces(count, images_in_cache(input.device(), height * width)) {
+            let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+            let out = match wanted {
+                Wanted::InputGradient => Some(piece(&gradient)?),
+                Wanted::Value | Wanted::Graph => None,
+            };
+            let part = filter.compare(&piece(&gradient)?, &grey(&piece(target)?)?, channels, out)?;
+            sum = Some(match sum {
+                Some(mut sum) => sum.f_add_(&part)?,
+                None => part,
+            });
+        }
+        Ok(sum.expect("there are images"))
+    })?;
+    let factor = match reduction {
+        Reduction::Mean => 1.0 / (count * channels * height * width) as f64,
+        _ => 1.0 / channels as f64,
+    };
+    let mut loss = sum.f_mul_scalar(factor)?;
+    if wanted == Wanted::InputGradient {
+        // ... nor that of a product with a constant the other factor.
+        loss = with_gradient(&loss, &input_grey, &gradient, factor)?;
+    }
+    Ok(Some(loss.f_to_kind(input.kind())?))
+}
+
+/// How many images of so many pixels to filter at a time.
+fn images_in_cache(device: Device, pixels: i64) -> i64 {
+    match device {
+        // A megabyte per plane in f32; a handful of planes is in use at a time.
+        Device::Cpu => ((1 << 18) / pixels).max(1),
+        // Elsewhere it is launches of kernels that cost.
+        _ => i64::MAX,
+    }
+}
+
+/// A constant as an operand, on the device without a copy from the host.
+fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_full([0i64; 0].as_slice(), value, (like.kind(), like.device()))?)
+}
+
+fn padded(grey: &Tensor) -> Result<Tensor> {
+    Ok(grey.f_constant_pad_nd([1i64, 1, 1, 1].as_slice())?)
+}
+
+/// `padded`'s frame, to be filled.
+fn zero_padded(grey: &Tensor) -> Result<Tensor> {
+    let size = grey.size();
+    let size = [size[0], size[1], size[2] + 2, size[3] + 2];
+    Ok(Tensor::f_zeros(size.as_slice(), (grey.kind(), grey.device()))?)
+}
+
+/// The image in a padded one.
+fn inner(padded: &Tensor) -> Result<Tensor> {
+    let size = padded.size();
+    Ok(padded.f_narrow(2, 1, size[2] - 2)?.f_narrow(3, 1, size[3] - 2)?)
+}
+
+/// The sum of each pixel's four neighbours.
+fn neighbours(padded: &Tensor) -> Result<Tensor> {
+    let (height, width) = (padded.size()[2] - 2, padded.size()[3] - 2);
+    let shifted = |y, x| padded.f_narrow(2, y, height)?.f_narrow(3, x, width);
+    Ok(shifted(0, 1)?.f_add(&shifted(2, 1)?)?.f_add_(&shifted(1, 0)?)?.f_add_(&shifted(1, 2)?)?)
+}
+
+/// `Gx` of a padded image. Both kernels are separable: [1, 2, 1] along one axis, [1, 0, -1] along the other.
+fn horizontal(padded: &Tensor) -> Result<Tensor> {
+    difference(&smooth(padded, 2)?, 3)
+}
+
+/// `Gy` of a padded image.
+fn vertical(padded: &Tensor) -> Result<Tensor> {
+    smooth(&difference(padded, 2)?, 3)
+}
+
 /// `[1, 2, 1]` along `dim`, which gets shorter by 2.
 fn smooth(padded: &Tensor, dim: i64) -> Result<Tensor> {
-    let length = padded.size()[dim as usize] - 2;
-    let middle = padded.f_narrow(dim, 1, length)?.f_mul_scalar(2.0)?;
-    let ends = padded.f_narrow(dim, 0, length)?.f_add(&padded.f_narrow(dim, 2, length)?)?;
-    Ok(ends.f_add(&middle)?)
+    // [1, 1] twice, which are fewer passes over memory than three terms, one with a factor.
+    let pairs = |tensor: &Tensor| -> Result<Tensor> {
+        let length = tensor.size()[dim as usize] - 1;
+        Ok(tensor.f_narrow(dim, 0, length)?.f_add(&tensor.f_narrow(dim, 1, length)?)?)
+    };
+    pairs(&pairs(padded)?)
 }
 
 /// `[1, 0, -1]` along `dim`, which gets shorter by 2.
@@ -186,9 +376,5 @@ fn difference(padded: &Tensor, dim: i64) -> Result<Tensor> {
 }
 
 fn laplace(grey: &Tensor) -> Result<Tensor> {
-    let (height, width) = (grey.size()[2], grey.size()[3]);
-    let padded = grey.f_constant_pad_nd([1i64, 1, 1, 1].as_slice())?;
-    let shifted = |y, x| padded.f_narrow(2, y, height)?.f_narrow(3, x, width);
-    let neighbours = shifted(0, 1)?.f_add(&shifted(2, 1)?)?.f_add(&shifted(1, 0)?)?.f_add(&shifted(1, 2)?)?;
-    Ok(neighbours.f_sub(&grey.f_mul_scalar(4.0)?)?)
+    Ok(neighbours(&padded(grey)?)?.f_sub(&grey.f_mul_scalar(4.0)?)?)
 }

@@ -3,17 +3,28 @@
 
 mod common;
 
-use common::{device, noise, vgg};
-use tch::{Device, Kind};
-use tch_losses::{BceWithLogitsLoss, Error, L1Loss, Laplacian, Loss, MseLoss, Sobel, VggPerceptual};
+use std::time::Instant;
+
+use common::{assert_close, device, noise, vgg, Relative};
+use tch::{autocast, Cuda, Device, Kind, Tensor};
+use tch_losses::{
+    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, Error, FeatureCriterion, HuberLoss, InputNormalization,
+    KlDivLoss, L1Loss, Laplacian, Loss, MseLoss, NllLoss, PoissonNllLoss, SmoothL1Loss, Sobel, Streaming,
+    VggPerceptual,
+};
 
 #[test]
 fn partners_on_another_device() {
     let image = noise(1, &[1, 3, 8, 8], Kind::Float);
     let on_cpu = image.to_device(Device::Cpu);
-    let losses: [Box<dyn Loss>; 6] = [
+    let losses: [Box<dyn Loss>; 11] = [
         Box::new(L1Loss::default()),
         Box::new(MseLoss::default()),
+        Box::new(SmoothL1Loss::default()),
+        Box::new(HuberLoss::default()),
+        Box::new(KlDivLoss::default()),
+        Box::new(PoissonNllLoss::default()),
+        Box::new(CrossEntropyLoss::default()),
         Box::new(BceWithLogitsLoss::default()),
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),
@@ -32,7 +43,105 @@ fn weights_and_networks_on_another_device() {
     let on_cpu = image.to_device(Device::Cpu);
     let error = VggPerceptual::new(vgg()).try_forward(&on_cpu, &on_cpu).unwrap_err();
     assert_eq!(error.to_string(), "`input` is on Cpu, expected Cuda(0), the device of the network");
-    let bce = BceWithLogitsLoss { pos_weight: Some(on_cpu), ..Default::default() };
+    let bce = BceWithLogitsLoss { pos_weight: Some(on_cpu.copy()), ..Default::default() };
     let error = bce.try_forward(&image, &image).unwrap_err();
     assert!(matches!(error, Error::Device { argument: "pos_weight", .. }), "{error}");
+    let bce = BceLoss { weight: Some(on_cpu), ..Default::default() };
+    let error = bce.try_forward(&image, &image).unwrap_err();
+    assert!(matches!(error, Error::Device { argument: "weight", .. }), "{error}");
+}
+
+#[test]
+fn classes_and_their_weights_on_another_device() {
+    let scores = noise(1, &[2, 3], Kind::Float);
+    let classes = Tensor::zeros([2], (Kind::Int64, Device::Cpu));
+    let weight = || Some(Tensor::ones([3], (Kind::Float, Device::Cpu)));
+    let losses: [Box<dyn Loss>; 2] = [Box::new(CrossEntropyLoss::default()), Box::new(NllLoss::default())];
+    for loss in losses {
+        let error = loss.try_forward(&scores, &classes).unwrap_err();
+        assert!(matches!(error, Error::Device { argument: "target", .. }), "{error}");
+    }
+    let losses: [Box<dyn Loss>; 2] = [
+        Box::new(CrossEntropyLoss { weight: weight(), ..Default::default() }),
+        Box::new(NllLoss { weight: weight(), ..Default::default() }),
+    ];
+    for loss in losses {
+        let error = loss.try_forward(&scores, &classes.to_device(device())).unwrap_err();
+        assert!(matches!(error, Error::Device { argument: "weight", .. }), "{error}");
+    }
+}
+
+/// The host goes on while the device is busy: whoever waited for it would wait for the work queued before.
+#[test]
+fn no_loss_waits_for_the_device() {
+    let (input, target) = (noise(1, &[4, 3, 64, 64], Kind::Float), noise(2, &[4, 3, 64, 64], Kind::Float));
+    let perceptual = VggPerceptual::new(vgg());
+    let losses: [Box<dyn Loss>; 8] = [
+        Box::new(L1Loss::default()),
+        Box::new(MseLoss::default()),
+        Box::new(BceWithLogitsLoss::default()),
+        Box::new(Sobel::default()),
+        Box::new(Laplacian::default()),
+        Box::new(VggPerceptual {
+            normalization: InputNormalization::ImageNetFromSigned,
+            streaming: Streaming::Images(2),
+            ..perceptual.clone()
+        }),
+        Box::new(VggPerceptual {
+            criterion: FeatureCriterion::Mse,
+            ..VggPerceptual::new(perceptual.vgg.to_kind(Kind::Half).unwrap())
+        }),
+        Box::new(VggPerceptual { streaming: Streaming::Off, ..perceptual }),
+    ];
+    let matrix = noise(3, &[4096, 4096], Kind::Float);
+    // Many times as long as a step of any loss here.
+    let occupy = || {
+        let mut product = matrix.shallow_clone();
+        for _ in 0..400 {
+            product = product.matmul(&matrix) * 1e-3;
+        }
+        product
+    };
+    let step = |loss: &dyn Loss| {
+        let input = input.detach().set_requires_grad(true);
+        loss.forward(&input, &target).backward();
+        input.grad()
+    };
+    for loss in losses {
+        // Memory is allocated and kernels are loaded the first time, which does wait.
+        let _ = (step(loss.as_ref()), occupy());
+        Cuda::synchronize(0);
+        let start = Instant::now();
+        let _product = occupy();
+        let _gradient = step(loss.as_ref());
+        let returned = start.elapsed();
+        Cuda::synchronize(0);
+        let finished = start.elapsed();
+        assert!(returned < finished / 2, "{loss:?}: {returned:?} of {finished:?}");
+    }
+}
+
+/// Under autocast the network computes in f16; the loss and its gradient are f32, and those of the graph.
+#[test]
+fn under_autocast() {
+    let (input, target) = (noise(1, &[3, 3, 32, 32], Kind::Float), noise(2, &[3, 3, 32, 32], Kind::Float));
+    for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
+        let loss = VggPerceptual { criterion, streaming: Streaming::Images(2), ..VggPerceptual::new(vgg()) };
+        let step = |target: &Tensor| {
+            let input = input.detach().set_requires_grad(true);
+            let value = autocast(true, || loss.forward(&input, target));
+            // As a trainer's loss scaling does; the graph's own gradients would vanish.
+            (&value * 65536.0).backward();
+            (value.detach(), input.grad())
+        };
+        let (value, gradient) = step(&target);
+        let (expected, direction) = step(&target.detach().set_requires_grad(true));
+        let exact = loss.forward(&input, &target);
+        assert_eq!((value.kind(), gradient.kind()), (Kind::Float, Kind::Float));
+        assert_ne!(value, exact, "autocast did nothing");
+        assert_close("value", &value, &expected, 1e-3, Relative::ToLargest);
+        let (a, e) = (gradient.flatten(0, -1), direction.flatten(0, -1));
+        let cosine = common::value(&(a.dot(&e) / (a.norm() * e.norm())));
+        assert!(cosine > 0.99, "{cosine}");
+    }
 }

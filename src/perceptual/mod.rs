@@ -2,4 +2,4 @@
 
 mod vgg;
 
-pub use vgg::{FeatureCriterion, InputNormalization, TargetFeatures, VggPerceptual};
+pub use vgg::{FeatureCriterion, InputNormalization, Streaming, TargetFeatures, VggPerceptual};

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 use tch::nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use tch::{nn, Device, Kind, Tensor};
@@ -11,133 +10,29 @@ use tch::{nn, Device, Kind, Tensor};
 use crate::weights::{Cache, WeightsFile, VGG19};
 use crate::{check, Error, Result};
 
-/// A place in VGG19 where features are taken: after the ReLU of convolution `c` in block `b`, for
-/// `Relu{b}_{c}`.
-///
-/// The deeper, the coarser and the more abstract: a block halves height and width.
-///
-/// ```
-/// use tch_losses::VggLayer;
-///
-/// let layer: VggLayer = "relu3_3".parse()?;
-/// assert_eq!(layer, VggLayer::Relu3_3);
-/// assert_eq!((layer.index(), layer.channels(), layer.stride()), (15, 256, 4));
-/// # Ok::<(), tch_losses::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // the names say it all
-pub enum VggLayer {
-    Relu1_1,
-    Relu1_2,
-    Relu2_1,
-    Relu2_2,
-    Relu3_1,
-    Relu3_2,
-    Relu3_3,
-    Relu3_4,
-    Relu4_1,
-    Relu4_2,
-    Relu4_3,
-    Relu4_4,
-    Relu5_1,
-    Relu5_2,
-    Relu5_3,
-    Relu5_4,
-}
+mod layer;
+mod pass;
+mod winograd;
 
-/// Per block: how many convolutions, and their output channels.
-const BLOCKS: [(usize, i64); 5] = [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)];
+pub use layer::VggLayer;
+pub(crate) use pass::{Pass, Trace};
 
-impl VggLayer {
-    /// All layers, from shallow to deep.
-    pub const ALL: [VggLayer; 16] = [
-        VggLayer::Relu1_1,
-        VggLayer::Relu1_2,
-        VggLayer::Relu2_1,
-        VggLayer::Relu2_2,
-        VggLayer::Relu3_1,
-        VggLayer::Relu3_2,
-        VggLayer::Relu3_3,
-        VggLayer::Relu3_4,
-        VggLayer::Relu4_1,
-        VggLayer::Relu4_2,
-        VggLayer::Relu4_3,
-        VggLayer::Relu4_4,
-        VggLayer::Relu5_1,
-        VggLayer::Relu5_2,
-        VggLayer::Relu5_3,
-        VggLayer::Relu5_4,
-    ];
-
-    /// The number of the layer's convolution among all sixteen.
-    fn ordinal(self) -> usize {
-        self as usize
-    }
-
-    /// Block and place in it, both from 0.
-    fn position(self) -> (usize, usize) {
-        let mut place = self.ordinal();
-        for (block, (convolutions, _)) in BLOCKS.iter().enumerate() {
-            if place < *convolutions {
-                return (block, place);
-            }
-            place -= convolutions;
-        }
-        unreachable!("BLOCKS counts as many convolutions as there are layers")
-    }
-
-    /// The index of the ReLU in torchvision's `vgg19().features`.
-    pub fn index(self) -> usize {
-        self.convolution_index() + 1
-    }
-
-    /// The index of the convolution before it in torchvision's `vgg19().features`: convolutions and ReLUs
-    /// alternate, and each earlier block adds a pooling layer.
-    fn convolution_index(self) -> usize {
-        2 * self.ordinal() + self.position().0
-    }
-
-    /// The shape of its convolution's weight, `[out, in, 3, 3]`.
-    fn weight_shape(self) -> [i64; 4] {
-        let input = self.ordinal().checked_sub(1).map_or(3, |previous| VggLayer::ALL[previous].channels());
-        [self.channels(), input, 3, 3]
-    }
-
-    /// The number of channels of its features.
-    pub fn channels(self) -> i64 {
-        BLOCKS[self.position().0].1
-    }
-
-    /// How many pixels of the image, in each direction, lie between neighbouring features; also the
-    /// smallest height and width that reach it.
-    pub fn stride(self) -> i64 {
-        1 << self.position().0
-    }
-}
-
-/// `relu1_2`, as the literature writes it.
-impl fmt::Display for VggLayer {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (block, place) = self.position();
-        write!(f, "relu{}_{}", block + 1, place + 1)
-    }
-}
-
-impl FromStr for VggLayer {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        VggLayer::ALL.into_iter().find(|layer| layer.to_string() == name).ok_or_else(|| Error::Option {
-            option: "layer",
-            given: format!("{name:?}"),
-            expected: "relu1_1 to relu5_4".into(),
-        })
-    }
-}
+/// The stride, padding and dilation of every convolution.
+const CONVOLUTION: &[i64] = &[1, 1];
+/// 2x2 pooling with a stride of 2.
+const POOLING: &[i64] = &[2, 2];
+const UNPADDED: &[i64] = &[0, 0];
+const UNDILATED: &[i64] = &[1, 1];
 
 struct Convolution {
     weight: Tensor,
     bias: Tensor,
+}
+
+impl Convolution {
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.f_conv2d(&self.weight, Some(&self.bias), CONVOLUTION, CONVOLUTION, CONVOLUTION, 1)?)
+    }
 }
 
 /// The convolutional part of VGG19 (torchvision's `vgg19().features`), frozen.
@@ -146,8 +41,9 @@ struct Convolution {
 /// never require gradients; those of the image flow through.
 ///
 /// It computes in the kind of its parameters, f32 unless changed with [`to_kind`](Self::to_kind). Cloning
-/// shares them, so that one network can serve several losses. On CUDA, libtorch by default rounds the factors of f32
-/// convolutions to 10 bits (TF32), as PyTorch does; `NVIDIA_TF32_OVERRIDE=0` in the environment forbids it.
+/// shares them, so that one network can serve several losses. On CUDA, libtorch by default rounds the factors
+/// of f32 convolutions to 10 bits (TF32), as PyTorch does; `NVIDIA_TF32_OVERRIDE=0` in the environment
+/// forbids it.
 ///
 /// Source: K. Simonyan and A. Zisserman, [*Very deep convolutional networks for large-scale image
 /// recognition*](https://arxiv.org/abs/1409.1556) (2014);
@@ -199,26 +95,24 @@ impl Vgg19 {
         };
         let convolutions = VggLayer::ALL.into_iter().map(|layer| {
             let path = vs / "features" / layer.convolution_index();
-            let parameter = |name, init, shape: &[i64]| {
-                path.add(name, nn::f_init(init, shape, vs.device(), vs.kind()).unwrap(), false)
-            };
-            Convolution {
-                weight: parameter("weight", weights, &layer.weight_shape()),
-                bias: parameter("bias", nn::Init::Const(0.0), &[layer.channels()]),
-            }
+            let (device, kind) = (vs.device(), vs.kind());
+            let init = |init, shape: &[i64]| nn::f_init(init, shape, device, kind).unwrap();
+            let weight = in_order(&init(weights, &layer.weight_shape()), device, kind).unwrap();
+            let bias = init(nn::Init::Const(0.0), &[layer.channels()]);
+            Convolution { weight: path.add("weight", weight, false), bias: path.add("bias", bias, false) }
         });
         Vgg19 { convolutions: convolutions.collect() }
     }
 
     /// The network that torchvision trained on ImageNet (`vgg19(weights="DEFAULT")`), in f32 on `device`.
     ///
-    /// The weights are fetched the first time (575 MB), verified, and kept in a form that loads fast (80 MB); what
-    /// `torch.hub` has already is used instead. [`weights::Cache`](crate::weights::Cache) tells where, and which
-    /// environment variables decide.
+    /// The weights are fetched the first time (575 MB), verified, and kept in a form that loads fast (80 MB);
+    /// what `torch.hub` has already is used instead. [`weights::Cache`](crate::weights::Cache) tells where,
+    /// and which environment variables decide.
     ///
     /// # Errors
-    /// As for [`Cache::get`](crate::weights::Cache::get). Messages say how to go on by hand on a machine without
-    /// network.
+    /// As for [`Cache::get`](crate::weights::Cache::get). Messages say how to go on by hand on a machine
+    /// without network.
     ///
     /// ```no_run
     /// use tch::Device;
@@ -233,13 +127,14 @@ impl Vgg19 {
 
     /// A network with the weights of a safetensors or `.pth` file, in f32 on `device`.
     ///
-    /// The file holds the tensors `features.{0,2,5,..,34}.{weight,bias}` as torchvision's `vgg19` names
-    /// them, in any floating kind; others (`classifier.*`) are not read. A `.pth` file is one that `torch.save` wrote
-    /// of the model's `state_dict()`, in any of PyTorch's formats ([`weights::pth`](crate::weights::pth)).
+    /// The file holds the tensors `features.{0,2,5,..,34}.{weight,bias}` as torchvision's `vgg19` names them,
+    /// in any floating kind; others (`classifier.*`) are not read. A `.pth` file is one that `torch.save`
+    /// wrote of the model's `state_dict()`, in any of PyTorch's formats
+    /// ([`weights::pth`](crate::weights::pth)).
     ///
     /// # Errors
-    /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] or [`Error::Pth`] where it is damaged or no
-    /// such file, lacks a tensor, or has one of another shape or kind.
+    /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] or [`Error::Pth`] where it is
+    /// damaged or no such file, lacks a tensor, or has one of another shape or kind.
     ///
     /// ```no_run
     /// use tch::Device;
@@ -268,15 +163,15 @@ impl Vgg19 {
         };
         let convolutions = VggLayer::ALL.into_iter().map(|layer| {
             Ok(Convolution {
-                weight: parameter(layer, "weight", &layer.weight_shape())?,
+                weight: in_order(&parameter(layer, "weight", &layer.weight_shape())?, device, Kind::Float)?,
                 bias: parameter(layer, "bias", &[layer.channels()])?,
             })
         });
         Ok(Vgg19 { convolutions: convolutions.collect::<Result<_>>()? })
     }
 
-    /// The same network computing in another kind: [`Kind::BFloat16`] or [`Kind::Half`] for speed and
-    /// memory, [`Kind::Double`] for checks. This one is left as it is; the parameters are shared where the kind is
+    /// The same network computing in another kind: [`Kind::BFloat16`] or [`Kind::Half`] for speed and memory,
+    /// [`Kind::Double`] for checks. This one is left as it is; the parameters are shared where the kind is
     /// the same.
     ///
     /// # Errors
@@ -287,7 +182,8 @@ impl Vgg19 {
             return Err(Error::Option { option: "kind", given: format!("{kind:?}"), expected });
         }
         let convolutions = self.convolutions.iter().map(|Convolution { weight, bias }| {
-            Ok(Convolution { weight: weight.f_to_kind(kind)?, bias: bias.f_to_kind(kind)? })
+            let weight = in_order(&weight.f_to_kind(kind)?, weight.device(), kind)?;
+            Ok(Convolution { weight, bias: bias.f_to_kind(kind)? })
         });
         Ok(Vgg19 { convolutions: convolutions.collect::<Result<_>>()? })
     }
@@ -305,8 +201,10 @@ impl Vgg19 {
     /// The features of the images at each of the `layers`, in their order: `[N, channels, H / stride,
     /// W / stride]`, sizes rounded down, in the network's kind.
     ///
-    /// The network runs only as deep as the deepest of the layers. The images are taken as they are: what
-    /// range they were trained for is the caller's affair (see [`InputNormalization`](crate::InputNormalization)).
+    /// The features may lie in memory with the channels last, as libtorch's convolutions are fastest: `view`
+    /// may ask for `contiguous()` first. The network runs only as deep as the deepest of the layers. The
+    /// images are taken as they are: what range they were trained for is the caller's affair (see
+    /// [`InputNormalization`](crate::InputNormalization)).
     ///
     /// # Errors
     /// Images that are not `[N, 3, H, W]`, too small for the deepest layer or on another device; no layers.
@@ -319,24 +217,57 @@ impl Vgg19 {
             });
         };
         self.check_images("images", images, *deepest)?;
+        self.collect(images, layers, |layer, x| self.convolutions[layer.ordinal()].apply(x))
+    }
+
+    /// The features of checked images at each of the `layers`.
+    fn collect(
+        &self,
+        images: &Tensor,
+        layers: &[VggLayer],
+        convolve: impl Fn(VggLayer, &Tensor) -> Result<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let deepest = *layers.iter().max().expect("there are layers");
         let mut features = HashMap::new();
-        let mut x = images.f_to_kind(self.kind())?;
-        for (layer, convolution) in VggLayer::ALL.into_iter().zip(&self.convolutions) {
-            if layer.position().1 == 0 && layer != VggLayer::Relu1_1 {
-                x = x.f_max_pool2d([2i64, 2].as_slice(), [2i64, 2].as_slice(), 0, 1, false)?;
-            }
-            let Convolution { weight, bias } = convolution;
-            let same = [1i64, 1].as_slice();
-            // In place on the convolution's own output, which nothing else holds.
-            x = x.f_conv2d(weight, Some(bias), same, same, same, 1)?.f_relu_()?;
+        self.run(images, deepest, convolve, |layer, activation| {
             if layers.contains(&layer) {
-                features.insert(layer, x.shallow_clone());
+                features.insert(layer, activation.shallow_clone());
             }
-            if layer == *deepest {
+            Ok(())
+        })?;
+        Ok(layers.iter().map(|layer| features[layer].shallow_clone()).collect())
+    }
+
+    /// Runs the network on checked images down to `deepest`, shows `visit` the activations after each ReLU,
+    /// and returns for each pooling layer where in its input the maxima were.
+    fn run(
+        &self,
+        images: &Tensor,
+        deepest: VggLayer,
+        convolve: impl Fn(VggLayer, &Tensor) -> Result<Tensor>,
+        mut visit: impl FnMut(VggLayer, &Tensor) -> Result<()>,
+    ) -> Result<Vec<Tensor>> {
+        let mut maxima = Vec::new();
+        let mut x = self.in_order(&images.f_to_kind(self.kind())?)?;
+        for layer in VggLayer::ALL {
+            if layer.starts_block() && layer != VggLayer::Relu1_1 {
+                let pooled = x.f_max_pool2d_with_indices(POOLING, POOLING, UNPADDED, UNDILATED, false)?;
+                x = pooled.0;
+                maxima.push(pooled.1);
+            }
+            // In place on the convolution's own output, which nothing else holds.
+            x = convolve(layer, &x)?.f_relu_()?;
+            visit(layer, &x)?;
+            if layer == deepest {
                 break;
             }
         }
-        Ok(layers.iter().map(|layer| features[layer].shallow_clone()).collect())
+        Ok(maxima)
+    }
+
+    /// The tensor, of a kind of the network's, in the order in memory that its convolutions are fastest in.
+    fn in_order(&self, tensor: &Tensor) -> Result<Tensor> {
+        in_order(tensor, self.device(), self.kind())
     }
 
     /// Checks what [`features`](Self::features) needs of its images.
@@ -358,6 +289,20 @@ impl Vgg19 {
         }
         Ok(())
     }
+}
+
+/// `[N, C, H, W]` images or convolution weights in the order in memory that convolutions are fastest in.
+fn in_order(tensor: &Tensor, device: Device, kind: Kind) -> Result<Tensor> {
+    let channels_last = match device {
+        Device::Cpu => kind != Kind::Double,
+        _ => matches!(kind, Kind::Half | Kind::BFloat16),
+    };
+    if !channels_last {
+        return Ok(tensor.shallow_clone());
+    }
+    // PyTorch's `contiguous(memory_format=torch.channels_last)`.
+    let last = tensor.f_permute([0i64, 2, 3, 1].as_slice())?.f_contiguous()?;
+    Ok(last.f_permute([0i64, 3, 1, 2].as_slice())?)
 }
 
 /// Shares the parameters.

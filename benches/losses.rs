@@ -1,0 +1,171 @@
+//! What every loss costs, forward and backward to its input: `cargo bench --bench losses`, with a part of a
+//! name to run some of them, with `--features cuda` on CUDA. `scripts/bench_peers.py` compares the image
+//! losses with PyTorch.
+
+use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
+use tch::{nn, Cuda, Device, Kind, Tensor};
+use tch_losses::{
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss,
+    CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SmoothL1Loss, Sobel, SoftMarginLoss,
+    Streaming, TripletMarginLoss, TripletMarginWithDistanceLoss, Vgg19, VggPerceptual,
+};
+
+fn device() -> Device {
+    match cfg!(feature = "cuda") {
+        true => Device::Cuda(0),
+        false => Device::Cpu,
+    }
+}
+
+/// Values in `[-1, 1)`.
+fn noise(shape: &[i64]) -> Tensor {
+    Tensor::rand(shape, (Kind::Float, device())) * 2.0 - 1.0
+}
+
+/// Values in `(0, 1)`.
+fn probabilities(shape: &[i64]) -> Tensor {
+    noise(shape).sigmoid()
+}
+
+fn classes(count: i64, shape: &[i64]) -> Tensor {
+    Tensor::randint(count, shape, (Kind::Int64, device()))
+}
+
+/// -1 or 1.
+fn signs(shape: &[i64]) -> Tensor {
+    noise(shape).sign()
+}
+
+/// One loss at one size: what it is called with besides `input` is its own affair.
+struct Case {
+    name: &'static str,
+    size: String,
+    input: Tensor,
+    forward: Box<dyn Fn(&Tensor) -> Tensor>,
+}
+
+fn case(name: &'static str, input: Tensor, forward: impl Fn(&Tensor) -> Tensor + 'static) -> Case {
+    let size = input.size().iter().map(i64::to_string).collect::<Vec<_>>().join("x");
+    Case { name, size, input, forward: Box::new(forward) }
+}
+
+/// A loss of two tensors.
+fn pair(name: &'static str, loss: impl Loss + 'static, input: Tensor, target: Tensor) -> Case {
+    case(name, input, move |input| loss.forward(input, &target))
+}
+
+fn image_losses() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for size in [[1, 3, 256, 256], [8, 3, 256, 256], [16, 3, 512, 512]] {
+        cases.push(pair("L1Loss", L1Loss::default(), noise(&size), noise(&size)));
+        cases.push(pair("Sobel", Sobel::default(), noise(&size), noise(&size)));
+        cases.push(pair("Laplacian", Laplacian::default(), noise(&size), noise(&size)));
+    }
+    let vgg = Vgg19::new(&nn::VarStore::new(device()).root());
+    let reduced = vgg.to_kind(Kind::BFloat16).unwrap();
+    for size in [[1, 3, 256, 256], [4, 3, 256, 256], [16, 3, 256, 256]] {
+        let (fake, real) = (|| noise(&size), || noise(&size));
+        let single = VggPerceptual::new(vgg.clone());
+        let graph = VggPerceptual { streaming: Streaming::Off, ..single.clone() };
+        let bf16 = VggPerceptual::new(reduced.clone());
+        let features = single.target_features(&real()).unwrap();
+        let cached = single.clone();
+        cases.push(pair("VggPerceptual", single, fake(), real()));
+        cases.push(pair("VggPerceptual in a graph", graph, fake(), real()));
+        cases.push(pair("VggPerceptual in bf16", bf16, fake(), real()));
+        cases
+            .push(case("VggPerceptual cached", fake(), move |fake| cached.forward_features(fake, &features)));
+    }
+    cases
+}
+
+fn other_losses() -> Vec<Case> {
+    let values = [1 << 20];
+    let logits = [4096, 1000];
+    let vectors = [16384, 256];
+    let labels = || classes(1000, &logits[..1]);
+    let store = nn::VarStore::new(device());
+    let cutoffs = [1000, 10_000];
+    let adaptive = AdaptiveLogSoftmaxConfig::default();
+    let adaptive =
+        AdaptiveLogSoftmaxWithLoss::new(&(store.root() / "a"), 256, 50_000, &cutoffs, adaptive).unwrap();
+    let linear = LinearCrossEntropyConfig::default();
+    let linear = LinearCrossEntropyLoss::new(&(store.root() / "l"), 256, 10_000, linear).unwrap();
+    let few = [2048, 256];
+    let words = classes(50_000, &few[..1]);
+    let (positive, negative, other) = (noise(&vectors), noise(&vectors), noise(&vectors));
+    let (close, far) = (noise(&vectors), noise(&vectors));
+    let (variance, expected) = (probabilities(&values), noise(&values));
+    let (ranks, second) = (signs(&values), noise(&values));
+    let same = signs(&vectors[..1]);
+    let multilabel = classes(20, &[4096, 20]);
+    let (frames, transcripts) =
+        (noise(&[200, 32, 64]).log_softmax(-1, Kind::Float), classes(63, &[32, 30]) + 1);
+    vec![
+        pair("MseLoss", MseLoss::default(), noise(&values), noise(&values)),
+        pair("SmoothL1Loss", SmoothL1Loss::default(), noise(&values), noise(&values)),
+        pair("HuberLoss", HuberLoss::default(), noise(&values), noise(&values)),
+        pair("BceLoss", BceLoss::default(), probabilities(&values), probabilities(&values)),
+        pair("BceWithLogitsLoss", BceWithLogitsLoss::default(), noise(&values), probabilities(&values)),
+        pair("CrossEntropyLoss", CrossEntropyLoss::default(), noise(&logits), labels()),
+        pair("NllLoss", NllLoss::default(), noise(&logits).log_softmax(-1, Kind::Float), labels()),
+        pair("LinearCrossEntropyLoss", linear, noise(&few), classes(10_000, &few[..1])),
+        case("AdaptiveLogSoftmaxWithLoss", noise(&few), move |input| adaptive.forward(input, &words).loss),
+        pair("KlDivLoss", KlDivLoss::default(), probabilities(&logits).log(), probabilities(&logits)),
+        pair("PoissonNllLoss", PoissonNllLoss::default(), noise(&values), probabilities(&values)),
+        case("GaussianNllLoss", noise(&values), move |input| {
+            GaussianNllLoss::default().forward(input, &expected, &variance)
+        }),
+        pair("SoftMarginLoss", SoftMarginLoss::default(), noise(&values), signs(&values)),
+        pair("HingeEmbeddingLoss", HingeEmbeddingLoss::default(), noise(&values), signs(&values)),
+        pair("MultiMarginLoss", MultiMarginLoss::default(), noise(&logits), labels()),
+        pair("MultiLabelMarginLoss", MultiLabelMarginLoss::default(), noise(&[4096, 20]), multilabel),
+        pair(
+            "MultiLabelSoftMarginLoss",
+            MultiLabelSoftMarginLoss::default(),
+            noise(&logits),
+            probabilities(&logits).round(),
+        ),
+        case("MarginRankingLoss", noise(&values), move |input| {
+            MarginRankingLoss::default().forward(input, &second, &ranks)
+        }),
+        case("CosineEmbeddingLoss", noise(&vectors), move |input| {
+            CosineEmbeddingLoss::default().forward(input, &other, &same)
+        }),
+        case("TripletMarginLoss", noise(&vectors), move |anchor| {
+            TripletMarginLoss::default().forward(anchor, &positive, &negative)
+        }),
+        case("TripletMarginWithDistanceLoss", noise(&vectors), move |anchor| {
+            TripletMarginWithDistanceLoss::default().forward(anchor, &close, &far)
+        }),
+        case("CtcLoss", frames, move |frames| {
+            CtcLoss::default().forward(frames, &transcripts, &[200; 32], &[30; 32])
+        }),
+    ]
+}
+
+fn losses(criterion: &mut Criterion) {
+    // Convolutions are tuned to their sizes when they are first run.
+    Cuda::cudnn_set_benchmark(true);
+    for case in image_losses().into_iter().chain(other_losses()) {
+        let mut group = criterion.benchmark_group(case.name);
+        // Of the large sizes, one takes seconds.
+        group.sample_size(10);
+        group.bench_function(BenchmarkId::from_parameter(&case.size), |bencher| {
+            bencher.iter(|| {
+                let input = case.input.detach().set_requires_grad(true);
+                (case.forward)(&input).backward();
+                if let Device::Cuda(index) = device() {
+                    Cuda::synchronize(index as i64);
+                }
+                input.grad()
+            })
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, losses);
+criterion_main!(benches);

@@ -1,0 +1,381 @@
+"""The image losses against their original PyTorch formulation, eager and compiled: time and memory, side by side.
+
+    scripts/with-libtorch python3 scripts/bench_peers.py                  # all, on the CPU: half an hour
+    scripts/with-libtorch python3 scripts/bench_peers.py --quick          # what regressions show in: minutes
+    scripts/with-libtorch python3 scripts/bench_peers.py --device cuda    # on CUDA
+    scripts/with-libtorch python3 scripts/bench_peers.py --only vgg/f32   # rows whose name contains the text
+    ... --out FOLDER                                                      # peers.md, peers.json (default: target/peers)
+
+A step is forward and backward to `fake`, from a leaf without a gradient. Three processes, this crate's
+(`examples/bench_peers.rs`, built with --release), PyTorch eager and PyTorch compiled, get the same images and
+weights, are checked to agree on the value and the gradient's norm, and take turns, so that the machine's moods meet
+all alike. A turn is a second of steps, one after the other as in training, of which the first wakes the threads and is
+not counted; or a single step that takes longer. Times are medians, ratios medians of the ratios within
+a round. Memory is the peak of resident memory over what the process had with images and network loaded, before its
+first step, each work in fresh processes (on CUDA: not measured). The PyTorch half installs itself, see peer_env.py;
+torch.compile needs a C++ compiler.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import peer_env
+
+peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
+
+import safetensors.torch  # noqa: E402
+import torch  # noqa: E402
+import torchvision  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+EDGES = [(1, 256), (8, 256), (16, 512)]
+NETWORK = [(1, 256), (4, 256), (16, 256)]
+# Name, work, what VGG19 computes in, batch and side, PyTorch's work: by its median, the ratio is taken.
+ROWS = [
+    *[(f"sobel/f32/{n}x3x{s}x{s}", "sobel", "f32", n, s) for n, s in EDGES],
+    *[(f"laplacian/f32/{n}x3x{s}x{s}", "laplacian", "f32", n, s) for n, s in EDGES],
+    *[(f"vgg/f32/{n}x3x{s}x{s}", "vgg", "f32", n, s) for n, s in NETWORK],
+    *[(f"vgg/bf16/{n}x3x{s}x{s}", "vgg", "bf16", n, s) for n, s in NETWORK],
+    *[(f"vgg cached/f32/{n}x3x{s}x{s}", "vgg_cached", "f32", n, s) for n, s in NETWORK],
+    *[(f"objective/f32/{n}x3x{s}x{s}", "objective", "f32", n, s) for n, s in [(1, 256), (16, 256)]],
+    *[(f"objective/bf16/{n}x3x{s}x{s}", "objective", "bf16", n, s) for n, s in [(1, 256), (16, 256)]],
+]
+QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x")
+
+
+# The originals, in the plainest form.
+
+
+class Sobel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        x = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]).view(1, 1, 3, 3)
+        self.register_buffer("x", x)
+        self.register_buffer("y", x.transpose(2, 3).contiguous())
+
+    def edges(self, images):
+        grey = images.mean(dim=1, keepdim=True)
+        gx = F.conv2d(grey, self.x, padding=1)
+        gy = F.conv2d(grey, self.y, padding=1)
+        return torch.sqrt(gx**2 + gy**2 + 1e-6)
+
+    def forward(self, fake, real):
+        return F.l1_loss(self.edges(fake), self.edges(real))
+
+
+class Laplacian(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kernel", torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3))
+
+    def edges(self, images):
+        return F.conv2d(images.mean(dim=1, keepdim=True), self.kernel, padding=1)
+
+    def forward(self, fake, real):
+        return F.l1_loss(self.edges(fake), self.edges(real))
+
+
+class Perceptual(nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        with torch.device("meta"):
+            network = torchvision.models.vgg19(weights=None).features
+        network.load_state_dict(
+            {name.removeprefix("features."): tensor for name, tensor in weights.items()}, assign=True
+        )
+        network = network.eval().requires_grad_(False)
+        self.slices = nn.ModuleList([network[:4], network[4:9], network[9:16]])
+
+    def forward(self, fake, real):
+        # The network's ReLUs work in place.
+        fake, real = fake.clone(), real.clone()
+        loss = 0
+        for layers in self.slices:
+            fake, real = layers(fake), layers(real)
+            loss = loss + F.l1_loss(fake, real)
+            fake, real = fake.clone(), real.clone()
+        return loss
+
+
+class Objective(nn.Module):
+    def __init__(self, weights, logits):
+        super().__init__()
+        self.sobel, self.laplacian, self.perceptual = Sobel(), Laplacian(), Perceptual(weights)
+        self.register_buffer("logits", logits)
+
+    def forward(self, fake, real):
+        logits = self.logits + fake.mean()
+        return (
+            F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+            + F.l1_loss(fake, real) * 100
+            + F.mse_loss(fake, real)
+            + self.sobel(fake, real) * 10
+            + self.laplacian(fake, real) * 10
+            + self.perceptual(fake, real) * 10
+        )
+
+
+# One process of PyTorch, with the protocol of examples/bench_peers.rs.
+
+
+def status(name):
+    (line,) = re.findall(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+    return int(line) * 1024
+
+
+def serve(flavour):
+    def step():
+        leaf = fake.detach().requires_grad_()
+        loss = module(leaf, real)
+        loss.backward()
+        return loss.detach(), leaf.grad
+
+    def synchronize():
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    torch.backends.cudnn.benchmark = True
+    for line in sys.stdin:
+        request = json.loads(line)
+        if isinstance(request, dict):
+            setup = request["setup"]
+            device = setup["device"]
+            images = safetensors.torch.load_file(setup["images"], device=device)
+            fake, real = images["fake"], images["real"]
+            weights = safetensors.torch.load_file(setup["weights"], device=device) if setup["needs_weights"] else {}
+            module = {
+                "sobel": Sobel,
+                "laplacian": Laplacian,
+                "vgg": lambda: Perceptual(weights),
+                # PyTorch's original has no cache: the ratio tells what ours is worth.
+                "vgg_cached": lambda: Perceptual(weights),
+                "objective": lambda: Objective(weights, images["logits"]),
+            }[setup["work"]]().to(device)
+            if flavour == "compiled":
+                module = torch.compile(module)
+                # Compiles, which must not count as memory of the step; nor must what it left free hide that.
+                step()
+                ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+            base = status("VmRSS")
+            loss, gradient = step()
+            answer = {"value": loss.item(), "norm": gradient.norm().item()}
+        elif request == "steps":
+            start, taken = time.perf_counter(), []
+            while time.perf_counter() - start < 1:
+                synchronize()
+                begin = time.perf_counter()
+                step()
+                synchronize()
+                taken.append(time.perf_counter() - begin)
+            answer = {"seconds": statistics.median_high(taken[1:] or taken)}
+        else:
+            answer = {"bytes": max(0, status("VmHWM") - base)}
+        print(json.dumps(answer), flush=True)
+
+
+class Peer:
+    def __init__(self, command):
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+
+    def ask(self, request):
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"bench_peers: a process ended early: {' '.join(map(str, self.process.args))}")
+        return json.loads(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def runner(device):
+    """The Rust half, built."""
+    features = ["--features", "cuda"] if device == "cuda" else []
+    command = ["cargo", "build", "--release", "--example", "bench_peers", *features, "--message-format", "json"]
+    built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == "bench_peers":
+            return message["executable"]
+    sys.exit("bench_peers: cargo built no runner")
+
+
+def machine(device):
+    """What the figures were measured on."""
+    cpu, flags = platform.processor(), ""
+    if Path("/proc/cpuinfo").exists():
+        text = Path("/proc/cpuinfo").read_text()
+        (cpu, *_) = re.findall(r"^model name\s*: (.*)$", text, re.M) or [cpu]
+        (flags, *_) = re.findall(r"^flags\s*: (.*)$", text, re.M) or [""]
+    known = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16"]
+    described = {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "flags": [flag for flag in known if flag in flags.split()],
+        "os": platform.platform(),
+        "torch": torch.__version__,
+        "rustc": subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip(),
+        "load": os.getloadavg()[0],
+    }
+    if device == "cuda":
+        described["gpu"] = torch.cuda.get_device_name()
+    return described
+
+
+def bandwidth(device):
+    """Bytes per second, read and written, of a copy of 256 MB."""
+    source = torch.ones(64 << 20, device=device)
+    target = torch.empty_like(source)
+    best = float("inf")
+    for _ in range(7):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        target.copy_(source)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * source.nbytes / best
+
+
+def measure(commands, setup, seconds):
+    """The medians of one row, and the ratios of ours to the others."""
+    peers = {flavour: Peer(command) for flavour, command in commands.items()}
+    first = {flavour: peer.ask({"setup": setup}) for flavour, peer in peers.items()}
+    # What they computed is the same, or the times mean nothing.
+    tolerance = 1e-4 if setup["compute"] == "f32" else 5e-2
+    for flavour, answer in first.items():
+        for what, expected in first["eager"].items():
+            if abs(answer[what] - expected) > tolerance * abs(expected):
+                sys.exit(f"bench_peers: {setup['work']}: the {what} of {flavour} is {answer[what]}, not {expected}")
+    memory = {}
+    for flavour, peer in peers.items():
+        peer.ask("steps")
+        memory[flavour] = peer.ask("memory")["bytes"]
+    rounds, start = [], time.perf_counter()
+    while len(rounds) < 3 or (time.perf_counter() - start < seconds and len(rounds) < 200):
+        taken = {}
+        for flavour, peer in peers.items():
+            # OpenMP's threads spin for a while after their work: the others' are to sleep when this one's are timed.
+            time.sleep(0.02)
+            taken[flavour] = peer.ask("steps")["seconds"]
+        rounds.append(taken)
+    for peer in peers.values():
+        peer.close()
+    others = [flavour for flavour in peers if flavour != "ours"]
+    return {
+        "rounds": len(rounds),
+        "seconds": {flavour: statistics.median(r[flavour] for r in rounds) for flavour in peers},
+        "ratio": {flavour: statistics.median(r["ours"] / r[flavour] for r in rounds) for flavour in others},
+        "memory": memory,
+        "value": {flavour: answer["value"] for flavour, answer in first.items()},
+    }
+
+
+def table(result):
+    """The result as Markdown."""
+    described = result["machine"]
+    flags = ", ".join(described["flags"])
+    lines = [
+        f"{described.get('gpu', described['cpu'])}, {described['cores']} cores ({flags}), torch {described['torch']}, "
+        f"{described['rustc']}, load {described['load']:.1f} at the start, "
+        f"copy {result['bandwidth'] / 1e9:.1f} GB/s.",
+        "",
+        "| work | ours | eager | compiled | ours / eager | ours / compiled | memory: ours | eager | compiled |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in result["rows"].items():
+
+        def cell(values, form):
+            return [form(values[flavour]) if flavour in values else "" for flavour in ("ours", "eager", "compiled")]
+
+        seconds = cell(row["seconds"], lambda s: f"{s * 1e3:.1f} ms" if s < 1 else f"{s:.2f} s")
+        ratio = cell(row["ratio"], lambda r: f"{r:.2f}" if r >= 0.1 else f"{r:.3f}")[1:]
+        memory = cell(row["memory"], lambda b: f"{b / 1e6:.0f} MB") if described["device"] == "cpu" else [""] * 3
+        lines.append(f"| {name} | {' | '.join([*seconds, *ratio, *memory])} |")
+    for name, floor in result["floors"].items():
+        lines += ["", f"{name}: {floor['times']:.1f} times as long as copying what it cannot but read and write "
+                  f"({floor['bytes'] / 1e6:.0f} MB)."]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--quick", action="store_true", help="few rows, less time for each")
+    parser.add_argument("--only", metavar="TEXT", action="append", help="rows whose name contains it")
+    parser.add_argument("--seconds", type=float, help="how long to take steps for each row (default: 30; quick: 5)")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--out", type=Path, default=ROOT / "target" / "peers")
+    parser.add_argument("--serve", choices=["eager", "compiled"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        return serve(options.serve)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("bench_peers: PyTorch finds no CUDA device")
+    seconds = options.seconds or (5 if options.quick else 30)
+    rows = [row for row in ROWS if not options.quick or row[0].startswith(QUICK)]
+    rows = [row for row in rows if not options.only or any(text in row[0] for text in options.only)]
+    serving = [sys.executable, __file__, "--serve"]
+    commands = {"ours": [runner(options.device)], "eager": [*serving, "eager"], "compiled": [*serving, "compiled"]}
+    if options.no_compile:
+        del commands["compiled"]
+    described = {"device": options.device, **machine(options.device)}
+    result = {"machine": described, "bandwidth": bandwidth(options.device), "rows": {}, "floors": {}}
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "vgg19.safetensors"
+        torch.manual_seed(0)
+        network = torchvision.models.vgg19(weights=None).features
+        named = {f"features.{name}": tensor for name, tensor in network.state_dict().items()}
+        safetensors.torch.save_file(named, weights)
+        for name, work, compute, batch, side in rows:
+            images = Path(folder) / "images.safetensors"
+            shape = (batch, 3, side, side)
+            safetensors.torch.save_file(
+                {
+                    "fake": torch.rand(shape) * 2 - 1,
+                    "real": torch.rand(shape) * 2 - 1,
+                    "logits": torch.randn(batch, 1, 30, 30),
+                },
+                images,
+            )
+            setup = {
+                "work": work,
+                "compute": compute,
+                "images": str(images),
+                "weights": str(weights),
+                "needs_weights": work not in ("sobel", "laplacian"),
+                "device": options.device,
+            }
+            row = result["rows"][name] = measure(commands, setup, seconds)
+            if work in ("sobel", "laplacian"):
+                # Both images are read, the gradient is written.
+                moved = 3 * 4 * batch * 3 * side * side
+                times = row["seconds"]["ours"] / (moved / result["bandwidth"])
+                result["floors"][name] = {"bytes": moved, "times": times}
+            print(table({**result, "rows": {name: row}, "floors": {}}).splitlines()[-1], flush=True)
+            (options.out / "peers.json").write_text(json.dumps(result, indent=1) + "\n")
+            (options.out / "peers.md").write_text(table(result))
+    print("\n" + table(result))
+
+
+if __name__ == "__main__":
+    main()

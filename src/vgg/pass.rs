@@ -1,0 +1,146 @@
+//! The network without a graph: forward, and back from what that left behind.
+
+use tch::{Kind, Tensor};
+
+use super::winograd::{self, Filter, Scratch};
+use super::{Convolution, Vgg19, VggLayer, CONVOLUTION, POOLING, UNDILATED, UNPADDED};
+use crate::Result;
+
+/// The network as it is run without a graph, on the pieces of a batch.
+pub(crate) struct Pass<'a> {
+    vgg: &'a Vgg19,
+    deepest: VggLayer,
+    /// Of the convolutions that are faster by it, and of their gradients. Kept no longer than for a batch, as
+    /// the parameters may change.
+    forward: Vec<Option<Filter>>,
+    back: Vec<Option<Filter>>,
+    scratch: Scratch,
+}
+
+impl Pass<'_> {
+    /// For checked images of a size `[N, 3, H, W]`, down to `deepest`, and back if there is to be a gradient.
+    pub(crate) fn new<'a>(
+        vgg: &'a Vgg19,
+        size: &[i64],
+        deepest: VggLayer,
+        gradient: bool,
+    ) -> Result<Pass<'a>> {
+        let mut elements = 0;
+        let mut filters = |of: fn(&Tensor) -> Result<Filter>| {
+            let filters = VggLayer::ALL.into_iter().zip(&vgg.convolutions).map(
+                |(layer, Convolution { weight, .. })| {
+                    let (height, width) = (size[2] / layer.stride(), size[3] / layer.stride());
+                    if layer > deepest || !winograd::pays(weight, size[0], height, width) {
+                        return Ok(None);
+                    }
+                    elements = elements.max(winograd::elements(weight, width));
+                    of(weight).map(Some)
+                },
+            );
+            filters.collect::<Result<Vec<_>>>()
+        };
+        let forward = filters(Filter::new)?;
+        // The gradient of a convolution is one, too: with the channels swapped and the kernel turned.
+        let turned = |weight: &Tensor| Filter::new(&weight.f_transpose(0, 1)?.f_flip([2i64, 3].as_slice())?);
+        let back = if gradient { filters(turned)? } else { Vec::new() };
+        let scratch = Scratch::new(elements)?;
+        Ok(Pass { vgg, deepest, forward, back, scratch })
+    }
+
+    /// What [`Vgg19::features`] returns.
+    pub(crate) fn features(&self, images: &Tensor, layers: &[VggLayer]) -> Result<Vec<Tensor>> {
+        self.vgg.collect(images, layers, |layer, x| self.convolve(layer, x))
+    }
+
+    /// Runs the network and shows `visit` the activations after each ReLU.
+    pub(crate) fn run(
+        &self,
+        images: &Tensor,
+        visit: impl FnMut(VggLayer, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        self.vgg.run(images, self.deepest, |layer, x| self.convolve(layer, x), visit)?;
+        Ok(())
+    }
+
+    /// The same to go [back](Trace::back) later.
+    pub(crate) fn trace(
+        &self,
+        images: &Tensor,
+        mut visit: impl FnMut(VggLayer, &Tensor) -> Result<()>,
+    ) -> Result<Trace<'_>> {
+        let mut activations = Vec::new();
+        let keep = |layer, activation: &Tensor| {
+            activations.push(activation.shallow_clone());
+            visit(layer, activation)
+        };
+        let maxima = self.vgg.run(images, self.deepest, |layer, x| self.convolve(layer, x), keep)?;
+        Ok(Trace { pass: self, activations, maxima })
+    }
+
+    fn convolve(&self, layer: VggLayer, x: &Tensor) -> Result<Tensor> {
+        let convolution = &self.vgg.convolutions[layer.ordinal()];
+        match &self.forward[layer.ordinal()] {
+            Some(filter) => filter.apply(x, Some(&convolution.bias), &self.scratch),
+            None => convolution.apply(x),
+        }
+    }
+
+    /// The gradient with respect to the input of a layer's convolution.
+    fn convolve_back(&self, layer: VggLayer, gradient: &Tensor) -> Result<Tensor> {
+        if let Some(filter) = &self.back[layer.ordinal()] {
+            return filter.apply(gradient, None, &self.scratch);
+        }
+        let weight = &self.vgg.convolutions[layer.ordinal()].weight;
+        let (same, none) = (CONVOLUTION, UNPADDED);
+        Ok(gradient.f_conv_transpose2d(weight, None::<Tensor>, same, same, none, 1, same)?)
+    }
+}
+
+/// What a forward pass left behind, to go back through the network.
+///
+/// PyTorch's autograd would do the same, but keep everything that it may need until the end. Here the
+/// parameters need no gradient, so that activations suffice, and are freed on the way.
+pub(crate) struct Trace<'a> {
+    pass: &'a Pass<'a>,
+    /// After each ReLU.
+    activations: Vec<Tensor>,
+    /// For each pooling layer where in its input the maxima were.
+    maxima: Vec<Tensor>,
+}
+
+impl Trace<'_> {
+    /// The kind that the network computed in: its own, or autocast's.
+    pub(crate) fn kind(&self) -> Kind {
+        self.activations[0].kind()
+    }
+
+    /// The gradient with respect to the images of a function of the activations, whose gradients with respect
+    /// to those are given.
+    pub(crate) fn back(mut self, mut gradients: Vec<(VggLayer, Tensor)>) -> Result<Tensor> {
+        gradients.sort_by_key(|(layer, _)| *layer);
+        let mut total: Option<Tensor> = None;
+        while let Some(activation) = self.activations.pop() {
+            let layer = VggLayer::ALL[self.activations.len()];
+            while gradients.last().is_some_and(|(tap, _)| *tap == layer) {
+                let (_, own) = gradients.pop().expect("there is a last one");
+                total = Some(match total {
+                    Some(mut total) => total.f_add_(&own)?,
+                    None => own,
+                });
+            }
+            let Some(gradient) = total else { continue };
+            let gradient = activation.f_threshold_backward_grad_input(&gradient, &gradient, 0.0)?;
+            drop(activation);
+            let mut gradient = self.pass.convolve_back(layer, &gradient)?;
+            if layer.starts_block() {
+                if let (Some(input), Some(maxima)) = (self.activations.last(), self.maxima.pop()) {
+                    gradient = input.f_max_pool2d_with_indices_backward(
+                        &gradient, POOLING, POOLING, UNPADDED, UNDILATED, false, &maxima,
+                    )?;
+                }
+            }
+            total = Some(gradient);
+        }
+        Ok(total.expect("there are gradients"))
+    }
+}

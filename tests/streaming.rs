@@ -1,0 +1,489 @@
+//! Gradients taken inside forward: whatever the way, the loss is the one of the plain graph.
+
+mod common;
+
+use common::{assert_close, device, noise, value, values, vgg, Relative};
+use tch::{nn, no_grad, Device, Kind, Reduction, Tensor};
+use tch_losses::{
+    Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, LossMap, Sobel, Streaming, Vgg19,
+    VggLayer, VggPerceptual,
+};
+
+fn leaf(tensor: &Tensor) -> Tensor {
+    tensor.detach().set_requires_grad(true)
+}
+
+/// Value and gradient with respect to the input, by way of libtorch's graph: `target` requires a gradient.
+fn in_graph(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> (Tensor, Tensor) {
+    let input = leaf(input);
+    let loss = loss.forward(&input, &leaf(target));
+    loss.backward();
+    (loss.detach(), input.grad())
+}
+
+/// The same with a target that requires none.
+fn streamed(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> (Tensor, Tensor) {
+    let input = leaf(input);
+    let loss = loss.forward(&input, &target.detach());
+    loss.backward();
+    (loss.detach(), input.grad())
+}
+
+fn assert_same(what: &str, loss: &dyn Loss, input: &Tensor, target: &Tensor, tolerance: f64) {
+    let (value, gradient) = streamed(loss, input, target);
+    let (expected, expected_gradient) = in_graph(loss, input, target);
+    assert_close(&format!("{what} value"), &value, &expected, tolerance, Relative::ToLargest);
+    assert_close(&format!("{what} gradient"), &gradient, &expected_gradient, tolerance, Relative::ToLargest);
+}
+
+fn pair(shape: &[i64], kind: Kind) -> (Tensor, Tensor) {
+    (noise(1, shape, kind), noise(2, shape, kind))
+}
+
+fn edge_losses() -> [Box<dyn LossMap>; 5] {
+    [
+        Box::new(Sobel::default()),
+        Box::new(Sobel { reduction: Reduction::Sum, eps: 1e-2 }),
+        Box::new(Sobel { reduction: Reduction::None, ..Default::default() }),
+        Box::new(Laplacian::default()),
+        Box::new(Laplacian { reduction: Reduction::Sum }),
+    ]
+}
+
+/// Every option of the perceptual loss.
+fn perceptual_losses(vgg: &Vgg19) -> Vec<VggPerceptual> {
+    let default = || VggPerceptual::new(vgg.clone());
+    vec![
+        default(),
+        VggPerceptual { criterion: FeatureCriterion::Mse, ..default() },
+        // Neither in order nor all different, one without weight, none where the network ends.
+        VggPerceptual {
+            taps: vec![
+                (VggLayer::Relu3_3, 1e-3),
+                (VggLayer::Relu1_1, 2.0),
+                (VggLayer::Relu2_1, 0.0),
+                (VggLayer::Relu1_1, 0.5),
+            ],
+            normalization: InputNormalization::ImageNetFromSigned,
+            ..default()
+        },
+        VggPerceptual {
+            taps: vec![(VggLayer::Relu5_4, 3.0)],
+            criterion: FeatureCriterion::Mse,
+            normalization: InputNormalization::ImageNetFromUnit,
+            ..default()
+        },
+    ]
+}
+
+#[test]
+fn edge_losses_are_those_of_the_graph() {
+    // The last three are more than a piece: 2^18 pixels.
+    let shapes = [
+        [1i64, 1, 1, 1],
+        [1, 3, 1, 5],
+        [2, 3, 2, 2],
+        [3, 4, 7, 1],
+        [2, 3, 33, 18],
+        [5, 3, 300, 301],
+        [1, 2, 600, 512],
+        [300, 1, 37, 29],
+    ];
+    for kind in [Kind::Double, Kind::Float] {
+        let tolerance = if kind == Kind::Double { 1e-11 } else { 1e-5 };
+        for shape in shapes {
+            let (input, target) = pair(&shape, kind);
+            for loss in edge_losses() {
+                if loss.forward(&input, &target).size().is_empty() {
+                    assert_same(&format!("{loss:?} {shape:?}"), loss.as_ref(), &input, &target, tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn perceptual_losses_are_those_of_the_graph() {
+    let single = vgg();
+    let double = single.to_kind(Kind::Double).unwrap();
+    for (kind, vgg, tolerance) in [(Kind::Double, &double, 1e-10), (Kind::Float, &single, 5e-5)] {
+        // Sizes that pooling rounds down.
+        let (input, target) = pair(&[5, 3, 17, 22], kind);
+        for loss in perceptual_losses(vgg) {
+            for streaming in
+                [Streaming::Auto, Streaming::Images(1), Streaming::Images(2), Streaming::Images(5000)]
+            {
+                let loss = VggPerceptual { streaming, ..loss.clone() };
+                assert_same(&format!("{kind:?} {loss:?}"), &loss, &input, &target, tolerance);
+            }
+            // Off is the graph, whatever requires a gradient.
+            let off = VggPerceptual { streaming: Streaming::Off, ..loss };
+            assert_same(&format!("{kind:?} {off:?}"), &off, &input, &target, tolerance);
+        }
+    }
+}
+
+#[test]
+fn images_and_network_of_different_kinds() {
+    let single = vgg();
+    let double = single.to_kind(Kind::Double).unwrap();
+    for (kind, vgg, tolerance) in [(Kind::Double, &single, 1e-5), (Kind::Float, &double, 1e-6)] {
+        let (input, target) = pair(&[2, 3, 16, 16], kind);
+        let (value, gradient) = streamed(&VggPerceptual::new(vgg.clone()), &input, &target);
+        assert_eq!((value.kind(), gradient.kind()), (kind, kind));
+        assert_same(&format!("{kind:?}"), &VggPerceptual::new(vgg.clone()), &input, &target, tolerance);
+    }
+}
+
+#[test]
+fn images_of_reduced_precision() {
+    for (kind, tolerance) in [(Kind::Half, 1e-3), (Kind::BFloat16, 1e-2)] {
+        let (input, target) = pair(&[3, 3, 16, 16], kind);
+        for loss in edge_losses().into_iter().filter(|loss| !format!("{loss:?}").contains("None")) {
+            assert_same(&format!("{loss:?}"), loss.as_ref(), &input, &target, tolerance);
+        }
+        assert_same("perceptual", &VggPerceptual::new(vgg()), &input, &target, tolerance);
+    }
+}
+
+#[test]
+fn cached_features() {
+    let (input, target) = pair(&[5, 3, 17, 22], Kind::Double);
+    for loss in perceptual_losses(&vgg().to_kind(Kind::Double).unwrap()) {
+        let (expected, expected_gradient) = in_graph(&loss, &input, &target);
+        for streaming in [Streaming::Auto, Streaming::Images(2), Streaming::Off] {
+            let loss = VggPerceptual { streaming, ..loss.clone() };
+            let features = loss.target_features(&target).unwrap();
+            // Twice: the features are not used up.
+            for _ in 0..2 {
+                let input = leaf(&input);
+                let value = loss.forward_features(&input, &features);
+                value.backward();
+                assert_close("value", &value.detach(), &expected, 1e-10, Relative::ToLargest);
+                assert_close("gradient", &input.grad(), &expected_gradient, 1e-10, Relative::ToLargest);
+            }
+        }
+    }
+}
+
+/// Every loss that can take its gradient inside forward.
+fn streaming_losses() -> Vec<Box<dyn LossMap>> {
+    let perceptual = VggPerceptual::new(vgg().to_kind(Kind::Double).unwrap());
+    vec![
+        Box::new(Sobel::default()),
+        Box::new(Laplacian::default()),
+        Box::new(VggPerceptual { streaming: Streaming::Images(1), ..perceptual }),
+    ]
+}
+
+#[test]
+fn upstream_factors_scale_the_gradient() {
+    let (input, target) = pair(&[3, 3, 12, 12], Kind::Double);
+    for loss in streaming_losses() {
+        let (_, expected) = in_graph(loss.as_ref(), &input, &target);
+        for factor in [65536.0, 2f64.powi(-16), -3.0, 0.0] {
+            let input = leaf(&input);
+            (loss.forward(&input, &target) * factor).backward();
+            let expected = &expected * factor;
+            assert_close(&format!("{loss:?}"), &input.grad(), &expected, 1e-11, Relative::ToLargest);
+        }
+        // A factor that is itself a tensor with a gradient gets the value as that.
+        let factor = leaf(&Tensor::from(2.0).to_device(device()));
+        let value = loss.forward(&leaf(&input), &target);
+        (&value * &factor).backward();
+        assert_eq!(factor.grad(), value.detach(), "{loss:?}");
+    }
+}
+
+#[test]
+fn gradients_reach_what_made_the_input() {
+    let (seed, target) = pair(&[3, 3, 12, 12], Kind::Double);
+    for loss in streaming_losses() {
+        let through = |target: &Tensor| {
+            let seed = leaf(&seed);
+            let weight = leaf(&Tensor::from(0.5).to_device(device()));
+            // A generator, in miniature.
+            let fake = (&seed * &weight).tanh();
+            loss.forward(&fake, target).backward();
+
+            (seed.grad(), weight.grad())
+        };
+        let (seed_gradient, weight_gradient) = through(&target);
+        let expected = through(&leaf(&target));
+        assert_close("seed", &seed_gradient, &expected.0, 1e-11, Relative::ToLargest);
+        assert_close("weight", &weight_gradient, &expected.1, 1e-11, Relative::ToLargest);
+    }
+}
+
+#[test]
+fn losses_add_up() {
+    let (input, target) = pair(&[3, 3, 12, 12], Kind::Double);
+    let total = |target: &Tensor| {
+        let input = leaf(&input);
+        let losses: Tensor = streaming_losses()
+            .iter()
+            .enumerate()
+            .map(|(index, loss)| loss.forward(&input, target) * (index + 1) as f64)
+            .sum();
+        (losses + L1Loss::default().forward(&input, target) * 100.0).backward();
+        input.grad()
+    };
+    assert_close("sum", &total(&target), &total(&leaf(&target)), 1e-11, Relative::ToLargest);
+}
+
+#[test]
+fn backward_twice() {
+    let (input, target) = pair(&[2, 3, 12, 12], Kind::Double);
+    for loss in streaming_losses() {
+        let (_, expected) = in_graph(loss.as_ref(), &input, &target);
+        let input = leaf(&input);
+        let value = loss.forward(&input, &target);
+        for _ in 0..2 {
+            let gradient = Tensor::run_backward(&[&value], &[&input], true, false).remove(0);
+            assert_close(&format!("{loss:?}"), &gradient, &expected, 1e-11, Relative::ToLargest);
+        }
+        // Nothing has been accumulated but what is asked for here.
+        assert!(!input.grad().defined());
+        value.backward();
+        assert_close(&format!("{loss:?}"), &input.grad(), &expected, 1e-11, Relative::ToLargest);
+    }
+}
+
+#[test]
+fn without_gradients_values_are_the_same() {
+    let (input, target) = pair(&[3, 3, 12, 12], Kind::Double);
+    for loss in streaming_losses() {
+        let (expected, _) = in_graph(loss.as_ref(), &input, &target);
+        let tracked = leaf(&input);
+        let within = no_grad(|| loss.forward(&tracked, &leaf(&target)));
+        let untracked = loss.forward(&input, &target);
+        for value in [within, untracked] {
+            assert!(!value.requires_grad());
+            assert_close(&format!("{loss:?}"), &value, &expected, 1e-12, Relative::ToLargest);
+        }
+        assert!(!tracked.grad().defined());
+    }
+}
+
+#[test]
+fn gradients_reach_the_target_alone() {
+    let (input, target) = pair(&[2, 3, 12, 12], Kind::Double);
+    for loss in streaming_losses() {
+        let both = leaf(&target);
+        loss.forward(&leaf(&input), &both).backward();
+        let alone = leaf(&target);
+        loss.forward(&input, &alone).backward();
+        assert_close(&format!("{loss:?}"), &alone.grad(), &both.grad(), 1e-12, Relative::ToLargest);
+    }
+}
+
+/// Equal images cost nothing, to the last bit, in pieces as well.
+#[test]
+fn equal_images() {
+    for channels in [1, 3, 7, 64] {
+        let image = noise(3, &[5, channels, 301, 257], Kind::Float);
+        for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
+            let (cost, gradient) = streamed(loss, &image, &image.copy());
+            assert_eq!((value(&cost), value(&gradient.abs().sum(None))), (0.0, 0.0), "{loss:?} {channels}");
+        }
+    }
+    let image = noise(3, &[5, 3, 16, 16], Kind::Float);
+    for loss in perceptual_losses(&vgg()) {
+        let loss = VggPerceptual { streaming: Streaming::Images(2), ..loss };
+        let (cost, gradient) = streamed(&loss, &image, &image.copy());
+        assert_eq!((value(&cost), value(&gradient.abs().sum(None))), (0.0, 0.0), "{loss:?}");
+    }
+}
+
+/// Where an image is not finite the loss is not, and the gradient is not where the graph's is not.
+#[test]
+fn values_that_are_not_finite() {
+    for bad in [f64::NAN, f64::INFINITY] {
+        let (input, target) = pair(&[2, 3, 12, 12], Kind::Double);
+        let _ = input.get(1).get(0).get(5).get(5).fill_(bad);
+        for loss in streaming_losses() {
+            let (value, gradient) = streamed(loss.as_ref(), &input, &target);
+            let (expected, expected_gradient) = in_graph(loss.as_ref(), &input, &target);
+            let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-9;
+            assert!(same(common::value(&value), common::value(&expected)), "{loss:?} {value:?} {expected:?}");
+            for (a, b) in values(&gradient).into_iter().zip(values(&expected_gradient)) {
+                assert!(same(a, b), "{loss:?} {bad}: {a} for {b}");
+            }
+        }
+    }
+    // The value is exact, however large what else is at hand.
+    let (input, target) = (noise(1, &[1, 3, 8, 8], Kind::Float) * 1e30, noise(2, &[1, 3, 8, 8], Kind::Float));
+    let laplacian = Laplacian { reduction: Reduction::Sum };
+    assert_same("large", &laplacian, &input, &target, 1e-5);
+}
+
+/// Without `eps`, flat regions have no gradient, as in the graph.
+#[test]
+fn flat_regions_without_eps() {
+    let loss = Sobel { eps: 0.0, ..Default::default() };
+    let (input, target) = (noise(1, &[1, 1, 8, 8], Kind::Double), noise(2, &[1, 1, 8, 8], Kind::Double));
+    let _ = input.narrow(2, 2, 5).narrow(3, 2, 5).fill_(0.25);
+    let (_, gradient) = streamed(&loss, &input, &target);
+    let (_, expected) = in_graph(&loss, &input, &target);
+    let nan = |gradient: &Tensor| values(gradient).into_iter().map(f64::is_nan).collect::<Vec<_>>();
+    assert!(nan(&expected).contains(&true) && nan(&expected).contains(&false));
+    assert_eq!(nan(&gradient), nan(&expected));
+}
+
+#[test]
+fn second_derivatives_through_the_graph() {
+    let (input, target) = pair(&[1, 3, 4, 4], Kind::Double);
+    let vgg = vgg().to_kind(Kind::Double).unwrap();
+    let perceptual = VggPerceptual {
+        criterion: FeatureCriterion::Mse,
+        streaming: Streaming::Off,
+        ..VggPerceptual::new(vgg)
+    };
+    let sobel = Sobel { reduction: Reduction::None, ..Default::default() };
+    for loss in [&perceptual as &dyn Loss, &sobel] {
+        let penalty = |input: &Tensor| {
+            let mean = loss.forward(input, &target).mean(Kind::Double);
+            Tensor::run_backward(&[mean], &[input], true, true).remove(0).square().sum(None)
+        };
+        let at = leaf(&input);
+        penalty(&at).backward();
+        let step = 1e-6;
+        let slopes: Vec<f64> = (0..input.numel() as i64)
+            .map(|index| {
+                let moved = |offset: f64| {
+                    let copy = input.copy();
+                    let _ = copy.view([-1]).narrow(0, index, 1).g_add_scalar_(offset);
+                    value(&penalty(&leaf(&copy)))
+                };
+                (moved(step) - moved(-step)) / (2.0 * step)
+            })
+            .collect();
+        let slopes = Tensor::from_slice(&slopes).view_as(&input).to_device(device());
+        assert!(value(&slopes.abs().max()) > 0.0);
+        assert_close(&format!("{loss:?}"), &at.grad(), &slopes, 1e-4, Relative::ToLargest);
+    }
+}
+
+/// A layer that fails when the network has been run in part, in the second piece of the batch or on the way
+/// back.
+#[test]
+fn an_error_in_the_middle_leaves_nothing_behind() {
+    let vs = nn::VarStore::new(device());
+    let loss =
+        VggPerceptual { streaming: Streaming::Images(1), ..VggPerceptual::new(Vgg19::new(&vs.root())) };
+    let (input, target) = pair(&[3, 3, 12, 12], Kind::Float);
+    let input = leaf(&input);
+    let fake = &input * 2.0;
+    let (expected, _) = streamed(&loss, &fake, &target);
+    let mut variables = vs.variables();
+    let weight = variables.get_mut("features.5.weight").unwrap();
+    let whole = weight.copy();
+    let broken = whole.narrow(1, 0, 63).contiguous();
+    weight.set_data(&broken);
+    assert!(matches!(loss.try_forward(&fake, &target), Err(Error::Torch(_))));
+    // Features of another kind are found out only when there is something to compare them with.
+    let other = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    variables.get_mut("features.5.weight").unwrap().set_data(&whole);
+    let features = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() }
+        .target_features(&target)
+        .unwrap();
+    assert!(matches!(loss.try_forward_features(&fake, &features), Err(Error::Kind { .. })));
+    assert!(other.try_forward(&fake, &target).is_err());
+
+    assert!(!input.grad().defined());
+    for (name, parameter) in vs.variables() {
+        assert!(!parameter.requires_grad() && !parameter.grad().defined(), "{name}");
+    }
+    // Gradients are still recorded, and the loss is what it was.
+    assert!((&input * 2.0).requires_grad());
+    let value = loss.forward(&fake, &target);
+    assert_close("value", &value.detach(), &expected, 1e-6, Relative::ToLargest);
+    value.backward();
+    assert!(input.grad().defined());
+}
+
+#[test]
+fn no_images_at_a_time() {
+    let image = noise(1, &[1, 3, 8, 8], Kind::Float);
+    let loss = VggPerceptual { streaming: Streaming::Images(0), ..VggPerceptual::new(vgg()) };
+    let error = loss.try_forward(&image, &image).unwrap_err();
+    assert_eq!(error.to_string(), "option `streaming` is Images(0), expected at least one image at a time");
+}
+
+/// Gradients of a mean over millions are less than f16 holds: inside they are scaled, whatever happens
+/// outside.
+#[test]
+fn gradients_in_reduced_precision_neither_vanish_nor_overflow() {
+    let (input, target) = pair(&[2, 3, 32, 32], Kind::Float);
+    let single = vgg();
+    for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
+        for (kind, least) in [(Kind::Half, 0.999), (Kind::BFloat16, 0.98)] {
+            // Weights as small as a batch a thousand times as large would make them; images as large as can
+            // be.
+            for (weight, size) in [(1.0, 1.0), (1e-6, 1.0), (1e6, 1.0), (1.0, 255.0), (1.0, 5e3)] {
+                let with = |vgg: Vgg19| VggPerceptual {
+                    taps: vec![(VggLayer::Relu1_2, weight), (VggLayer::Relu3_3, weight / 3.0)],
+                    criterion,
+                    ..VggPerceptual::new(vgg)
+                };
+                let (input, target) = (&input * size, &target * size);
+                let (expected, direction) = streamed(&with(single.clone()), &input, &target);
+                let loss = with(single.to_kind(kind).unwrap());
+                for factor in [1.0, 65536.0, 2f64.powi(-16)] {
+                    let input = leaf(&input);
+                    let value = loss.forward(&input, &target);
+                    (&value * factor).backward();
+                    let what = format!("{kind:?} {criterion:?} {weight} {size} {factor}");
+                    assert_close(&what, &value.detach(), &expected, 2e-2, Relative::ToLargest);
+                    let (a, e) = (input.grad().flatten(0, -1) / factor, direction.flatten(0, -1));
+                    let (a, e) = (a.to_kind(Kind::Double), e.to_kind(Kind::Double));
+                    let cosine = common::value(&(a.dot(&e) / (a.norm() * e.norm())));
+                    assert!(cosine > least, "{what}: {cosine}");
+                    let length = common::value(&(a.norm() / e.norm()));
+                    assert!((length - 1.0).abs() < 0.02, "{what}: {length}");
+                }
+            }
+        }
+    }
+}
+
+/// On the CPU, large maps of many channels have an algorithm of their own in f32. The truth is the graph in f64.
+/// Single values of a gradient jump where rounding turns a ReLU or a maximum, in libtorch's f32 convolutions
+/// too: it has to be as near to the truth as theirs is.
+#[test]
+fn large_maps() {
+    let single = vgg();
+    let double = single.to_kind(Kind::Double).unwrap();
+    for (shape, last) in [([1, 3, 256, 256], VggLayer::Relu3_3), ([3, 3, 150, 133], VggLayer::Relu3_4)] {
+        for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
+            let loss = |vgg: &Vgg19, streaming| VggPerceptual {
+                taps: vec![(VggLayer::Relu2_2, 1.0), (last, 2.0)],
+                criterion,
+                streaming,
+                ..VggPerceptual::new(vgg.clone())
+            };
+            let (input, target) = pair(&shape, Kind::Double);
+            let (expected, expected_gradient) = in_graph(&loss(&double, Streaming::Off), &input, &target);
+            let (input, target) = (input.to_kind(Kind::Float), target.to_kind(Kind::Float));
+            let distance = |gradient: &Tensor| {
+                let difference = gradient.to_kind(Kind::Double) - &expected_gradient;
+                values(&(difference.norm() / expected_gradient.norm()))[0]
+            };
+            let (in_graph, gradient_in_graph) = streamed(&loss(&single, Streaming::Off), &input, &target);
+            let most = 1.5 * distance(&gradient_in_graph) + 1e-5;
+            for streaming in [Streaming::Auto, Streaming::Images(2)] {
+                let what = format!("{shape:?} {criterion:?} {streaming:?}");
+                let loss = loss(&single, streaming);
+                let (found, gradient) = streamed(&loss, &input, &target);
+                let found_exactly = found.to_kind(Kind::Double);
+                assert_close(&what, &found_exactly, &expected, 1e-6, Relative::ToLargest);
+                assert!(distance(&gradient) < most, "{what}: {}, at most {most}", distance(&gradient));
+                let features = loss.target_features(&target).unwrap();
+                assert_eq!(loss.forward_features(&input, &features), found, "{what}");
+                if device() == Device::Cpu && criterion == FeatureCriterion::Mse {
+                    assert_ne!(found, in_graph, "{what} did not take the other way");
+                }
+            }
+        }
+    }
+}
