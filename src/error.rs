@@ -100,6 +100,73 @@ pub enum Error {
         expected: String,
     },
 
+    /// A name that no loss of the manager has.
+    #[error("no loss is registered as `{name}`, {}", there_are(known))]
+    UnknownLoss {
+        /// The name given.
+        name: String,
+        /// The names that are registered.
+        known: Vec<String>,
+    },
+
+    /// Tags that no loss of the manager has.
+    #[error("no loss has a tag of {tags:?}, {}", there_are(known))]
+    UnknownTags {
+        /// The tags given.
+        tags: Vec<String>,
+        /// The tags of the losses that are registered.
+        known: Vec<String>,
+    },
+
+    /// A name under which a loss is already registered.
+    #[error("a loss is already registered as `{name}`: unregister it first, or choose another name")]
+    LossTaken {
+        /// The name given.
+        name: String,
+    },
+
+    /// A loss was computed from other inputs than it has.
+    #[error("the loss `{name}` is {is}")]
+    LossInputs {
+        /// The name of the loss.
+        name: String,
+        /// What it is, in words.
+        is: &'static str,
+    },
+
+    /// A loss has no map of where in the image it comes from.
+    #[error("the loss `{name}` has no loss map: its `Loss::as_loss_map` returns `None`")]
+    NoLossMap {
+        /// The name of the loss.
+        name: String,
+    },
+
+    /// A loss in a manager turned out not to be finite.
+    #[error("the loss `{name}` is {value} in step {step} (epoch {epoch}, weight {weight})")]
+    NotFinite {
+        /// The name of the loss.
+        name: String,
+        /// The epoch in which it was computed.
+        epoch: u64,
+        /// The step in which it was computed.
+        step: u64,
+        /// Its value, before the weight; finite if only the weighted value is not.
+        value: f64,
+        /// The weight.
+        weight: f64,
+    },
+
+    /// A text is not an [`Objective`](crate::manager::Objective), or one cannot be written.
+    #[error("{origin}: {}{problem}", after_colon(field))]
+    Objective {
+        /// The file, or `objective`.
+        origin: String,
+        /// The path of the field, as `losses.G_L1.weight`; empty if it is the whole.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     /// A file could not be opened or read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
@@ -159,6 +226,24 @@ pub enum Error {
         reason: std::io::Error,
     },
 
+    /// A file is not a loss log, is damaged, or is the log of another experiment.
+    #[error("cannot use {} as a loss log: line {line}: {problem}", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A file is written by another process, or another writer in this one.
+    #[error("{} is in use: another process, or another part of this one, is writing it", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A file is needed that is not there, and may not be fetched.
     #[error(
         "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}{}, {size} bytes with the \
@@ -191,6 +276,27 @@ fn without_backtrace(error: &TchError) -> String {
         Some(end) => message[..end].to_owned(),
         None => message,
     }
+}
+
+fn after_colon(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("{field}: ")
+    }
+}
+
+fn there_are(known: &[String]) -> String {
+    if known.is_empty() {
+        return "there are none".into();
+    }
+    let mut unique: Vec<&str> = Vec::new();
+    for name in known {
+        if !unique.contains(&name.as_str()) {
+            unique.push(name);
+        }
+    }
+    format!("there are `{}`", unique.join("`, `"))
 }
 
 fn or_hub(hub: Option<&Path>) -> String {

@@ -35,8 +35,9 @@
 //! | edges | [`Sobel`], [`Laplacian`] | |
 //! | perception | [`VggPerceptual`] on [`Vgg19`] | `torchvision.models.vgg19().features` |
 //! | weights | [`weights`]: pretrained ones, `.pth` and safetensors files | `torch.hub`, `torch.load(.., weights_only=True)` |
+//! | training loops | [`manager`]: losses by name, schedules, objectives as files, history, logs | |
 //! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
-#![cfg_attr(feature = "image", doc = "| pictures | [`visual`]: heat maps and contact sheets | |")]
+#![cfg_attr(feature = "image", doc = "| pictures | [`visual`]: heat maps, contact sheets, loss curves | |")]
 //!
 //! [`porting`] shows what people write most in PyTorch, and how it is written here.
 //!
@@ -74,8 +75,9 @@
 //! # Features
 //!
 //! - `download` (default): `weights::fetch` and with it fetching of pretrained weights.
-//! - `image`: the module `visual`, pictures of what a loss sees.
-//! - `cli`: the `tch-losses` binary (implies both).
+//! - `image`: the module `visual`, pictures of what a loss sees and of how a training went.
+//! - `tensorboard`: `manager::log::TensorBoardLog`, a loss log for TensorBoard.
+//! - `cli`: the `tch-losses` binary (implies `download` and `image`).
 //! - `cuda`: the CUDA tests, which fail where there is no CUDA device. The library itself runs on CUDA
 //!   without it, wherever libtorch does.
 //!
@@ -104,7 +106,9 @@ mod classification;
 mod distribution;
 mod edge;
 mod error;
+mod file;
 mod loss;
+pub mod manager;
 mod perceptual;
 #[doc = include_str!("porting.md")]
 pub mod porting {}

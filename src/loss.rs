@@ -45,7 +45,7 @@ pub trait Loss: Debug + Send {
     }
 
     /// This loss as one that can show where in the image it comes from, where it can: the way from a `dyn
-    /// Loss` to its maps. Types that implement
+    /// Loss`, as the [`LossManager`](crate::manager::LossManager) holds it, to its maps. Types that implement
     /// [`LossMap`] return `Some(self)`.
     fn as_loss_map(&self) -> Option<&dyn LossMap> {
         None

@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 use anyhow::{ensure, Context, Result};
 use image::{ImageFormat, Rgb, RgbImage};
 use tch::Tensor;
+use tch_losses::manager::log::{LossLog, RunInfo};
+use tch_losses::manager::{LogSink, Record};
 use tch_losses::visual::image;
 
 /// The images that `scripts/export_cli_fixtures.py` wrote; the tests run in their folder.
@@ -408,5 +410,52 @@ fn a_reader_that_has_gone_is_no_error() -> Result<()> {
         .wait_with_output()?;
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr)?, "");
+    Ok(())
+}
+
+// ---- log -------------------------------------------------------------------------------------------------
+
+#[test]
+fn log_export_writes_the_reference_layout() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let log = folder.path().join("a.jsonl");
+    let run_info = RunInfo { experiment: "maps".into(), ..Default::default() };
+    let record = Record {
+        name: "G_L1".into(),
+        tags: ["G".to_owned()].into(),
+        epoch: 0,
+        step: 0,
+        value: 0.5,
+        weight: 100.0,
+        weighted: 50.0,
+    };
+    // Open all the while.
+    let mut writer = LossLog::open(&log, &run_info)?;
+    writer.append(&[record])?;
+    let bytes = fs::read(&log)?;
+    let log_path = log.to_str().context("path")?;
+
+    let output = run(&["log", "export", log_path])?;
+    let beside = folder.path().join("loss_log.json");
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""), "{}", output.stderr);
+    assert_eq!(output.stderr, format!("tch-losses: wrote {}\n", beside.display()));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&beside)?)?;
+    let losses = &json["LOSSMANAGER_LOG"]["loss_functions"];
+    assert_eq!(*losses, serde_json::json!({"G_L1": {"loss": [50.0], "weights": [100.0]}}));
+
+    let other = folder.path().join("new/b.json");
+    let output = run(&["log", "export", log_path, "-o", other.to_str().context("path")?])?;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert_eq!(fs::read(&other)?, fs::read(&beside)?);
+
+    // Not onto itself, under any name, and not what is no log.
+    let itself = folder.path().join("new/../a.jsonl");
+    for (input, output) in [(log_path, itself.to_str().context("path")?), ("real.png", "/nowhere/a.json")] {
+        let output = run(&["log", "export", input, "-o", output])?;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(output.stderr.contains("log"), "{}", output.stderr);
+    }
+    assert_eq!(fs::read(&log)?, bytes);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Pictures of what a loss sees: [`heat_map`] and [`ContactSheet`]. Needs the feature `image`.
+//! Pictures of what a loss sees, [`heat_map`] and [`ContactSheet`], of these during a training,
+//! [`SheetWriter`], and of a training's losses, [`LossCurves`]. Needs the feature `image`.
 //!
 //! Pictures are [`RgbImage`](image::RgbImage)s of the [`image`] crate, re-exported here in the version that
 //! this crate uses; saving them is its business.
@@ -27,11 +28,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod curves;
 mod heat;
+mod numbers;
 mod pixels;
+mod save;
 mod sheet;
+mod sheets;
 mod text;
 
+pub use curves::LossCurves;
 pub use heat::{heat_map, NOT_FINITE};
 pub use image;
+pub use save::save_png;
 pub use sheet::ContactSheet;
+pub use sheets::SheetWriter;

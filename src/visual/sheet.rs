@@ -4,6 +4,7 @@ use image::{imageops, Rgb, RgbImage};
 use tch::Tensor;
 
 use super::heat::{heat, heat_colour, photo, range_option};
+use super::numbers::{number, ticks};
 use super::pixels::{resized, single, values};
 use super::text;
 use crate::Result;
@@ -13,10 +14,10 @@ use crate::Result;
 ///
 /// - **Shapes**: `fake` and `real` `[1, C, H, W]` with one or three channels; `responses` and `map`
 ///   `[1, 1, H, W]`. Any size: the picture is about 1300 pixels wide, images are enlarged or reduced to fit.
-/// - **Values**: the heat map's scale starts at 0 (lower, if there are negative values) and ends at the 99.5th
-///   percentile, so that a few outliers do not hide the rest; a note under it says what lies beyond. The two
-///   responses share a scale: black to white, or, where they have a sign, grey for 0. Values that are not
-///   finite are drawn in [`NOT_FINITE`](super::NOT_FINITE).
+/// - **Values**: the heat map's scale starts at 0 (lower, if there are negative values) and ends at the
+///   99.5th percentile, so that a few outliers do not hide the rest; a note under it says what lies beyond.
+///   The two responses share a scale: black to white, or, where they have a sign, grey for 0. Values that are
+///   not finite are drawn in [`NOT_FINITE`](super::NOT_FINITE).
 ///
 /// See the [module](super) for an example.
 #[derive(Debug)]
@@ -111,8 +112,8 @@ struct Tile {
     picture: RgbImage,
 }
 
-/// Measures, then draws: the headline, columns of two tiles with notes below, the heat map with its notes, and
-/// its legend.
+/// Measures, then draws: the headline, columns of two tiles with notes below, the heat map with its notes,
+/// and its legend.
 fn compose(
     [name, mean]: [&str; 2],
     columns: &[[Tile; 2]],
@@ -276,25 +277,5 @@ impl Values {
                 format!("{percent} % of the pixels are {what}.")
             })
             .collect()
-    }
-}
-
-/// Round numbers, some five of them, within a range.
-fn ticks((low, high): (f64, f64)) -> Vec<f64> {
-    let least_step = (high - low) / 6.0;
-    let magnitude = 10f64.powf(least_step.log10().floor());
-    let round = [1.0, 2.0, 5.0].map(|digit| digit * magnitude);
-    let step = round.into_iter().find(|step| *step >= least_step).unwrap_or(10.0 * magnitude);
-    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
-    (first..=last).map(|tick| tick as f64 * step).collect()
-}
-
-/// `value` to so many significant digits, without trailing zeros.
-fn number(value: f64, digits: usize) -> String {
-    let rounded: f64 = format!("{value:.*e}", digits - 1).parse().unwrap_or(value);
-    if rounded == 0.0 || (1e-4..1e6).contains(&rounded.abs()) || !rounded.is_finite() {
-        rounded.to_string()
-    } else {
-        format!("{rounded:e}")
     }
 }

@@ -27,6 +27,13 @@ pub(super) fn width(text: &str, size: f32) -> u32 {
     lay_out(&font(), text, size, |_, _| ()).ceil() as u32
 }
 
+/// The width of `text` where `size` is that of the font's em, as in SVG, and not its height.
+pub(super) fn em_width(text: &str, size: f64) -> f64 {
+    let font = font();
+    let em = font.units_per_em().map_or(1.0, |em| font.height_unscaled() / em);
+    f64::from(lay_out(&font, text, size as f32 * em, |_, _| ()))
+}
+
 /// Draws `text` from `left` along `baseline`; what lies outside the picture is cut off.
 pub(super) fn draw(
     picture: &mut RgbImage,

@@ -3,7 +3,7 @@
 //! The crate `safetensors` checks the header; the data stay in the file until a tensor is asked for.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{fill, open};
-use crate::{Error, Result};
+use crate::{file, Error, Result};
 
 /// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
 /// taken as zeros. It finds damage, not malice.
@@ -172,11 +172,9 @@ pub(super) fn write(
     });
     let header = header(&entries, metadata);
 
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(unwritable)?;
-    let partial = partial_in(folder, path).map_err(unwritable)?;
-    let mut file = BufWriter::with_capacity(1 << 18, partial);
-    file.write_all(&header).map_err(unwritable)?;
+    let partial = file::partial(path).map_err(unwritable)?;
+    let mut output = BufWriter::with_capacity(1 << 18, partial);
+    output.write_all(&header).map_err(unwritable)?;
     let mut hasher = Xxh3::new();
     hasher.update(&header);
     for entry in &entries {
@@ -184,12 +182,12 @@ pub(super) fn write(
         data(entry, &mut |bytes| {
             hasher.update(bytes);
             written += bytes.len() as u64;
-            file.write_all(bytes).map_err(unwritable)
+            output.write_all(bytes).map_err(unwritable)
         })?;
         assert_eq!(written, entry.bytes, "{}", entry.name);
     }
     let finish = || -> io::Result<()> {
-        let mut partial = file.into_inner()?;
+        let mut partial = output.into_inner()?;
         partial.seek(SeekFrom::Start(8 + CHECKSUM.len() as u64))?;
         partial.write_all(digits(&hasher).as_bytes())?;
         partial.as_file().sync_all()?;
@@ -197,18 +195,6 @@ pub(super) fn write(
         Ok(())
     };
     finish().map_err(unwritable)
-}
-
-/// A new file beside the one to be, removed when it is not finished.
-fn partial_in(folder: &Path, path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut prefix = path.file_name().unwrap_or_default().to_os_string();
-    prefix.push(".");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".partial");
-    // The usual permissions: tempfile's own default lets nobody else read a cache that is shared.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
 }
 
 /// The header with its length before it, and zeros for the checksum.

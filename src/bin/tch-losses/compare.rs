@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use tch::{Cuda, Device, Tensor};
-use tch_losses::visual::image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use tch_losses::visual::image::RgbImage;
-use tch_losses::visual::ContactSheet;
+use tch_losses::visual::{save_png, ContactSheet};
 use tch_losses::{L1Loss, Laplacian, LossMap, MseLoss, Sobel, Vgg19, VggPerceptual};
 
 use crate::{note, picture, print};
@@ -149,8 +147,7 @@ pub fn run(args: &Args) -> Result<()> {
                 map: loss.loss_map(&fake, &real)?,
             };
             let path = directory.join(format!("{key}.png"));
-            save(&sheet.render()?, &path)
-                .with_context(|| format!("--maps: cannot write {}", path.display()))?;
+            save_png(&sheet.render()?, &path).context("--maps")?;
             note(format_args!("wrote {}", path.display()));
         }
     }
@@ -189,21 +186,4 @@ fn table(args: &Args, device: Device, image: &Tensor, values: &[(&str, f64)]) ->
 fn six_digits(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     format!("{rounded:?}")
-}
-
-/// Writes a PNG file that is there as a whole or not at all.
-fn save(picture: &RgbImage, path: &Path) -> Result<()> {
-    let mut bytes = Vec::new();
-    // Half the size of the crate's default, which is the fastest.
-    picture.write_with_encoder(PngEncoder::new_with_quality(
-        &mut bytes,
-        CompressionType::Default,
-        FilterType::Adaptive,
-    ))?;
-    let partial = path.with_extension("png.partial");
-    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    Ok(written?)
 }

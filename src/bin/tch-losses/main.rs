@@ -1,7 +1,9 @@
-//! `tch-losses`: the losses of image files on the command line.
+//! `tch-losses`: the losses of image files and of training runs on the command line.
 
 mod compare;
+mod log;
 mod picture;
+mod plot;
 mod weights;
 
 use std::io::{self, Write};
@@ -21,6 +23,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Args),
+    Plot(plot::Args),
+    #[command(subcommand)]
+    Log(log::Command),
     #[command(subcommand)]
     Weights(weights::Command),
 }
@@ -29,6 +34,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
+        Command::Plot(args) => plot::run(&args),
+        Command::Log(command) => log::run(&command),
         Command::Weights(command) => weights::run(&command),
     };
     match done {

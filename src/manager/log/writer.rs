@@ -1,0 +1,245 @@
+//! The writer of the log.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::append::Appender;
+use super::json::{Declaration, Header, Point};
+use super::line::{Line, Lines};
+use super::RunInfo;
+use crate::manager::{LogSink, Record};
+use crate::{Error, Result};
+
+/// The tags of each loss, as last declared.
+type Tags = HashMap<Arc<str>, Arc<[String]>>;
+
+/// A log of losses as JSON lines, which only ever grows; the format is that of [the module](super).
+///
+/// Each [`append`](LogSink::append) is one write, whose cost does not depend on what is there already; memory
+/// is that of the largest one. What it has returned `Ok` for survives the end of the process, however sudden
+/// (for a loss of power, the operating system's rules hold). A last line that is torn is cut off when the log
+/// is opened again.
+///
+/// The log is locked while it is open, so that two processes cannot mix their lines. Reading it, as
+/// [`LoggedRun`](super::LoggedRun) does, is possible all the same (not on Windows, where locks forbid that,
+/// too).
+///
+/// ```
+/// use tch_losses::manager::log::{LossLog, LoggedRun, RunInfo};
+/// use tch_losses::manager::{LogSink, Record};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("loss_log.jsonl");
+/// let run = RunInfo { experiment: "pix2pix".into(), device: "cpu".into(), ..Default::default() };
+/// // A manager does this; the log does not mind where its records come from.
+/// let record = |step, value| Record {
+///     name: "G_L1".into(),
+///     tags: ["G".to_owned()].into(),
+///     epoch: 0,
+///     step,
+///     value,
+///     weight: 100.0,
+///     weighted: 100.0 * value,
+/// };
+/// let mut log = LossLog::open(&path, &run)?;
+/// log.append(&[record(0, 0.75), record(1, 0.5)])?;
+/// assert_eq!(
+///     std::fs::read_to_string(&path)?,
+///     r#"{"tch_losses_log":1,"experiment":"pix2pix","device":"cpu","dataroot":"","dataset_length":0}
+/// {"loss":"G_L1","tags":["G"]}
+/// {"step":0,"epoch":0,"losses":{"G_L1":{"value":0.75,"weight":100.0,"weighted":75.0}}}
+/// {"step":1,"epoch":0,"losses":{"G_L1":{"value":0.5,"weight":100.0,"weighted":50.0}}}
+/// "#
+/// );
+///
+/// // The training stops, and goes on from the checkpoint of step 0.
+/// drop(log);
+/// let mut log = LossLog::resume(&path, &run, 0)?;
+/// log.append(&[record(1, 0.25)])?;
+/// assert_eq!(LoggedRun::read(&path)?.losses["G_L1"].weighted, [75.0, 25.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct LossLog {
+    file: Appender,
+    _lock: Lock,
+    tags: Tags,
+    /// What is written next; kept to spare the allocation.
+    text: Vec<u8>,
+}
+
+impl LossLog {
+    /// Opens the log at `path` to append to it, and makes it, and its folder, if it is not there.
+    ///
+    /// It is read once, in little memory, and a last line that is torn is cut off. Where `run` is not what
+    /// the log says, for instance on another device, that is noted in it.
+    ///
+    /// # Errors
+    /// - [`Error::Locked`] where it is open already, here or in another process;
+    /// - [`Error::Log`] where the file is not a loss log, is damaged elsewhere than at its end, or belongs to
+    ///   another experiment: it is left as it is;
+    /// - [`Error::Read`] and [`Error::Write`] where it cannot be read or written.
+    pub fn open(path: impl AsRef<Path>, run: &RunInfo) -> Result<LossLog> {
+        LossLog::open_until(path.as_ref(), run, u64::MAX)
+    }
+
+    /// [`open`](LossLog::open)s the log for a run that goes on from its checkpoint of `step`, the last that
+    /// it contains.
+    ///
+    /// The log is cut off before the first record of a later step. If what was computed by then had been
+    /// flushed when the checkpoint was written, the log becomes that of a run that was never interrupted,
+    /// byte by byte, as long as the losses do.
+    ///
+    /// # Errors
+    /// As [`open`](LossLog::open).
+    pub fn resume(path: impl AsRef<Path>, run: &RunInfo, step: u64) -> Result<LossLog> {
+        LossLog::open_until(path.as_ref(), run, step)
+    }
+
+    fn open_until(path: &Path, run: &RunInfo, last_step: u64) -> Result<LossLog> {
+        let (file, lock) = open_locked(path)?;
+        let kept = Kept::of(path, &file, last_step)?;
+        let mut text = Vec::new();
+        match kept.run {
+            Some(logged) if logged.experiment != run.experiment => {
+                let problem = format!("the experiment is {:?}, not {:?}", logged.experiment, run.experiment);
+                return Err(Error::Log { path: path.into(), line: 1, problem });
+            }
+            Some(logged) if logged == *run => {}
+            _ => write_line(&mut text, &Header { tch_losses_log: 1, run: Cow::Borrowed(run) }),
+        }
+        let mut file = Appender::new(path.into(), file, kept.end)?;
+        file.append(&text)?;
+        Ok(LossLog { file, _lock: lock, tags: kept.tags, text })
+    }
+}
+
+impl LogSink for LossLog {
+    fn append(&mut self, records: &[Record]) -> Result<()> {
+        self.text.clear();
+        let mut declared = Tags::new();
+        let mut rest = records;
+        while let Some(first) = rest.first() {
+            // One line for what comes together, as long as no name comes twice.
+            let mut names = HashSet::new();
+            let length = rest.iter().take_while(|record| {
+                (record.step, record.epoch) == (first.step, first.epoch) && names.insert(&record.name)
+            });
+            let (step, later) = rest.split_at(length.count());
+            for Record { name, tags, .. } in step {
+                if declared.get(name).or_else(|| self.tags.get(name)) != Some(tags) {
+                    let declaration = Declaration { loss: name.as_ref().into(), tags: tags.as_ref().into() };
+                    write_line(&mut self.text, &declaration);
+                    declared.insert(name.clone(), tags.clone());
+                }
+            }
+            write_step(&mut self.text, first, step);
+            rest = later;
+        }
+        self.file.append(&self.text)?;
+        // Not before: what could not be written is declared again when it comes again.
+        self.tags.extend(declared);
+        Ok(())
+    }
+}
+
+/// The part of a log that stays.
+struct Kept {
+    run: Option<RunInfo>,
+    tags: Tags,
+    end: u64,
+}
+
+impl Kept {
+    /// What there is up to the last line that has a step, which is to be no later than `last_step`.
+    fn of(path: &Path, file: &File, last_step: u64) -> Result<Kept> {
+        let mut lines = Lines::new(path, file)?;
+        let mut kept = Kept { run: None, tags: Tags::new(), end: 0 };
+        // These wait for a step: what stands at the end of the log is written again when it is needed.
+        let mut run = None;
+        let mut tags = Tags::new();
+        while let Some(line) = lines.next()? {
+            match line {
+                Line::Header(info) if lines.count == 1 => {
+                    kept.run = Some(info);
+                    kept.end = lines.end;
+                }
+                Line::Header(info) => run = Some(info),
+                Line::Declaration(Declaration { loss, tags: given }) => {
+                    tags.insert(loss.into(), given.into());
+                }
+                Line::Step(step) if step.step > last_step => break,
+                Line::Step(step) => {
+                    kept.run = run.take().or(kept.run);
+                    kept.tags.extend(tags.drain());
+                    kept.end = lines.end;
+                    if let Some(name) = step.losses.keys().find(|name| !kept.tags.contains_key(name.as_str()))
+                    {
+                        return Err(lines.undeclared(name));
+                    }
+                }
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// The lock of a log, given back when it is dropped. It would live on with a copy of the file's handle, such
+/// as every process that is started has for a moment.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Without this, the end of the last copy gives it back.
+        let _ = self.0.unlock();
+    }
+}
+
+fn open_locked(path: &Path) -> Result<(File, Lock)> {
+    let open = || {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok((file.try_clone()?, file))
+    };
+    let (file, lock) = open().map_err(|reason| Error::Write { path: path.into(), reason })?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
+        // Some file systems of clusters have no locks. A log without is better than none.
+        Err(TryLockError::Error(reason)) if reason.kind() != io::ErrorKind::Unsupported => {
+            Err(Error::Write { path: path.into(), reason })
+        }
+        _ => Ok((file, Lock(lock))),
+    }
+}
+
+fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(text, value).expect("memory takes everything, and the keys are strings");
+}
+
+fn write_line(text: &mut Vec<u8>, value: &impl Serialize) {
+    write_json(text, value);
+    text.push(b'\n');
+}
+
+/// By hand, for the map's entries come from where they are.
+fn write_step(text: &mut Vec<u8>, Record { step, epoch, .. }: &Record, losses: &[Record]) {
+    text.extend_from_slice(format!(r#"{{"step":{step},"epoch":{epoch},"losses":{{"#).as_bytes());
+    for (index, Record { name, value, weight, weighted, .. }) in losses.iter().enumerate() {
+        if index > 0 {
+            text.push(b',');
+        }
+        write_json(text, name.as_ref());
+        text.push(b':');
+        write_json(text, &Point { value: *value, weight: *weight, weighted: *weighted });
+    }
+    text.extend_from_slice(b"}}\n");
+}

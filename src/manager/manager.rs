@@ -1,0 +1,350 @@
+//! The manager itself: a registry of terms, and what is remembered of them.
+
+use std::sync::Arc;
+
+use indexmap::map::Entry;
+use indexmap::IndexMap;
+use tch::{no_grad, Tensor};
+
+use super::history::{History, Pending};
+use super::term::Function;
+use super::{LogSink, NonFinite, Record, Term};
+use crate::reduce::accumulation_kind;
+use crate::{check, Error, LossMap, Result};
+
+/// The losses of a training run, by name: weights them, remembers them, writes them to a log.
+///
+/// ```text
+/// compute_loss_xy(name, x, y) = weight(epoch) * loss(x, y)
+/// ```
+///
+/// A training loop registers its losses once, says [`begin_step`](Self::begin_step) at each step, and
+/// computes by name. What comes back is the weighted loss with its graph, ready for `backward`. The manager
+/// keeps the value, detached and on its device: nothing waits for the device until somebody reads values or
+/// [flushes](Self::flush), and then all of them come in one transfer (for each device and kind). So that this
+/// store stays small, they are also fetched after every thousandth loss, or where the buffer is smaller, when
+/// it is full.
+///
+/// The history is that of the most recent 50,000 losses ([`set_buffer`](Self::set_buffer)). With a
+/// [log](Self::log_to), all of them are kept there: they are written by `flush`, when the buffer is full, and
+/// when the manager goes.
+///
+/// A loss that is NaN or infinite is found when the values are fetched; see [`NonFinite`].
+///
+/// Where tags are asked for, a loss with any of them is meant; no tags mean every loss.
+///
+/// Source: NectarGAN's `LossManager`, which copies each value to the host at once, and whose history has the
+/// constant weight where a schedule is at work.
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// use tch_losses::manager::{LossManager, Term};
+/// use tch_losses::{BceWithLogitsLoss, L1Loss, Sobel};
+///
+/// let mut manager = LossManager::new();
+/// manager.register("G_GAN", Term::new(BceWithLogitsLoss::default()).tags(["G"]))?;
+/// manager.register("G_L1", Term::new(L1Loss::default()).weight(100.0).tags(["G", "image"]))?;
+/// manager.register("G_SOBEL", Term::new(Sobel::default()).weight(10.0).tags(["G", "image"]))?;
+///
+/// let real = Tensor::rand([1, 3, 16, 16], (Kind::Float, Device::Cpu));
+/// for step in 0..3 {
+///     manager.begin_step(0, step);
+///     # let fake = Tensor::rand([1, 3, 16, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+///     # let prediction = fake.mean_dim(1, true, Kind::Float);
+///     let gan = manager.compute_loss_xy("G_GAN", &prediction, &prediction.ones_like())?;
+///     let image = manager.compute_total_xy(&["image"], &fake, &real)?; // L1 and Sobel
+///     (gan + image).backward();
+/// }
+/// println!("{}", manager.format_losses(&["G"], 2)?); // (epoch: 0, iters: 2) Loss: G_GAN: 0.48 G_L1: 33.27 ...
+/// assert_eq!(manager.history("G_L1")?.len(), 3);
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct LossManager {
+    terms: IndexMap<Arc<str>, Registered>,
+    epoch: u64,
+    step: u64,
+    history: History,
+}
+
+#[derive(Debug)]
+struct Registered {
+    term: Term,
+    /// The term's, in the form in which records share them.
+    tags: Arc<[String]>,
+}
+
+impl LossManager {
+    /// A manager without losses.
+    pub fn new() -> LossManager {
+        LossManager::default()
+    }
+
+    /// Registers a loss under a name of its own; the order of registration is the order of every list.
+    ///
+    /// # Errors
+    /// A name that is taken; a weight that is not finite.
+    pub fn register(&mut self, name: &str, term: impl Into<Term>) -> Result<()> {
+        let term = term.into();
+        term.weight_in(self.epoch)?;
+        match self.terms.entry(name.into()) {
+            Entry::Occupied(_) => Err(Error::LossTaken { name: name.into() }),
+            Entry::Vacant(place) => {
+                let tags = term.tags.clone().into();
+                place.insert(Registered { term, tags });
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a loss out. The name is free again; what was recorded under it stays in the history, and is that
+    /// of whatever is next registered under it.
+    ///
+    /// # Errors
+    /// A name that is not registered.
+    pub fn unregister(&mut self, name: &str) -> Result<Term> {
+        match self.terms.shift_remove(name) {
+            Some(registered) => Ok(registered.term),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// Says where the training is: `epoch`, counted from 0, for the schedules, and `step`, counted over the
+    /// whole run, for the history. Before the first call both are 0.
+    pub fn begin_step(&mut self, epoch: u64, step: u64) {
+        (self.epoch, self.step) = (epoch, step);
+    }
+
+    /// The weighted loss of `x` against `y`, with its graph.
+    ///
+    /// # Errors
+    /// A name that is not registered or not for a loss of two tensors; whatever the loss returns; a scheduled
+    /// weight that is not finite; and when the store of values is full, what [`flush`](Self::flush) returns.
+    pub fn compute_loss_xy(&mut self, name: &str, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.compute(name, |function| match function {
+            Function::Xy(loss) => Some(loss.try_forward(x, y)),
+            _ => None,
+        })
+    }
+
+    /// The weighted loss of three tensors, with its graph; for losses registered as [`Term::xyz`].
+    ///
+    /// # Errors
+    /// As [`compute_loss_xy`](Self::compute_loss_xy).
+    pub fn compute_loss_xyz(&mut self, name: &str, x: &Tensor, y: &Tensor, z: &Tensor) -> Result<Tensor> {
+        self.compute(name, |function| match function {
+            Function::Xyz(loss) => Some(loss(x, y, z)),
+            _ => None,
+        })
+    }
+
+    /// The weighted value of `loss`, with its graph; for losses registered as [`Term::with`], whatever they
+    /// are computed from.
+    ///
+    /// ```
+    /// use tch::{Device, Kind, Tensor};
+    /// use tch_losses::manager::{LossManager, Term};
+    ///
+    /// let mut manager = LossManager::new();
+    /// manager.register("TOTAL_VARIATION", Term::with().weight(0.1))?;
+    /// let fake = Tensor::eye(4, (Kind::Double, Device::Cpu)).set_requires_grad(true);
+    /// let weighted = manager.compute_loss_with("TOTAL_VARIATION", || {
+    ///     Ok(fake.f_diff(1, 0, None::<Tensor>, None::<Tensor>)?.f_abs()?.f_sum(None)?)
+    /// })?;
+    /// weighted.backward();
+    /// assert!((weighted.double_value(&[]) - 0.6).abs() < 1e-12);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`compute_loss_xy`](Self::compute_loss_xy).
+    pub fn compute_loss_with(&mut self, name: &str, loss: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        self.compute(name, |function| match function {
+            Function::With => Some(loss()),
+            _ => None,
+        })
+    }
+
+    /// The sum of the weighted losses with any of `tags`, each of `x` against `y`, with its graph.
+    ///
+    /// With it, a training loop need not know which losses there are, only what they compare.
+    ///
+    /// # Errors
+    /// Tags that no loss has; one of the losses not for two tensors; and as
+    /// [`compute_loss_xy`](Self::compute_loss_xy).
+    pub fn compute_total_xy(&mut self, tags: &[&str], x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let names: Vec<Arc<str>> = self.tagged(tags).into_iter().map(|(name, _)| name.clone()).collect();
+        let mut total: Option<Tensor> = None;
+        for name in names {
+            let weighted = self.compute_loss_xy(&name, x, y)?;
+            total = Some(match total {
+                Some(total) => total.f_add(&weighted)?,
+                None => weighted,
+            });
+        }
+        total.ok_or_else(|| Error::UnknownTags {
+            tags: tags.iter().map(|tag| tag.to_string()).collect(),
+            known: self.terms.values().flat_map(|registered| registered.term.tags.clone()).collect(),
+        })
+    }
+
+    /// The names of the losses with any of `tags`.
+    pub fn names(&self, tags: &[&str]) -> Vec<&str> {
+        self.tagged(tags).into_iter().map(|(name, _)| &**name).collect()
+    }
+
+    /// The weights that the losses with any of `tags` have in the current epoch, by name.
+    pub fn weights(&self, tags: &[&str]) -> Vec<(&str, f64)> {
+        let weight = |registered: &Registered| registered.term.weight.value(self.epoch);
+        self.tagged(tags).into_iter().map(|(name, registered)| (&**name, weight(registered))).collect()
+    }
+
+    /// The last record of each loss with any of `tags`; none of one that was not computed yet, or so long ago
+    /// that it has left the history.
+    ///
+    /// # Errors
+    /// A loss that is not finite, if that is [to be an error](NonFinite::Error); a device that fails; a log
+    /// that fails when it is a whole buffer behind.
+    pub fn last_records(&mut self, tags: &[&str]) -> Result<Vec<&Record>> {
+        self.history.gather()?;
+        Ok(self.tagged(tags).into_iter().filter_map(|(name, _)| self.history.last(name)).collect())
+    }
+
+    /// The sum of the last weighted values of the losses with any of `tags`.
+    ///
+    /// # Errors
+    /// As [`last_records`](Self::last_records).
+    pub fn last_total(&mut self, tags: &[&str]) -> Result<f64> {
+        Ok(self.last_records(tags)?.iter().map(|record| record.weighted).sum())
+    }
+
+    /// What is remembered of a loss, oldest first.
+    ///
+    /// # Errors
+    /// A name that is not registered; and as [`last_records`](Self::last_records).
+    pub fn history(&mut self, name: &str) -> Result<Vec<&Record>> {
+        if !self.terms.contains_key(name) {
+            return Err(self.unknown(name));
+        }
+        self.history.gather()?;
+        Ok(self.history.records().filter(|record| &*record.name == name).collect())
+    }
+
+    /// The last weighted values of the losses with any of `tags` in one line, rounded to `precision`
+    /// decimals: `(epoch: 3, iters: 1200) Loss: G_GAN: 0.71 G_L1: 12.8`.
+    ///
+    /// # Errors
+    /// As [`last_records`](Self::last_records).
+    pub fn format_losses(&mut self, tags: &[&str], precision: usize) -> Result<String> {
+        let mut line = format!("(epoch: {}, iters: {}) Loss:", self.epoch, self.step);
+        for record in self.last_records(tags)? {
+            line += &format!(" {}: {}", record.name, rounded(record.weighted, precision));
+        }
+        Ok(line)
+    }
+
+    /// The current weights of the losses with any of `tags` in one line, rounded to `precision` decimals:
+    /// `Loss weights: G_GAN: 1.0 G_L1: 100.0`.
+    pub fn format_weights(&self, tags: &[&str], precision: usize) -> String {
+        let mut line = String::from("Loss weights:");
+        for (name, weight) in self.weights(tags) {
+            line += &format!(" {name}: {}", rounded(weight, precision));
+        }
+        line
+    }
+
+    /// Where in the image the loss of `x` against `y` comes from: its [map](LossMap::loss_map),
+    /// `[N, 1, H, W]`, without the weight and without a graph.
+    ///
+    /// # Errors
+    /// A name that is not registered, a loss that has no maps, and whatever it returns.
+    pub fn loss_map(&self, name: &str, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
+        match registered.term.image_loss() {
+            Some(loss) => no_grad(|| loss.loss_map(x, y)),
+            None => Err(Error::NoLossMap { name: name.into() }),
+        }
+    }
+
+    /// The [maps](Self::loss_map) of all image losses with any of `tags`, by name.
+    ///
+    /// # Errors
+    /// Whatever one of the losses returns.
+    pub fn loss_maps(&self, tags: &[&str], x: &Tensor, y: &Tensor) -> Result<Vec<(&str, Tensor)>> {
+        self.image_losses(tags).into_iter().map(|(name, _)| Ok((name, self.loss_map(name, x, y)?))).collect()
+    }
+
+    /// The losses with any of `tags` that have maps, by name.
+    pub fn image_losses(&self, tags: &[&str]) -> Vec<(&str, &dyn LossMap)> {
+        let tagged = self.tagged(tags).into_iter();
+        tagged.filter_map(|(name, registered)| Some((&**name, registered.term.image_loss()?))).collect()
+    }
+
+    /// Writes what is computed from now on to `sink`, too; there may be several.
+    pub fn log_to(&mut self, sink: impl LogSink + 'static) {
+        self.history.add(Box::new(sink));
+    }
+
+    /// Fetches the values from their devices and writes to the logs what is not there yet.
+    ///
+    /// # Errors
+    /// A device or a log that fails: nothing is lost, the next flush tries again. A loss that is not finite,
+    /// if that is [to be an error](NonFinite::Error): it is written all the same, and is reported once.
+    pub fn flush(&mut self) -> Result<()> {
+        self.history.flush()
+    }
+
+    /// Sets how many losses are remembered, 50,000 by default and at least one. They are also how many a log
+    /// can be behind.
+    pub fn set_buffer(&mut self, records: usize) {
+        self.history.set_capacity(records);
+    }
+
+    /// Sets what happens when a loss is found not to be finite.
+    pub fn set_non_finite(&mut self, policy: NonFinite) {
+        self.history.non_finite = policy;
+    }
+
+    fn tagged(&self, tags: &[&str]) -> Vec<(&Arc<str>, &Registered)> {
+        self.terms.iter().filter(|(_, registered)| registered.term.has_any(tags)).collect()
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known = self.terms.keys().map(|known| known.to_string()).collect();
+        Error::UnknownLoss { name: name.into(), known }
+    }
+
+    /// Weighs and remembers what `value` makes of the function, if it takes that kind.
+    fn compute(
+        &mut self,
+        name: &str,
+        value: impl FnOnce(&Function) -> Option<Result<Tensor>>,
+    ) -> Result<Tensor> {
+        let Some((name, Registered { term, tags })) = self.terms.get_key_value(name) else {
+            return Err(self.unknown(name));
+        };
+        let Some(value) = value(&term.function) else {
+            return Err(Error::LossInputs { name: name.to_string(), is: term.function.in_words() });
+        };
+        let value = value?;
+        check::floating("loss", &value)?;
+        let weight = term.weight_in(self.epoch)?;
+        let weighted = value.f_mul_scalar(weight)?;
+        // A tensor of its own: a closure may return one that is changed in place later.
+        let kept = no_grad(|| match value.dim() {
+            0 => value.f_detach_copy(),
+            _ => value.f_mean(accumulation_kind(value.kind())),
+        })?;
+        let (name, tags, epoch, step) = (name.clone(), tags.clone(), self.epoch, self.step);
+        self.history.push(Pending { name, tags, epoch, step, weight, value: kept })?;
+        Ok(weighted)
+    }
+}
+
+/// As Python prints a rounded number: `100.0`, `0.5`, `12.35`.
+fn rounded(value: f64, precision: usize) -> String {
+    // No `f64` has more decimals, and many more are a panic.
+    let precision = precision.min(1074);
+    let rounded: f64 = format!("{value:.precision$}").parse().unwrap_or(value);
+    format!("{rounded:?}")
+}

@@ -1,0 +1,49 @@
+//! A loss manager for training loops: losses by name, weights over the epochs, a history, logs.
+//!
+//! ```
+//! use tch::{Device, Kind, Tensor};
+//! use tch_losses::manager::{pix2pix, Lambdas, Subspec};
+//!
+//! // What is minimised is data: from here, or from a file that is kept with the experiment.
+//! let lambdas = Lambdas { sobel: 10.0, laplacian: 10.0, ..Default::default() };
+//! let objective = pix2pix(Subspec::Extended, &lambdas);
+//! let mut manager = objective.build(Device::Cpu)?;
+//!
+//! # let real = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu));
+//! for step in 0..2 {
+//!     manager.begin_step(0, step);
+//!     # let fake = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+//!     # let predicted = fake.mean_dim(1, true, Kind::Float);
+//!     let gan = manager.compute_loss_xy("G_GAN", &predicted, &predicted.ones_like())?;
+//!     let image = manager.compute_total_xy(&["image"], &fake, &real)?; // whichever losses those are
+//!     (gan + image).backward();
+//! }
+//! println!("{}", manager.format_losses(&["G"], 2)?);
+//! # Ok::<(), tch_losses::Error>(())
+//! ```
+//!
+//! | for | types |
+//! |---|---|
+//! | a training loop | [`LossManager`], [`Term`], [`NonFinite`] |
+//! | weights over the epochs | [`Schedule`], [`Ramp`] |
+//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
+//! | what is kept of each loss | [`Record`], [`LogSink`], the [`log`] |
+
+mod history;
+pub mod log;
+#[allow(clippy::module_inception)] // a reader looks for the manager in `manager`
+mod manager;
+mod objective;
+mod record;
+mod schedule;
+mod term;
+
+pub use history::NonFinite;
+pub use manager::LossManager;
+pub use objective::{
+    pix2pix, BceSpec, BceWithLogitsSpec, CrossEntropySpec, Lambdas, LossSpec, MultiLabelSoftMarginSpec,
+    MultiMarginSpec, NllSpec, Objective, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
+};
+pub use record::{LogSink, Record};
+pub use schedule::{Ramp, Schedule};
+pub use term::Term;

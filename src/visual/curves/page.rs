@@ -1,0 +1,208 @@
+//! The page that the panels are on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use epaint_default_fonts::UBUNTU_LIGHT;
+use image::RgbImage;
+use resvg::tiny_skia::{Color, Pixmap, Transform};
+use resvg::usvg::{fontdb, Options, Tree};
+
+use super::axis::Axis;
+use super::panel::{Area, Panel};
+use crate::manager::log::LoggedRun;
+use crate::visual::numbers::grouped;
+use crate::visual::text;
+
+/// What is drawn, before it is laid out.
+pub(super) struct Page<'a> {
+    pub(super) run: &'a LoggedRun,
+    /// The span of the smoothed lines; 1 if there are none.
+    pub(super) span: u64,
+    pub(super) panels: Vec<Panel<'a>>,
+}
+
+const WIDTH: f64 = 1120.0;
+pub(super) const MARGIN: f64 = 28.0;
+const TITLE: f64 = 24.0;
+pub(super) const LABEL: f64 = 14.0;
+pub(super) const SMALL: f64 = 13.0;
+pub(super) const TITLE_HEIGHT: f64 = 24.0;
+pub(super) const EPOCHS_HEIGHT: f64 = 24.0;
+const LEGEND_GAP: f64 = 24.0;
+const NOTE_HEIGHT: f64 = 19.0;
+const MOST_NOTES: usize = 12;
+
+pub(super) const INK: &str = "#141414";
+pub(super) const SOFT_INK: &str = "#505050";
+
+/// The height of the plot area where there are one, two, three and more panels.
+const HEIGHTS: [f64; 3] = [430.0, 300.0, 230.0];
+
+impl Page<'_> {
+    pub(super) fn draw(&self) -> String {
+        let steps = || self.panels.iter().flat_map(|panel| &panel.curves).flat_map(|curve| curve.steps);
+        let last_step = steps().max().copied().unwrap_or(0);
+        let first_step = steps().min().copied().unwrap_or(0);
+        let step_axis = Axis::of_steps((first_step as f64, last_step as f64));
+        let epochs = self.epochs();
+        let last_epoch = epochs.last_key_value().map_or(0, |(epoch, _)| *epoch);
+
+        let room = WIDTH - 2.0 * MARGIN;
+        let run = &self.run.run;
+        let title = if run.experiment.is_empty() { "Loss curves" } else { &run.experiment };
+        let mut svg = String::new();
+        let mut y = MARGIN + 20.0;
+        svg +=
+            &format!(r#"<g fill="{INK}" font-size="{TITLE}">{}</g>"#, words(title, TITLE, room, MARGIN, y));
+        let mut facts = vec![format!("up to step {}", grouped(last_step))];
+        if last_epoch > 0 {
+            facts[0] += &format!(", epoch {}", grouped(last_epoch));
+        }
+        if !run.device.is_empty() {
+            facts.push(run.device.clone());
+        }
+        match (run.dataroot.as_str(), run.dataset_length) {
+            ("", 0) => {}
+            ("", length) => facts.push(format!("{} samples", grouped(length))),
+            (root, 0) => facts.push(root.into()),
+            (root, length) => facts.push(format!("{root}, {} samples", grouped(length))),
+        }
+        y += 24.0;
+        let facts = words(&facts.join("  ·  "), LABEL, room, MARGIN, y);
+        svg += &format!(r#"<g fill="{SOFT_INK}" font-size="{LABEL}">{facts}</g>"#);
+
+        let axes: Vec<Axis> = self.panels.iter().map(Panel::axis).collect();
+        let left =
+            MARGIN + LABEL + 8.0 + widest(axes.iter().flat_map(Axis::ticks).map(|(_, label)| label)) + 8.0;
+        let legend_width = self.panels.iter().map(Panel::legend_width).fold(0.0, f64::max);
+        let legend = (WIDTH - MARGIN - legend_width, WIDTH - MARGIN);
+        let width = legend.0 - LEGEND_GAP - left;
+        let height = HEIGHTS[self.panels.len().clamp(1, HEIGHTS.len()) - 1];
+        let mut notes = Vec::new();
+        for (number, (panel, values)) in self.panels.iter().zip(&axes).enumerate() {
+            let epochs = if number == 0 && last_epoch > 0 { Some(&epochs) } else { None };
+            y += 18.0 + if panel.title.is_some() { TITLE_HEIGHT } else { 0.0 };
+            y += if epochs.is_some() { EPOCHS_HEIGHT } else { 0.0 };
+            let height = height.max(panel.legend_height());
+            let steps = &step_axis;
+            let area = Area { panel, values, steps, epochs, left, top: y, width, height, legend };
+            svg += &area.draw(number + 1 == self.panels.len());
+            y = area.bottom() + 22.0;
+            for note in area.notes() {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        y += 52.0;
+        if self.span > 1 {
+            let span = grouped(self.span);
+            notes.insert(
+                0,
+                format!(
+                    "Bold: exponential moving average with a span of {span} records. Light: every record."
+                ),
+            );
+        }
+        if notes.len() > MOST_NOTES {
+            let more = notes.len() - MOST_NOTES;
+            notes.truncate(MOST_NOTES);
+            notes.push(format!("{more} more such notes are left out."));
+        }
+        svg += &format!(r#"<g class="notes" fill="{SOFT_INK}" font-size="{SMALL}">"#);
+        for note in &notes {
+            svg += &words(note, SMALL, room, MARGIN, y);
+            y += NOTE_HEIGHT;
+        }
+        svg += "</g>";
+        // Where there is no note, `y` is below the steps all the same.
+        let height = (y - NOTE_HEIGHT + MARGIN).ceil();
+        // The families by name are those that look most like it.
+        const FAMILIES: &str = "Ubuntu, 'Noto Sans', 'Helvetica Neue', Helvetica, Arial, sans-serif";
+        let size = format!(r#"width="{WIDTH}" height="{height}""#);
+        let font = format!(r#"font-family="{FAMILIES}" font-weight="300""#);
+        let view = format!(r#"viewBox="0 0 {WIDTH} {height}""#);
+        let head = format!(r#"<svg xmlns="http://www.w3.org/2000/svg" {size} {view} {font}>"#);
+        format!("{head}<rect {size} fill=\"white\"/>{svg}</svg>\n")
+    }
+
+    /// The first step of each epoch.
+    fn epochs(&self) -> BTreeMap<u64, u64> {
+        let mut starts = BTreeMap::new();
+        for loss in self.run.losses.values() {
+            let mut before = None;
+            for (step, epoch) in loss.steps.iter().zip(&loss.epochs) {
+                if before.replace(*epoch) != Some(*epoch) {
+                    let start = starts.entry(*epoch).or_insert(*step);
+                    *start = *step.min(start);
+                }
+            }
+        }
+        starts
+    }
+}
+
+pub(super) fn widest(texts: impl IntoIterator<Item = String>) -> f64 {
+    texts.into_iter().map(|label| text::em_width(&label, SMALL)).fold(0.0, f64::max)
+}
+
+/// A text that begins at `x`, or what there is room for.
+pub(super) fn words(text: &str, size: f64, room: f64, x: f64, y: f64) -> String {
+    format!(r#"<text x="{x:.1}" y="{y:.1}">{}</text>"#, escaped(&shortened(text, size, room)))
+}
+
+/// A text with its middle left out, if it has to be.
+pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
+    // No more of a text is ever shown, and measuring takes its time.
+    const MOST: usize = 240;
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= MOST && text::em_width(text, size) <= room {
+        return text.into();
+    }
+    let cut = |kept: usize| -> String {
+        let (head, tail) = (kept.div_ceil(2), kept / 2);
+        letters[..head].iter().chain(&['…']).chain(&letters[letters.len() - tail..]).collect()
+    };
+    let lengths: Vec<usize> = (0..letters.len().min(MOST)).collect();
+    let fitting = lengths.partition_point(|kept| text::em_width(&cut(*kept), size) <= room);
+    cut(fitting.saturating_sub(1))
+}
+
+/// Text for XML, which has no place for control characters.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            character if character.is_control() => escaped.push('\u{fffd}'),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// Two pixels for each of the document's units: letters and lines need them.
+const SCALE: f32 = 2.0;
+/// Pages that would be higher are drawn smaller.
+const HIGHEST: f32 = 16384.0;
+
+/// What a document drawn by [`Page`] looks like.
+pub(super) fn picture(svg: &str) -> RgbImage {
+    let mut fonts = fontdb::Database::new();
+    fonts.load_font_data(UBUNTU_LIGHT.to_vec());
+    let options = Options { fontdb: Arc::new(fonts), font_family: "Ubuntu".into(), ..Options::default() };
+    let tree = Tree::from_str(svg, &options).expect("the document is ours");
+    let scale = SCALE.min(HIGHEST / tree.size().height());
+    let side = |length: f32| ((length * scale).round() as u32).max(1);
+    let (width, height) = (side(tree.size().width()), side(tree.size().height()));
+    let mut pixels = Pixmap::new(width, height).expect("some ten thousand pixels a side at most");
+    pixels.fill(Color::WHITE);
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
+    let bytes = pixels.data().chunks(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    RgbImage::from_raw(width, height, bytes).expect("three bytes per pixel")
+}

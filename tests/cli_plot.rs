@@ -1,0 +1,136 @@
+//! `tch-losses plot`, run as users run it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use tch_losses::manager::log::{LossLog, RunInfo};
+use tch_losses::manager::{LogSink, Record};
+use tch_losses::visual::image;
+
+/// Exit code, stdout and stderr of a run in `folder`.
+fn plot(folder: &Path, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
+    let output = command.current_dir(folder).arg("plot").args(arguments).stdin(Stdio::null()).output()?;
+    Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+}
+
+/// The log of two losses over 300 steps.
+fn write_log(path: &Path) -> Result<()> {
+    let run = RunInfo { experiment: "pix2pix".into(), ..Default::default() };
+    let mut log = LossLog::open(path, &run)?;
+    for step in 0..300 {
+        let record = |name: &str, tag: &str, value: f64| Record {
+            name: name.into(),
+            tags: [tag.to_owned()].into(),
+            epoch: step / 100,
+            step,
+            value,
+            weight: 2.0,
+            weighted: 2.0 * value,
+        };
+        let value = 1.0 / (1.0 + step as f64);
+        log.append(&[record("G_L1", "G", value), record("D_real", "D", 0.5 - value)])?;
+    }
+    Ok(())
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[test]
+fn logs_become_pictures() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_log(&folder.join("log.jsonl"))?;
+    let done = |name: &str| (Some(0), String::new(), format!("tch-losses: wrote {name}\n"));
+    assert_eq!(plot(folder, &["log.jsonl"])?, done("curves.png"));
+    let first = fs::read(folder.join("curves.png"))?;
+    assert_eq!(image::guess_format(&first)?, image::ImageFormat::Png);
+
+    // Again, over the old one.
+    assert_eq!(plot(folder, &["log.jsonl", "--smooth", "50"])?, done("curves.png"));
+    assert_ne!(fs::read(folder.join("curves.png"))?, first);
+
+    let all = ["log.jsonl", "-o", "out.SVG", "--split-by-tag", "--log-scale", "--smooth", "1", "--weights"];
+    assert_eq!(plot(folder, &all)?, done("out.SVG"));
+    let svg = fs::read_to_string(folder.join("out.SVG"))?;
+    assert_eq!(svg.matches(r#"class="panel""#).count(), 3);
+    assert!(svg.contains("log scale") && svg.contains("pix2pix") && !svg.contains("moving average"));
+    assert!(
+        svg.contains("D_real, weighted loss: 2 of 300 values are zero or negative"),
+        "1 / 2 - 1 and 1 / 2 - 1 / 2"
+    );
+    let plain = ["log.jsonl", "-o", "out.svg"];
+    assert_eq!(plot(folder, &plain)?, done("out.svg"));
+    let svg = fs::read_to_string(folder.join("out.svg"))?;
+    assert_eq!(svg.matches(r#"class="panel""#).count(), 1);
+    assert!(!svg.contains("log scale") && svg.contains("a span of 6 records"));
+    assert_eq!(names(folder)?, ["curves.png", "log.jsonl", "out.SVG", "out.svg"]);
+    Ok(())
+}
+
+#[test]
+fn unusable_logs_and_outputs_are_named() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_log(&folder.join("log.jsonl"))?;
+    fs::write(folder.join("text.txt"), "no log")?;
+    fs::write(folder.join("nothing.jsonl"), "")?;
+    LossLog::open(folder.join("empty.jsonl"), &RunInfo::default())?;
+    fs::create_dir(folder.join("taken.png"))?;
+    let before = names(folder)?;
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["nowhere.jsonl"], &["nowhere.jsonl", "No such file"]),
+        (&["text.txt"], &["text.txt"]),
+        (&["nothing.jsonl"], &["nothing.jsonl"]),
+        (&["empty.jsonl"], &["empty.jsonl", "no records yet"]),
+        (&["."], &["cannot read ."]),
+        (&["log.jsonl", "-o", "curves.pdf"], &["--output", "curves.pdf", ".png or .svg"]),
+        (&["log.jsonl", "-o", "curves"], &["--output", "curves", ".png or .svg"]),
+        (&["log.jsonl", "-o", "taken.png"], &["--output", "taken.png"]),
+    ];
+    for (arguments, parts) in cases {
+        let (code, stdout, stderr) = plot(folder, arguments)?;
+        assert_eq!(
+            (code, stdout.as_str(), stderr.lines().count()),
+            (Some(1), "", 1),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.starts_with("tch-losses: "), "{stderr}");
+        assert!(parts.iter().all(|part| stderr.contains(part)), "{arguments:?}: {stderr}");
+    }
+    assert_eq!(names(folder)?, before, "nothing half done is left");
+    Ok(())
+}
+
+#[test]
+fn wrong_usage_exits_with_2() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let wrong: [&[&str]; 4] = [
+        &[],
+        &["log.jsonl", "--smooth", "0"],
+        &["log.jsonl", "--smooth", "much"],
+        &["log.jsonl", "--linear"],
+    ];
+    for arguments in wrong {
+        let (code, stdout, stderr) = plot(folder.path(), arguments)?;
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(stderr.contains("--help"), "{stderr}");
+    }
+    let (code, help, _) = plot(folder.path(), &["--help"])?;
+    assert_eq!(code, Some(0));
+    for option in
+        ["--output", "--split-by-tag", "--log-scale", "--smooth", "--weights", "curves.png", "2 / (N + 1)"]
+    {
+        assert!(help.contains(option), "{option} is not explained");
+    }
+    Ok(())
+}

@@ -1,0 +1,367 @@
+//! Computing by name: values, gradients, tags, maps, printing, and what is not registered.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tch::{Kind, Reduction, Tensor};
+use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
+use tch_losses::manager::{LossManager, Ramp, Schedule, Term};
+use tch_losses::{
+    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, LossMap, MseLoss, Result,
+    SmoothL1Loss, Sobel, VggPerceptual,
+};
+
+use crate::common::{assert_close, noise, value, vgg, Relative};
+use crate::{fixture, numbers};
+
+fn ramp(start_epoch: u64, end_epoch: u64, initial_value: f64, target_value: f64) -> Ramp {
+    Ramp { start_epoch, end_epoch, initial_value, target_value }
+}
+
+/// The manager of `scripts/export_manager_fixtures.py`.
+fn reference() -> Result<LossManager> {
+    let mut manager = LossManager::new();
+    let l2 = MseLoss { reduction: Reduction::Sum };
+    let laplacian = Laplacian { reduction: Reduction::None };
+    manager.register("G_GAN", BceWithLogitsLoss::default())?;
+    manager.register(
+        "G_L1",
+        Term::new(L1Loss::default()).schedule(Schedule::linear(ramp(11, 31, 100.0, 10.0))?),
+    )?;
+    manager.register("G_L2", Term::new(l2).weight(0.01))?;
+    manager.register(
+        "G_SOBEL",
+        Term::new(Sobel::default()).schedule(Schedule::exponential(ramp(1, 41, 0.1, 10.0))?),
+    )?;
+    manager.register("G_LAP", Term::new(laplacian).schedule(Schedule::linear(ramp(0, 10, 1.0, 0.0))?))?;
+    manager.register("D_real", BceWithLogitsLoss::default())?;
+    manager.register("D_fake", BceWithLogitsLoss::default())?;
+    Ok(manager)
+}
+
+/// One step of the fixture's run.
+fn compute(manager: &mut LossManager, step: u64) -> Result<()> {
+    manager.begin_step(step / 4, step);
+    let image = |k| noise(10 * step as i64 + k, &[2, 3, 8, 8], Kind::Float);
+    let output = |k| noise(10 * step as i64 + k, &[2, 1, 3, 3], Kind::Float);
+    let (fake, real, output_fake, output_real) = (image(0), image(1), output(2), output(3));
+    let _ = manager.compute_loss_xy("D_real", &output_real, &output_real.ones_like())?;
+    let _ = manager.compute_loss_xy("D_fake", &output_fake, &output_fake.zeros_like())?;
+    let _ = manager.compute_loss_xy("G_GAN", &output_fake, &output_fake.ones_like())?;
+    for name in ["G_L1", "G_L2", "G_SOBEL", "G_LAP"] {
+        let _ = manager.compute_loss_xy(name, &fake, &real)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn two_hundred_steps_as_in_the_reference() {
+    let mut manager = reference().unwrap();
+    let mut printed = fixture()["printed"].as_array().unwrap().iter().peekable();
+    for step in 0..200 {
+        compute(&mut manager, step).unwrap();
+        while let Some(line) = printed.next_if(|line| line["step"] == step) {
+            let precision = line["precision"].as_u64().unwrap() as usize;
+            assert_eq!(manager.format_losses(&[], precision).unwrap(), line["losses"]);
+            assert_eq!(manager.format_weights(&[], precision), line["weights"]);
+        }
+    }
+    assert!(printed.next().is_none());
+
+    let expected = fixture()["log"]["LOSSMANAGER_LOG"]["loss_functions"].as_object().unwrap();
+    assert_eq!(manager.names(&[]), expected.keys().map(String::as_str).collect::<Vec<_>>());
+    for (name, expected) in expected {
+        let records = manager.history(name).unwrap();
+        let (losses, weights) = (numbers(&expected["loss"]), numbers(&expected["weights"]));
+        assert_eq!((records.len(), losses.len()), (200, 200));
+        for (step, record) in records.iter().enumerate() {
+            let what = format!("{name}, step {step}");
+            assert_eq!((record.step, record.epoch), (step as u64, step as u64 / 4), "{what}");
+            assert!((record.weight - weights[step]).abs() <= 1e-14 * weights[step], "{what}: weight");
+            let close = (record.weighted - losses[step]).abs() <= 1e-5 * losses[step].abs();
+            assert!(close, "{what}: {} is not {}", record.weighted, losses[step]);
+            assert!((record.value * record.weight - record.weighted).abs() <= 1e-6 * record.weighted.abs());
+        }
+    }
+}
+
+/// From the manager to the log to the reference's own file.
+#[test]
+fn the_log_is_the_references() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, exported) = (folder.path().join("loss_log.jsonl"), folder.path().join("loss_log.json"));
+    let mut manager = reference().unwrap();
+    let run = RunInfo {
+        experiment: "fixture".into(),
+        device: "cpu".into(),
+        dataroot: "images".into(),
+        dataset_length: 8,
+    };
+    manager.log_to(LossLog::open(&log, &run).unwrap());
+    for step in 0..200 {
+        compute(&mut manager, step).unwrap();
+        if step % 7 == 0 {
+            manager.flush().unwrap();
+        }
+    }
+    drop(manager);
+    LoggedRun::read(&log).unwrap().export(&exported).unwrap();
+
+    let mut actual: Value = serde_json::from_slice(&std::fs::read(&exported).unwrap()).unwrap();
+    let mut expected = fixture()["log"].clone();
+    let losses = [&mut actual, &mut expected].map(|log| log["LOSSMANAGER_LOG"]["loss_functions"].take());
+    assert_eq!(actual, expected);
+    let names = |losses: &Value| losses.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&losses[0]), names(&losses[1]));
+    for (name, expected) in losses[1].as_object().unwrap() {
+        for (key, tolerance) in [("loss", 1e-5), ("weights", 1e-14)] {
+            let (actual, expected) = (numbers(&losses[0][name][key]), numbers(&expected[key]));
+            assert_eq!((actual.len(), expected.len()), (200, 200));
+            let mut pairs = actual.iter().zip(&expected);
+            assert!(pairs.all(|(a, e)| (a - e).abs() <= tolerance * e.abs()), "{name} {key}");
+        }
+    }
+}
+
+#[test]
+fn the_graph_is_intact() {
+    let mut manager = LossManager::new();
+    manager.register("SOBEL", Term::new(Sobel::default()).weight(2.5)).unwrap();
+    let leaf = || noise(1, &[1, 3, 6, 6], Kind::Double).set_requires_grad(true);
+    let real = noise(2, &[1, 3, 6, 6], Kind::Double);
+    let (fake, alone) = (leaf(), leaf());
+    let weighted = manager.compute_loss_xy("SOBEL", &fake, &real).unwrap();
+    weighted.backward();
+    let loss = Sobel::default().forward(&alone, &real);
+    loss.backward();
+    assert_eq!(value(&weighted), 2.5 * value(&loss));
+    let tolerance = Relative::ToElement { floor: 1e-12 };
+    assert_close("gradient", &fake.grad(), &(alone.grad() * 2.5), 1e-12, tolerance);
+    let record = manager.history("SOBEL").unwrap()[0].clone();
+    assert_eq!((record.value, record.weight, record.weighted), (value(&loss), 2.5, 2.5 * value(&loss)));
+}
+
+#[test]
+fn losses_that_are_not_reduced_come_back_whole() {
+    let mut manager = LossManager::new();
+    let elements = MseLoss { reduction: Reduction::None };
+    manager.register("MSE", Term::new(elements).weight(3.0)).unwrap();
+    let (x, y) = (Tensor::from_slice(&[1.0, 2.0]), Tensor::from_slice(&[3.0, 2.0]));
+    let weighted = manager.compute_loss_xy("MSE", &x, &y).unwrap();
+    assert_eq!(weighted, Tensor::from_slice(&[12.0, 0.0]));
+    let record = manager.last_records(&[]).unwrap()[0].clone();
+    assert_eq!((record.value, record.weighted), (2.0, 6.0));
+}
+
+/// The record says what the training saw, rounding included.
+#[test]
+fn the_recorded_product_is_libtorchs() {
+    let mut manager = LossManager::new();
+    manager.register("L1", Term::new(L1Loss::default()).weight(0.1)).unwrap();
+    for kind in [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16] {
+        let (x, y) = (noise(1, &[37], kind), noise(2, &[37], kind));
+        let weighted = manager.compute_loss_xy("L1", &x, &y).unwrap();
+        assert_eq!(weighted.kind(), kind);
+        let recorded = manager.last_total(&[]).unwrap();
+        let actual = value(&weighted.to_kind(Kind::Double));
+        assert_eq!(recorded, actual, "{kind:?}");
+    }
+}
+
+#[test]
+fn other_inputs_come_by_closure() {
+    let mut manager = LossManager::new();
+    let margin = 1.0;
+    manager
+        .register(
+            "TRIPLET",
+            Term::xyz(move |anchor, positive, negative| {
+                let distance = |other: &Tensor| (anchor - other).square().sum(None).sqrt();
+                Ok((distance(positive) - distance(negative) + margin).f_relu()?)
+            })
+            .weight(2.0)
+            .tags(["T"]),
+        )
+        .unwrap();
+    manager.register("PENALTY", Term::with().weight(10.0).tags(["T"])).unwrap();
+    let [anchor, positive, negative] =
+        [[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]].map(|point| Tensor::from_slice(&point));
+    let triplet = manager.compute_loss_xyz("TRIPLET", &anchor, &positive, &negative).unwrap();
+    assert_eq!(value(&triplet), 8.0); // (5 - 2 + 1) * 2
+    let four = (positive.square().sum(None), negative.square().sum(None));
+    let penalty = manager.compute_loss_with("PENALTY", || Ok(four.0.f_sub(&four.1)?)).unwrap();
+    assert_eq!(value(&penalty), 210.0);
+    assert_eq!(manager.last_total(&["T"]).unwrap(), 218.0);
+}
+
+fn tagged() -> LossManager {
+    let mut manager = LossManager::new();
+    manager.register("A", Term::new(L1Loss::default()).weight(2.0).tags(["G", "image"])).unwrap();
+    manager.register("B", Term::new(MseLoss::default()).weight(3.0).tags(["G"])).unwrap();
+    manager.register("C", Term::new(Sobel::default()).weight(5.0).tags(["image", "edges"])).unwrap();
+    manager.register("D", Term::with()).unwrap();
+    manager
+}
+
+#[test]
+fn any_tag_of_the_query_matches() {
+    let manager = tagged();
+    assert_eq!(manager.names(&["G"]), ["A", "B"]);
+    assert_eq!(manager.names(&["edges", "G"]), ["A", "B", "C"]);
+    assert_eq!(manager.names(&[]), ["A", "B", "C", "D"]);
+    assert!(manager.names(&["g"]).is_empty());
+    assert_eq!(manager.weights(&["image"]), [("A", 2.0), ("C", 5.0)]);
+    assert_eq!(manager.format_weights(&["image"], 2), "Loss weights: A: 2.0 C: 5.0");
+    let maps: Vec<_> = manager.image_losses(&["G", "image"]).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(maps, ["A", "B", "C"]);
+}
+
+#[test]
+fn totals_by_tag() {
+    let mut manager = tagged();
+    let fake = noise(1, &[1, 1, 4, 4], Kind::Double).set_requires_grad(true);
+    let real = noise(2, &[1, 1, 4, 4], Kind::Double);
+    let total = manager.compute_total_xy(&["image"], &fake, &real).unwrap();
+    let expected =
+        L1Loss::default().forward(&fake, &real) * 2.0 + Sobel::default().forward(&fake, &real) * 5.0;
+    assert!((value(&total) - value(&expected)).abs() < 1e-14);
+    assert!((manager.last_total(&["image"]).unwrap() - value(&expected)).abs() < 1e-14);
+    // B was not computed.
+    assert_eq!(manager.last_total(&["G"]).unwrap(), manager.last_records(&["G"]).unwrap()[0].weighted);
+    total.backward();
+    assert!(fake.grad().abs().sum(None).double_value(&[]) > 0.0);
+
+    let error = manager.compute_total_xy(&["images", "x"], &fake, &real).unwrap_err();
+    let message = "no loss has a tag of [\"images\", \"x\"], there are `G`, `image`, `edges`";
+    assert_eq!(error.to_string(), message);
+    let error = manager.compute_total_xy(&[], &fake, &real).unwrap_err();
+    assert!(matches!(error, Error::LossInputs { name, .. } if name == "D"));
+}
+
+#[test]
+fn maps_are_the_losses_own_without_weight_and_graph() {
+    let mut manager = tagged();
+    manager.register("VGG", Term::new(VggPerceptual::new(vgg())).weight(7.0).tags(["deep"])).unwrap();
+    let fake = noise(1, &[2, 3, 8, 8], Kind::Float).set_requires_grad(true);
+    let real = noise(2, &[2, 3, 8, 8], Kind::Float);
+    let map = manager.loss_map("C", &fake, &real).unwrap();
+    assert_eq!(map, Sobel::default().loss_map(&fake, &real).unwrap());
+    assert!(!map.requires_grad());
+    let maps = manager.loss_maps(&["deep", "G"], &fake, &real).unwrap();
+    assert_eq!(maps.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["A", "B", "VGG"]);
+    assert!(maps.iter().all(|(_, map)| map.size() == [2, 1, 8, 8]));
+    let message = "the loss `D` has no loss map: its `Loss::as_loss_map` returns `None`";
+    assert_eq!(manager.loss_map("D", &fake, &real).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn all_image_losses_have_maps() {
+    let mut manager = LossManager::new();
+    manager.register("L1", L1Loss::default()).unwrap();
+    manager.register("MSE", MseLoss::default()).unwrap();
+    manager.register("BCE", BceWithLogitsLoss::default()).unwrap();
+    manager.register("SMOOTH_L1", SmoothL1Loss::default()).unwrap();
+    manager.register("HUBER", HuberLoss::default()).unwrap();
+    manager.register("BCE_P", BceLoss::default()).unwrap();
+    manager.register("SOBEL", Sobel::default()).unwrap();
+    manager.register("LAPLACIAN", Laplacian::default()).unwrap();
+    manager.register("VGG", VggPerceptual::new(vgg())).unwrap();
+    let [x, y] = [1, 2].map(|seed| noise(seed, &[1, 3, 8, 8], Kind::Float).abs());
+    for name in manager.names(&[]) {
+        let map = manager.loss_map(name, &x, &y).unwrap();
+        assert_eq!(map.size(), [1, 1, 8, 8], "{name}");
+    }
+}
+
+#[test]
+fn names_are_unique_and_known() {
+    let mut manager = tagged();
+    let (x, y) = (noise(1, &[3], Kind::Float), noise(2, &[3], Kind::Float));
+    let error = manager.register("A", MseLoss::default()).unwrap_err();
+    let message = "a loss is already registered as `A`: unregister it first, or choose another name";
+    assert_eq!(error.to_string(), message);
+    // The one that was there still is.
+    assert_eq!(manager.weights(&["G"]), [("A", 2.0), ("B", 3.0)]);
+
+    let unknown = "no loss is registered as `X`, there are `A`, `B`, `C`, `D`";
+    assert_eq!(manager.compute_loss_xy("X", &x, &y).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.compute_loss_xyz("X", &x, &y, &y).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.compute_loss_with("X", || unreachable!()).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.unregister("X").unwrap_err().to_string(), unknown);
+    assert_eq!(manager.history("X").unwrap_err().to_string(), unknown);
+    assert_eq!(manager.loss_map("X", &x, &y).unwrap_err().to_string(), unknown);
+    let none = LossManager::new().compute_loss_xy("X", &x, &y).unwrap_err().to_string();
+    assert_eq!(none, "no loss is registered as `X`, there are none");
+}
+
+#[test]
+fn a_name_is_free_again() {
+    let mut manager = tagged();
+    let (x, y) = (noise(1, &[3], Kind::Float), noise(2, &[3], Kind::Float));
+    let _ = manager.compute_loss_xy("A", &x, &y).unwrap();
+    let term = manager.unregister("A").unwrap();
+    assert_eq!(manager.names(&[]), ["B", "C", "D"]);
+    manager.register("A", term).unwrap();
+    assert_eq!(manager.names(&["G"]), ["B", "A"]);
+    assert_eq!(manager.history("A").unwrap().len(), 1);
+}
+
+#[test]
+fn each_loss_has_its_way_of_being_computed() {
+    let mut manager = tagged();
+    manager.register("XYZ", Term::xyz(|x, _, _| Ok(x.f_mean(None)?))).unwrap();
+    let x = noise(1, &[3], Kind::Float);
+    let message = "the loss `A` is a loss of two tensors: compute it with `compute_loss_xy`";
+    assert_eq!(manager.compute_loss_xyz("A", &x, &x, &x).unwrap_err().to_string(), message);
+    assert_eq!(manager.compute_loss_with("A", || unreachable!()).unwrap_err().to_string(), message);
+    let message = "the loss `XYZ` is a loss of three tensors: compute it with `compute_loss_xyz`";
+    assert_eq!(manager.compute_loss_xy("XYZ", &x, &x).unwrap_err().to_string(), message);
+    let message = "the loss `D` is computed by the training loop: pass the closure to `compute_loss_with`";
+    assert_eq!(manager.compute_loss_xy("D", &x, &x).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn what_is_no_loss_is_refused_and_not_recorded() {
+    let mut manager = tagged();
+    let x = noise(1, &[3], Kind::Float);
+    let error = manager.compute_loss_xy("A", &x, &noise(1, &[4], Kind::Float)).unwrap_err();
+    assert!(matches!(error, Error::Shape { argument: "target", .. }), "{error}");
+    let error = manager.compute_loss_with("D", || Ok(Tensor::new())).unwrap_err();
+    assert!(matches!(error, Error::Undefined { argument: "loss" }), "{error}");
+    let error = manager.compute_loss_with("D", || Ok(Tensor::from(3i64))).unwrap_err();
+    assert!(matches!(error, Error::Kind { argument: "loss", .. }), "{error}");
+    assert!(manager.last_records(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn weights_are_finite() {
+    let mut manager = LossManager::new();
+    let error = manager.register("A", Term::new(L1Loss::default()).weight(f64::NAN)).unwrap_err();
+    assert_eq!(error.to_string(), "option `weight` is NaN, expected a finite number");
+    let late = Schedule::custom(|epoch| if epoch < 2 { 1.0 } else { f64::INFINITY });
+    manager.register("A", Term::new(L1Loss::default()).schedule(late)).unwrap();
+    let x = noise(1, &[3], Kind::Float);
+    manager.begin_step(1, 10);
+    let _ = manager.compute_loss_xy("A", &x, &x).unwrap();
+    manager.begin_step(2, 20);
+    let error = manager.compute_loss_xy("A", &x, &x).unwrap_err();
+    assert_eq!(error.to_string(), "option `weight` is inf, expected a finite number");
+}
+
+/// Python's `round` and `repr`.
+#[test]
+fn numbers_are_printed_as_python_rounds_them() {
+    let mut manager = LossManager::new();
+    // 0.125 lies exactly between two numbers of two decimals, 2.675 does not.
+    for (weight, printed) in
+        [(0.125, "0.12"), (2.675, "2.67"), (-0.5, "-0.5"), (1234567.0, "1234567.0"), (0.001, "0.0")]
+    {
+        manager.register(printed, Term::with().weight(weight)).unwrap();
+    }
+    let expected = "Loss weights: 0.12: 0.12 2.67: 2.67 -0.5: -0.5 1234567.0: 1234567.0 0.0: 0.0";
+    assert_eq!(manager.format_weights(&[], 2), expected);
+    assert_eq!(manager.format_losses(&[], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
+    // As many decimals as there are.
+    manager.register("smallest", Term::with().weight(5e-324).tags(["S"])).unwrap();
+    assert_eq!(manager.format_weights(&["S"], usize::MAX), "Loss weights: smallest: 5e-324");
+}

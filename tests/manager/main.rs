@@ -1,0 +1,26 @@
+//! The loss manager against the reference's semantics, closed forms and sinks that fail.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compute;
+mod history;
+mod objective;
+mod schedule;
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// What `scripts/export_manager_fixtures.py` recorded.
+fn fixture() -> &'static Value {
+    static FIXTURE: OnceLock<Value> = OnceLock::new();
+    FIXTURE.get_or_init(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/manager.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    })
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
