@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
 use crate::reduce::{accumulation_kind, channel_mean};
-use crate::streaming::{pieces, with_gradient, Wanted};
+use crate::streaming::{pieces, with_gradient, Lid, Wanted};
 use crate::vgg::{Pass, Trace};
 use crate::{check, Error, Loss, LossMap, Result, Vgg19, VggLayer};
 
@@ -81,10 +81,10 @@ impl InputNormalization {
 /// memory is used again while it is in the cache. An error on the way leaves nothing behind: no gradient has
 /// been added to any tensor.
 ///
-/// Streamed on a CPU in f32, convolutions of 256 and more channels on maps that are large enough go by
+/// Streamed on a CPU in f32, convolutions of 128 and more channels on maps that are large enough go by
 /// [Winograd's algorithm](https://arxiv.org/abs/1509.09308), which takes about two thirds of the time of
-/// libtorch's. While a batch is gone through, their transformed weights take 38 MB with the default taps,
-/// and for each convolution of the fourth block that is needed, 75 MB more.
+/// libtorch's. While a batch is gone through, their transformed weights take 26 MB with the default taps,
+/// and for each convolution of the fourth block that is needed, 38 MB more.
 ///
 /// Streamed, the loss has no second derivatives: what a graph made by `run_backward(.., create_graph = true)`
 /// of it shows as such are zeros. Where they are needed, as in a gradient penalty, take
@@ -308,9 +308,7 @@ impl VggPerceptual {
         let deepest = self.deepest("target", target)?;
         let prepared = self.normalization.apply(target)?;
         let features = no_grad(|| match self.streaming.images(target)? {
-            Some(_) => {
-                Pass::new(&self.vgg, &target.size(), deepest, false)?.features(&prepared, &self.layers())
-            }
+            Some(_) => Pass::new(&self.vgg, &target.size(), deepest)?.features(&prepared, &self.layers()),
             None => self.vgg.features(&prepared, &self.layers()),
         })?;
         Ok(TargetFeatures { of: self.preparation(target), features })
@@ -414,7 +412,8 @@ impl VggPerceptual {
             false => None,
         };
         let scale = Scale::new(&self.taps, &size);
-        let pass = no_grad(|| Pass::new(&self.vgg, &size, deepest, gradient.is_some()))?;
+        let pass = no_grad(|| Pass::new(&self.vgg, &size, deepest))?;
+        let _lid = (prepared.device() == Device::Cpu).then(Lid::new);
         let layers = self.layers();
         let others = |start, length| -> Result<Vec<Tensor>> {
             match target {
@@ -440,8 +439,11 @@ impl VggPerceptual {
                             continue;
                         }
                         let other = others[index].take().expect("a layer is visited once");
+                        let is_free = matches!(target, Target::Images(_))
+                            && self.taps[index + 1..].iter().all(|(later, _)| *later != layer);
                         let share = scale.shares[index];
-                        let (part, slope) = self.compare_piece(own, other, share, gradient.is_some())?;
+                        let gradient = gradient.is_some();
+                        let (part, slope) = self.compare_piece(own, other, is_free, share, gradient)?;
                         value = add(value.take(), part.f_mul_scalar(share * scale.unit)?)?;
                         slopes.extend(slope.map(|slope| (layer, slope)));
                     }
@@ -470,28 +472,31 @@ impl VggPerceptual {
         &self,
         own: &Tensor,
         other: Tensor,
+        is_free: bool,
         share: f64,
         gradient: bool,
     ) -> Result<(Tensor, Option<Tensor>)> {
         check::partners(("input features", own), ("target features", &other))?;
         let single = accumulation_kind(own.kind());
-        let mut difference = match self.criterion {
+        let kind = match self.criterion {
             // Rounding neither turns the sign of a difference nor shifts the sum of millions.
-            FeatureCriterion::L1 => own.f_sub(&other)?,
-            FeatureCriterion::Mse => own.f_to_kind(single)?.f_sub(&other.f_to_kind(single)?)?,
+            FeatureCriterion::L1 => own.kind(),
+            FeatureCriterion::Mse => single,
         };
-        // Its memory is at hand for what comes next.
-        drop(other);
+        let (own, mut other) = (own.f_to_kind(kind)?, other.f_to_kind(kind)?);
+        // In place where nothing else needs the other's features: the less moves, the fewer holes are left.
+        let mut difference = if is_free { other.f_sub_(&own)? } else { other.f_sub(&own)? };
+        let elements = match self.criterion {
+            FeatureCriterion::L1 => difference.f_abs()?,
+            FeatureCriterion::Mse => difference.f_square()?,
+        };
+        let sum = elements.f_sum(single)?;
         let slope = match (gradient, self.criterion) {
             (false, _) => None,
-            (true, FeatureCriterion::L1) => Some(difference.f_sgn()?.f_mul_scalar_(share)?),
-            (true, FeatureCriterion::Mse) => Some(difference.f_mul_scalar(2.0 * share)?),
+            (true, FeatureCriterion::L1) => Some(difference.f_sgn_()?.f_mul_scalar_(-share)?),
+            (true, FeatureCriterion::Mse) => Some(difference.f_mul_scalar_(-2.0 * share)?),
         };
-        let elements = match self.criterion {
-            FeatureCriterion::L1 => difference.f_abs_()?,
-            FeatureCriterion::Mse => difference.f_square_()?,
-        };
-        Ok((elements.f_sum(single)?, slope))
+        Ok((sum, slope))
     }
 
     /// The gradient with respect to the images of a piece, from the `slopes` with respect to its features.

@@ -30,8 +30,9 @@ struct Convolution {
 }
 
 impl Convolution {
+    /// With the ReLU that follows, in place on what nothing else holds.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_conv2d(&self.weight, Some(&self.bias), CONVOLUTION, CONVOLUTION, CONVOLUTION, 1)?)
+        Ok(x.f_conv2d(&self.weight, Some(&self.bias), CONVOLUTION, CONVOLUTION, CONVOLUTION, 1)?.f_relu_()?)
     }
 }
 
@@ -255,8 +256,7 @@ impl Vgg19 {
                 x = pooled.0;
                 maxima.push(pooled.1);
             }
-            // In place on the convolution's own output, which nothing else holds.
-            x = convolve(layer, &x)?.f_relu_()?;
+            x = convolve(layer, &x)?;
             visit(layer, &x)?;
             if layer == deepest {
                 break;

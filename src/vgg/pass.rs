@@ -10,41 +10,28 @@ use crate::Result;
 pub(crate) struct Pass<'a> {
     vgg: &'a Vgg19,
     deepest: VggLayer,
-    /// Of the convolutions that are faster by it, and of their gradients. Kept no longer than for a batch, as
-    /// the parameters may change.
-    forward: Vec<Option<Filter>>,
-    back: Vec<Option<Filter>>,
+    /// Of the convolutions that are faster by it. Kept no longer than for a batch, as the parameters may
+    /// change.
+    filters: Vec<Option<Filter>>,
     scratch: Scratch,
 }
 
 impl Pass<'_> {
-    /// For checked images of a size `[N, 3, H, W]`, down to `deepest`, and back if there is to be a gradient.
-    pub(crate) fn new<'a>(
-        vgg: &'a Vgg19,
-        size: &[i64],
-        deepest: VggLayer,
-        gradient: bool,
-    ) -> Result<Pass<'a>> {
+    /// For checked images of a size `[N, 3, H, W]`, down to `deepest`.
+    pub(crate) fn new<'a>(vgg: &'a Vgg19, size: &[i64], deepest: VggLayer) -> Result<Pass<'a>> {
         let mut elements = 0;
-        let mut filters = |of: fn(&Tensor) -> Result<Filter>| {
-            let filters = VggLayer::ALL.into_iter().zip(&vgg.convolutions).map(
-                |(layer, Convolution { weight, .. })| {
-                    let (height, width) = (size[2] / layer.stride(), size[3] / layer.stride());
-                    if layer > deepest || !winograd::pays(weight, size[0], height, width) {
-                        return Ok(None);
-                    }
-                    elements = elements.max(winograd::elements(weight, width));
-                    of(weight).map(Some)
-                },
-            );
-            filters.collect::<Result<Vec<_>>>()
-        };
-        let forward = filters(Filter::new)?;
-        // The gradient of a convolution is one, too: with the channels swapped and the kernel turned.
-        let turned = |weight: &Tensor| Filter::new(&weight.f_transpose(0, 1)?.f_flip([2i64, 3].as_slice())?);
-        let back = if gradient { filters(turned)? } else { Vec::new() };
+        let filters =
+            VggLayer::ALL.into_iter().zip(&vgg.convolutions).map(|(layer, Convolution { weight, .. })| {
+                let (height, width) = (size[2] / layer.stride(), size[3] / layer.stride());
+                if layer > deepest || !winograd::pays(weight, size[0], height, width) {
+                    return Ok(None);
+                }
+                elements = elements.max(winograd::elements(weight, width));
+                Filter::new(weight).map(Some)
+            });
+        let filters = filters.collect::<Result<Vec<_>>>()?;
         let scratch = Scratch::new(elements)?;
-        Ok(Pass { vgg, deepest, forward, back, scratch })
+        Ok(Pass { vgg, deepest, filters, scratch })
     }
 
     /// What [`Vgg19::features`] returns.
@@ -79,17 +66,20 @@ impl Pass<'_> {
 
     fn convolve(&self, layer: VggLayer, x: &Tensor) -> Result<Tensor> {
         let convolution = &self.vgg.convolutions[layer.ordinal()];
-        match &self.forward[layer.ordinal()] {
-            Some(filter) => filter.apply(x, Some(&convolution.bias), &self.scratch),
+        match &self.filters[layer.ordinal()] {
+            Some(filter) => filter.forward(x, &convolution.bias, &self.scratch),
             None => convolution.apply(x),
         }
     }
 
-    /// The gradient with respect to the input of a layer's convolution.
-    fn convolve_back(&self, layer: VggLayer, gradient: &Tensor) -> Result<Tensor> {
-        if let Some(filter) = &self.back[layer.ordinal()] {
-            return filter.apply(gradient, None, &self.scratch);
+    /// From the gradient with respect to a layer's `activation`, which is written over, to that with respect to
+    /// its input.
+    fn convolve_back(&self, layer: VggLayer, activation: Tensor, gradient: Tensor) -> Result<Tensor> {
+        if let Some(filter) = &self.filters[layer.ordinal()] {
+            return filter.back(&gradient, &activation, &self.scratch);
         }
+        let gradient = activation.f_threshold_backward_grad_input(&gradient, &gradient, 0.0)?;
+        drop(activation);
         let weight = &self.vgg.convolutions[layer.ordinal()].weight;
         let (same, none) = (CONVOLUTION, UNPADDED);
         Ok(gradient.f_conv_transpose2d(weight, None::<Tensor>, same, same, none, 1, same)?)
@@ -129,9 +119,7 @@ impl Trace<'_> {
                 });
             }
             let Some(gradient) = total else { continue };
-            let gradient = activation.f_threshold_backward_grad_input(&gradient, &gradient, 0.0)?;
-            drop(activation);
-            let mut gradient = self.pass.convolve_back(layer, &gradient)?;
+            let mut gradient = self.pass.convolve_back(layer, activation, gradient)?;
             if layer.starts_block() {
                 if let (Some(input), Some(maxima)) = (self.activations.last(), self.maxima.pop()) {
                     gradient = input.f_max_pool2d_with_indices_backward(
