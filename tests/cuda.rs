@@ -76,9 +76,13 @@ fn classes_and_their_weights_on_another_device() {
 fn no_loss_waits_for_the_device() {
     let (input, target) = (noise(1, &[4, 3, 64, 64], Kind::Float), noise(2, &[4, 3, 64, 64], Kind::Float));
     let perceptual = VggPerceptual::new(vgg());
-    let losses: [Box<dyn Loss>; 8] = [
+    let losses: [Box<dyn Loss>; 12] = [
         Box::new(L1Loss::default()),
         Box::new(MseLoss::default()),
+        Box::new(SmoothL1Loss::default()),
+        Box::new(HuberLoss::default()),
+        Box::new(KlDivLoss::default()),
+        Box::new(PoissonNllLoss::default()),
         Box::new(BceWithLogitsLoss::default()),
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),

@@ -1,34 +1,15 @@
 //! That a flush costs the same however much is in the log, in memory and in bytes read and written. A test
 //! binary of its own: it counts every allocation.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "common/allocations.rs"]
+mod allocations;
+
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use allocations::{in_use, peak};
 use tch_losses::manager::log::{LossLog, RunInfo};
 use tch_losses::manager::{LogSink, Record};
-
-struct Counting;
-
-static USED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes on to the system's allocator, which keeps the promises.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(USED.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        System.alloc(layout)
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size(), Relaxed);
-        System.dealloc(memory, layout);
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// What of the process's traffic with files `run` makes: bytes read, bytes written, calls to write.
 #[cfg(target_os = "linux")]
@@ -72,16 +53,19 @@ fn length(path: &Path) -> u64 {
 fn cost(log: &mut LossLog, path: &Path, flushes: u64) -> (u64, usize) {
     let records = flush(flushes);
     let before = length(path);
-    let base = USED.load(Relaxed);
-    PEAK.store(base, Relaxed);
     #[cfg(target_os = "linux")]
-    let [read, written, calls] = traffic(|| log.append(&records).unwrap());
-    #[cfg(not(target_os = "linux"))]
-    log.append(&records).unwrap();
-    let cost = (length(path) - before, PEAK.load(Relaxed) - base);
+    let mut moved = [0; 3];
+    let memory = peak(|| {
+        let run = || log.append(&records).unwrap();
+        #[cfg(target_os = "linux")]
+        (moved = traffic(run));
+        #[cfg(not(target_os = "linux"))]
+        run();
+    });
+    let written = length(path) - before;
     #[cfg(target_os = "linux")]
-    assert_eq!((read, written, calls), (0, cost.0, 1), "flush {flushes}");
-    cost
+    assert_eq!(moved, [0, written, 1], "flush {flushes}");
+    (written, memory)
 }
 
 /// One test, for they would count each other's allocations.
@@ -92,19 +76,18 @@ fn a_flush_costs_the_same_however_long_the_log_is() {
     let mut log = LossLog::open(&path, &RunInfo::default()).unwrap();
     // The losses get to be known, and the buffer its size.
     cost(&mut log, &path, 0);
-    let (first, used) = (cost(&mut log, &path, 1), USED.load(Relaxed));
+    let (first, used) = (cost(&mut log, &path, 1), in_use());
     for flushes in 2..200 {
         assert_eq!(cost(&mut log, &path, flushes), first, "flush {flushes}");
-        assert_eq!(USED.load(Relaxed), used, "flush {flushes}");
+        assert_eq!(in_use(), used, "flush {flushes}");
     }
     drop(log);
 
     // Neither does opening need more memory for a longer log.
     assert!(length(&path) > 10_000_000, "{}", length(&path));
-    let base = USED.load(Relaxed);
-    PEAK.store(base, Relaxed);
-    let mut log = LossLog::open(&path, &RunInfo::default()).unwrap();
-    let peak = PEAK.load(Relaxed) - base;
+    let mut log = None;
+    let peak = peak(|| log = Some(LossLog::open(&path, &RunInfo::default()).unwrap()));
     assert!(peak < 100_000, "{peak}");
+    let mut log = log.expect("it was opened");
     assert_eq!(cost(&mut log, &path, 200).0, first.0);
 }

@@ -1,46 +1,17 @@
 //! How much memory a `.pth` file can make its reader use. A test binary of its own: it counts every
 //! allocation.
 
+#[path = "common/allocations.rs"]
+mod allocations;
 #[path = "common/pth.rs"]
 mod files;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use allocations::peak;
 use files::{bombs, legacy, one, readable};
 use tch_losses::weights::pth::PthFile;
 use tch_losses::Error;
-
-struct Counting;
-
-static USED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes on to the system's allocator, which keeps the promises.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(USED.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        System.alloc(layout)
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        USED.fetch_sub(layout.size(), Relaxed);
-        System.dealloc(memory, layout);
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The peak of what `run` allocates beyond what there was. `GlobalAlloc`'s own `realloc` copies, so that both
-/// the old and the new memory count.
-fn peak(run: impl FnOnce()) -> usize {
-    let before = USED.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    run();
-    PEAK.load(Relaxed) - before
-}
 
 fn read_all(bytes: &[u8]) {
     let Ok(mut file) = PthFile::from_reader(Cursor::new(bytes), "bytes") else { return };

@@ -72,7 +72,7 @@ impl Cache {
     ///
     /// # Errors
     /// - [`Error::Unavailable`] where it would have to be fetched, and may not be;
-    /// - [`Error::Fetch`] where it cannot be fetched;
+    /// - `Error::Fetch` (feature `download`) where it cannot be fetched;
     /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
     /// - [`Error::Pth`] where the file is not what its hash promises.
     pub fn get(&self, file: &KnownFile) -> Result<PathBuf> {
