@@ -2,14 +2,15 @@
 //! it measures the peak of the whole process.
 #![cfg(target_os = "linux")]
 
+mod common;
+
+use common::status;
 use tch::{nn, Device, Kind, Tensor};
 use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};
 
 /// The largest part of the process that was ever in memory, in bytes.
 fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    status("VmHWM") as usize
 }
 
 /// One step of `batch` rows: value and gradients.

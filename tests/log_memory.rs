@@ -53,15 +53,11 @@ fn length(path: &Path) -> u64 {
 fn cost(log: &mut LossLog, path: &Path, flushes: u64) -> (u64, usize) {
     let records = flush(flushes);
     let before = length(path);
+    let append = || log.append(&records).unwrap();
     #[cfg(target_os = "linux")]
-    let mut moved = [0; 3];
-    let memory = peak(|| {
-        let run = || log.append(&records).unwrap();
-        #[cfg(target_os = "linux")]
-        (moved = traffic(run));
-        #[cfg(not(target_os = "linux"))]
-        run();
-    });
+    let (moved, memory) = peak(|| traffic(append));
+    #[cfg(not(target_os = "linux"))]
+    let ((), memory) = peak(append);
     let written = length(path) - before;
     #[cfg(target_os = "linux")]
     assert_eq!(moved, [0, written, 1], "flush {flushes}");
@@ -85,9 +81,7 @@ fn a_flush_costs_the_same_however_long_the_log_is() {
 
     // Neither does opening need more memory for a longer log.
     assert!(length(&path) > 10_000_000, "{}", length(&path));
-    let mut log = None;
-    let peak = peak(|| log = Some(LossLog::open(&path, &RunInfo::default()).unwrap()));
+    let (mut log, peak) = peak(|| LossLog::open(&path, &RunInfo::default()).unwrap());
     assert!(peak < 100_000, "{peak}");
-    let mut log = log.expect("it was opened");
     assert_eq!(cost(&mut log, &path, 200).0, first.0);
 }

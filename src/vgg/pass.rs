@@ -72,8 +72,7 @@ impl Pass<'_> {
         }
     }
 
-    /// From the gradient with respect to a layer's `activation`, which is written over, to that with respect to
-    /// its input.
+    /// The gradient with respect to a layer's input, from that with respect to its `activation`.
     fn convolve_back(&self, layer: VggLayer, activation: Tensor, gradient: Tensor) -> Result<Tensor> {
         if let Some(filter) = &self.filters[layer.ordinal()] {
             return filter.back(&gradient, &activation, &self.scratch);

@@ -136,9 +136,9 @@ impl Filter {
             &images.size(),
             &self.forward,
             &self.weight,
+            Some(bias),
             scratch,
             |mut inside, part| Ok(inside.f_copy_(&part(images)?).map(drop)?),
-            |products| Ok(products.f_get(ONES)?.f_add_(bias).map(drop)?),
             |results, to| Ok(results.f_clamp_min_out(&to, 0.0).map(drop)?),
         )
     }
@@ -150,12 +150,12 @@ impl Filter {
             &gradients.size(),
             &self.back,
             &self.weight.f_transpose(1, 2)?,
+            None,
             scratch,
             |inside, part| {
                 let (gradients, activations) = (part(gradients)?, part(activations)?);
                 Ok(activations.f_threshold_backward_grad_input(&inside, &gradients, 0.0).map(drop)?)
             },
-            |_| Ok(()),
             |results, mut to| Ok(to.f_copy_(results).map(drop)?),
         )
     }
@@ -163,15 +163,14 @@ impl Filter {
 
 /// The convolution of maps of a size `[N, C, H, W]`. What comes before and after is done piece by piece,
 /// while that is in the cache: `read` writes to its first argument what the second makes of maps of that
-/// size, `add` changes the products before the last transform, `write` brings results to where they
-/// belong.
+/// size, `write` brings results to where they belong.
 fn convolve(
     size: &[i64],
     transforms: &Transforms,
     weight: &Tensor,
+    bias: Option<&Tensor>,
     scratch: &Scratch,
     read: impl Fn(Tensor, &dyn Fn(&Tensor) -> Result<Tensor>) -> Result<()>,
-    add: impl Fn(&Tensor) -> Result<()>,
     write: impl Fn(&Tensor, Tensor) -> Result<()>,
 ) -> Result<Tensor> {
     let [count, channels, height, width] = size[..] else { unreachable!("images have four dimensions") };
@@ -206,7 +205,9 @@ fn convolve(
             let _ = transforms.input.f_mm_out(&in_rows(&values)?, &in_rows(&window)?)?;
             let products = scratch.tensor(0, &[POINTS, count, out])?;
             let _ = values.f_bmm_out(&products, weight)?;
-            add(&products)?;
+            if let Some(bias) = bias {
+                let _ = products.f_get(ONES)?.f_add_(bias)?;
+            }
             let results = scratch.tensor(1, &[TILE * TILE, count, out])?;
             let _ = transforms.result.f_mm_out(&in_rows(&results)?, &in_rows(&products)?)?;
             let to = tiles.f_narrow(2, image, images)?.f_narrow(3, row, rows)?;
@@ -228,6 +229,13 @@ mod tests {
     use super::super::in_order;
     use super::{elements, Filter, Scratch};
 
+    /// Memory for a convolution, of which nothing is taken for granted.
+    fn scratch(weight: &Tensor, size: &[i64]) -> Scratch {
+        let scratch = Scratch::new(elements(weight, size[3])).unwrap();
+        let _ = scratch.0.each_ref().map(|tensor| tensor.shallow_clone().fill_(f64::NAN));
+        scratch
+    }
+
     fn maps(size: &[i64]) -> Tensor {
         in_order(&Tensor::randn(size, (Kind::Float, Device::Cpu)).relu(), Device::Cpu, Kind::Float).unwrap()
     }
@@ -246,9 +254,7 @@ mod tests {
             images.conv2d(&weight, Some(&bias), [1i64, 1], [1i64, 1], [1i64, 1], 1).relu()
         };
         let expected = direct(Kind::Double);
-        let scratch = Scratch::new(elements(&weight, size[3])).unwrap();
-        // Nothing is taken for granted of the memory.
-        let _ = scratch.0.each_ref().map(|tensor| tensor.shallow_clone().fill_(f64::NAN));
+        let scratch = scratch(&weight, size);
         let result = Filter::new(&weight).unwrap().forward(&images, &bias, &scratch).unwrap();
         (error(&result, &expected), error(&direct(Kind::Float), &expected))
     }
@@ -286,8 +292,7 @@ mod tests {
                 false,
                 false,
             );
-            let scratch = Scratch::new(elements(&weight, size[3])).unwrap();
-            let _ = scratch.0.each_ref().map(|tensor| tensor.shallow_clone().fill_(f64::NAN));
+            let scratch = scratch(&weight, &size);
             let activations = output.detach().to_kind(Kind::Float);
             let result =
                 Filter::new(&weight).unwrap().back(&gradients.to_kind(Kind::Float), &activations, &scratch);

@@ -30,11 +30,11 @@ pub fn in_use() -> usize {
     USED.load(Relaxed)
 }
 
-/// The peak of what `run` allocates beyond what there was. `GlobalAlloc`'s own `realloc` copies, so that both
-/// the old and the new memory count.
-pub fn peak(run: impl FnOnce()) -> usize {
+/// What `run` returns, and the peak of what it allocates beyond what there was. `GlobalAlloc`'s own `realloc`
+/// copies, so that both the old and the new memory count.
+pub fn peak<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = USED.load(Relaxed);
     PEAK.store(before, Relaxed);
-    run();
-    PEAK.load(Relaxed) - before
+    let result = run();
+    (result, PEAK.load(Relaxed) - before)
 }

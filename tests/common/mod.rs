@@ -192,3 +192,10 @@ pub fn vgg() -> Vgg19 {
     }
     vgg
 }
+
+/// A line of `/proc/self/status`, in bytes.
+pub fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
