@@ -119,6 +119,7 @@ pub mod manager;
 mod perceptual;
 #[doc = include_str!("porting.md")]
 pub mod porting {}
+mod printable;
 mod ranking;
 mod reduce;
 mod regression;
@@ -138,6 +139,7 @@ pub use edge::{Laplacian, Sobel};
 pub use error::{Error, Result};
 pub use loss::{Loss, LossMap};
 pub use perceptual::{FeatureCriterion, InputNormalization, Streaming, TargetFeatures, VggPerceptual};
+pub use printable::printable;
 pub use ranking::{
     CosineEmbeddingLoss, DistanceFunction, HingeEmbeddingLoss, MarginRankingLoss, MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss, MultiMarginLoss, SoftMarginLoss, TripletMarginLoss,
