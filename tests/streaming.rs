@@ -36,6 +36,31 @@ fn assert_same(what: &str, loss: &dyn Loss, input: &Tensor, target: &Tensor, tol
     assert_close(&format!("{what} gradient"), &gradient, &expected_gradient, tolerance, Relative::ToLargest);
 }
 
+/// The same where gradients jump: rounding turns the sign of a difference, a ReLU or the choice of a maximum now and
+/// then, and each such turn moves the gradients of the pixels that it sees by any amount. The value is continuous.
+/// `most` is how far the gradients may be apart, relative to their norm.
+fn assert_same_up_to_turns(
+    what: &str,
+    loss: &dyn Loss,
+    (input, target): (&Tensor, &Tensor),
+    tolerance: f64,
+    most: f64,
+) {
+    let (value, gradient) = streamed(loss, input, target);
+    let (expected, expected_gradient) = in_graph(loss, input, target);
+    assert_close(&format!("{what} value"), &value, &expected, tolerance, Relative::ToLargest);
+    let (apart, norm) =
+        (values(&(&gradient - &expected_gradient).norm())[0], values(&expected_gradient.norm())[0]);
+    assert!(apart <= most * norm, "{what} gradient: {apart} apart, of {norm}");
+}
+
+/// The norm of the difference of two gradients, relative to that of the second.
+fn distance(gradient: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(gradient.size(), expected.size());
+    let (gradient, expected) = (gradient.to_kind(Kind::Double), expected.to_kind(Kind::Double));
+    values(&((gradient - &expected).norm() / expected.norm()))[0]
+}
+
 fn pair(shape: &[i64], kind: Kind) -> (Tensor, Tensor) {
     (noise(1, shape, kind), noise(2, shape, kind))
 }
@@ -48,6 +73,12 @@ fn edge_losses() -> [Box<dyn LossMap>; 5] {
         Box::new(Laplacian::default()),
         Box::new(Laplacian { reduction: Reduction::Sum }),
     ]
+}
+
+/// Those with a gradient to be taken inside forward.
+fn reduced_edge_losses() -> Vec<Box<dyn LossMap>> {
+    let image = noise(1, &[1, 1, 2, 2], Kind::Float);
+    edge_losses().into_iter().filter(|loss| loss.forward(&image, &image).size().is_empty()).collect()
 }
 
 /// Every option of the perceptual loss.
@@ -89,15 +120,16 @@ fn edge_losses_are_those_of_the_graph() {
         [1, 2, 600, 512],
         [300, 1, 37, 29],
     ];
-    for kind in [Kind::Double, Kind::Float] {
-        let tolerance = if kind == Kind::Double { 1e-11 } else { 1e-5 };
-        for shape in shapes {
-            let (input, target) = pair(&shape, kind);
-            for loss in edge_losses() {
-                if loss.forward(&input, &target).size().is_empty() {
-                    assert_same(&format!("{loss:?} {shape:?}"), loss.as_ref(), &input, &target, tolerance);
-                }
-            }
+    for shape in shapes {
+        for loss in reduced_edge_losses() {
+            let what = format!("{loss:?} {shape:?}");
+            let (input, target) = pair(&shape, Kind::Double);
+            // A turn needs a difference of less than 1e-15, which none of a million is by chance.
+            assert_same(&what, loss.as_ref(), &input, &target, 1e-11);
+            let (input, target) = (input.to_kind(Kind::Float), target.to_kind(Kind::Float));
+            // In f32 less than 1e-6, which one in a million is. One of a few thousand pixels or more is 0.02 of the
+            // norm at most; fewer have no turn.
+            assert_same_up_to_turns(&what, loss.as_ref(), (&input, &target), 1e-5, 0.05);
         }
     }
 }
@@ -106,19 +138,28 @@ fn edge_losses_are_those_of_the_graph() {
 fn perceptual_losses_are_those_of_the_graph() {
     let single = vgg();
     let double = single.to_kind(Kind::Double).unwrap();
-    for (kind, vgg, tolerance) in [(Kind::Double, &double, 1e-10), (Kind::Float, &single, 5e-5)] {
+    let ways = [
+        Streaming::Auto,
+        Streaming::Images(1),
+        Streaming::Images(2),
+        Streaming::Images(5000),
+        // The graph, whatever requires a gradient.
+        Streaming::Off,
+    ];
+    for (kind, vgg) in [(Kind::Double, &double), (Kind::Float, &single)] {
         // Sizes that pooling rounds down.
         let (input, target) = pair(&[5, 3, 17, 22], kind);
         for loss in perceptual_losses(vgg) {
-            for streaming in
-                [Streaming::Auto, Streaming::Images(1), Streaming::Images(2), Streaming::Images(5000)]
-            {
+            for streaming in ways {
                 let loss = VggPerceptual { streaming, ..loss.clone() };
-                assert_same(&format!("{kind:?} {loss:?}"), &loss, &input, &target, tolerance);
+                let what = format!("{kind:?} {loss:?}");
+                match kind {
+                    Kind::Double => assert_same(&what, &loss, &input, &target, 1e-10),
+                    // Of the half million ReLUs, differences and maxima, one turns at times: 0.03 of the norm at
+                    // most (of the 3000 features of the deepest tap).
+                    _ => assert_same_up_to_turns(&what, &loss, (&input, &target), 5e-5, 0.1),
+                }
             }
-            // Off is the graph, whatever requires a gradient.
-            let off = VggPerceptual { streaming: Streaming::Off, ..loss };
-            assert_same(&format!("{kind:?} {off:?}"), &off, &input, &target, tolerance);
         }
     }
 }
@@ -127,22 +168,31 @@ fn perceptual_losses_are_those_of_the_graph() {
 fn images_and_network_of_different_kinds() {
     let single = vgg();
     let double = single.to_kind(Kind::Double).unwrap();
-    for (kind, vgg, tolerance) in [(Kind::Double, &single, 1e-5), (Kind::Float, &double, 1e-6)] {
+    for (kind, vgg) in [(Kind::Double, single), (Kind::Float, double)] {
         let (input, target) = pair(&[2, 3, 16, 16], kind);
-        let (value, gradient) = streamed(&VggPerceptual::new(vgg.clone()), &input, &target);
+        let loss = VggPerceptual::new(vgg);
+        let (value, gradient) = streamed(&loss, &input, &target);
         assert_eq!((value.kind(), gradient.kind()), (kind, kind));
-        assert_same(&format!("{kind:?}"), &VggPerceptual::new(vgg.clone()), &input, &target, tolerance);
+        // What has been computed in f64 differs by the rounding of the result only.
+        match loss.vgg.kind() {
+            Kind::Double => assert_same("in f64", &loss, &input, &target, 1e-6),
+            _ => assert_same_up_to_turns("in f32", &loss, (&input, &target), 1e-5, 0.1),
+        }
     }
 }
 
 #[test]
 fn images_of_reduced_precision() {
-    for (kind, tolerance) in [(Kind::Half, 1e-3), (Kind::BFloat16, 1e-2)] {
+    // Values that differ in f32 may be rounded to neighbours: one unit in the last of 11 or 8 binary digits.
+    for (kind, tolerance) in [(Kind::Half, 1e-3), (Kind::BFloat16, 8e-3)] {
         let (input, target) = pair(&[3, 3, 16, 16], kind);
-        for loss in edge_losses().into_iter().filter(|loss| !format!("{loss:?}").contains("None")) {
-            assert_same(&format!("{loss:?}"), loss.as_ref(), &input, &target, tolerance);
+        // Images of so few digits have differences of exactly 0, which rounding in f32 turns to either side: 0.07 of
+        // the norm each, of 768.
+        for loss in reduced_edge_losses() {
+            assert_same_up_to_turns(&format!("{loss:?}"), loss.as_ref(), (&input, &target), tolerance, 0.25);
         }
-        assert_same("perceptual", &VggPerceptual::new(vgg()), &input, &target, tolerance);
+        let perceptual = VggPerceptual::new(vgg());
+        assert_same_up_to_turns("perceptual", &perceptual, (&input, &target), tolerance, 0.1);
     }
 }
 
@@ -417,7 +467,11 @@ fn gradients_in_reduced_precision_neither_vanish_nor_overflow() {
     let (input, target) = pair(&[2, 3, 32, 32], Kind::Float);
     let single = vgg();
     for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
-        for (kind, least) in [(Kind::Half, 0.999), (Kind::BFloat16, 0.98)] {
+        // Kinds and the units that they round to. Seven convolutions lead to the deepest tap, so that features are
+        // about √7 units off. So are lengths and values, at most; of the ReLUs and differences, a share like that
+        // turns, and takes twice its share from the cosine. Twice all that is granted.
+        for (kind, unit) in [(Kind::Half, 2f64.powi(-11)), (Kind::BFloat16, 2f64.powi(-8))] {
+            let off = 2.0 * 7f64.sqrt() * unit;
             // Weights as small as a batch a thousand times as large would make them; images as large as can
             // be.
             for (weight, size) in [(1.0, 1.0), (1e-6, 1.0), (1e6, 1.0), (1.0, 255.0), (1.0, 5e3)] {
@@ -434,56 +488,71 @@ fn gradients_in_reduced_precision_neither_vanish_nor_overflow() {
                     let value = loss.forward(&input, &target);
                     (&value * factor).backward();
                     let what = format!("{kind:?} {criterion:?} {weight} {size} {factor}");
-                    assert_close(&what, &value.detach(), &expected, 2e-2, Relative::ToLargest);
+                    assert_close(&what, &value.detach(), &expected, off, Relative::ToLargest);
                     let (a, e) = (input.grad().flatten(0, -1) / factor, direction.flatten(0, -1));
                     let (a, e) = (a.to_kind(Kind::Double), e.to_kind(Kind::Double));
                     let cosine = common::value(&(a.dot(&e) / (a.norm() * e.norm())));
-                    assert!(cosine > least, "{what}: {cosine}");
+                    assert!(cosine > 1.0 - 2.0 * off, "{what}: {cosine}");
                     let length = common::value(&(a.norm() / e.norm()));
-                    assert!((length - 1.0).abs() < 0.02, "{what}: {length}");
+                    assert!((length - 1.0).abs() < off, "{what}: {length}");
                 }
             }
         }
     }
 }
 
-/// On the CPU, large maps of many channels have an algorithm of their own in f32. The truth is the graph in f64.
-/// Single values of a gradient jump where rounding turns a ReLU or a maximum, in libtorch's f32 convolutions
-/// too: it has to be as near to the truth as theirs is.
+/// On the CPU, large maps of many channels have an algorithm of their own in f32. The truth is the graph in f64, the
+/// measure libtorch's f32.
+///
+/// The value is continuous. The longest of its sums has 8091 terms, one after the other; independent rounding moves it
+/// by √8091 units of 2^-24.
+///
+/// Gradients jump where rounding turns a ReLU, a maximum or a difference. One turn more or less is chance, so that
+/// the medians over images are compared. The number of turns grows with the error of the features, their effect on
+/// the norm with its root: twice libtorch's is four times its error.
 #[test]
 fn large_maps() {
     let single = vgg();
     let double = single.to_kind(Kind::Double).unwrap();
-    for (shape, last) in [([1, 3, 256, 256], VggLayer::Relu3_3), ([3, 3, 150, 133], VggLayer::Relu3_4)] {
-        for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
-            let loss = |vgg: &Vgg19, streaming| VggPerceptual {
-                taps: vec![(VggLayer::Relu2_2, 1.0), (last, 2.0)],
-                criterion,
-                streaming,
-                ..VggPerceptual::new(vgg.clone())
-            };
-            let (input, target) = pair(&shape, Kind::Double);
-            let (expected, expected_gradient) = in_graph(&loss(&double, Streaming::Off), &input, &target);
-            let (input, target) = (input.to_kind(Kind::Float), target.to_kind(Kind::Float));
-            let distance = |gradient: &Tensor| {
-                let difference = gradient.to_kind(Kind::Double) - &expected_gradient;
-                values(&(difference.norm() / expected_gradient.norm()))[0]
-            };
+    for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
+        let loss = |vgg: &Vgg19, streaming| VggPerceptual {
+            taps: vec![(VggLayer::Relu2_2, 1.0), (VggLayer::Relu3_3, 2.0)],
+            criterion,
+            streaming,
+            ..VggPerceptual::new(vgg.clone())
+        };
+        let (mut own, mut libtorchs) = (Vec::new(), Vec::new());
+        for seed in 0..9 {
+            // One image, or two of a size that tiles do not divide.
+            let shape = if seed % 3 == 0 { [2, 3, 150, 205] } else { [1, 3, 256, 256] };
+            let (input, target) = (noise(seed, &shape, Kind::Float), noise(100 + seed, &shape, Kind::Float));
+            let (expected, expected_gradient) = streamed(
+                &loss(&double, Streaming::Auto),
+                &input.to_kind(Kind::Double),
+                &target.to_kind(Kind::Double),
+            );
             let (in_graph, gradient_in_graph) = streamed(&loss(&single, Streaming::Off), &input, &target);
-            let most = 1.5 * distance(&gradient_in_graph) + 1e-5;
-            for streaming in [Streaming::Auto, Streaming::Images(2)] {
-                let what = format!("{shape:?} {criterion:?} {streaming:?}");
-                let loss = loss(&single, streaming);
-                let (found, gradient) = streamed(&loss, &input, &target);
-                let found_exactly = found.to_kind(Kind::Double);
-                assert_close(&what, &found_exactly, &expected, 1e-6, Relative::ToLargest);
-                assert!(distance(&gradient) < most, "{what}: {}, at most {most}", distance(&gradient));
-                let features = loss.target_features(&target).unwrap();
-                assert_eq!(loss.forward_features(&input, &features), found, "{what}");
-                if device() == Device::Cpu && criterion == FeatureCriterion::Mse {
-                    assert_ne!(found, in_graph, "{what} did not take the other way");
-                }
+            libtorchs.push(distance(&gradient_in_graph, &expected_gradient));
+            let streaming = if seed % 2 == 0 { Streaming::Auto } else { Streaming::Images(2) };
+            let loss = loss(&single, streaming);
+            let (found, gradient) = streamed(&loss, &input, &target);
+            own.push(distance(&gradient, &expected_gradient));
+            let what = format!("{shape:?} {criterion:?} {streaming:?}");
+            let tolerance = 8091f64.sqrt() * 2f64.powi(-24);
+            let found_exactly = found.to_kind(Kind::Double);
+            assert_close(&what, &found_exactly, &expected, tolerance, Relative::ToLargest);
+            let features = loss.target_features(&target).unwrap();
+            assert_eq!(loss.forward_features(&input, &features), found, "{what}");
+            if device() == Device::Cpu {
+                assert_ne!(gradient, gradient_in_graph, "{what} did not take the other way");
             }
         }
+        let (own, libtorchs) = (median(own), median(libtorchs));
+        assert!(own <= 2.0 * libtorchs, "{criterion:?}: {own}, libtorch {libtorchs}");
     }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -32,7 +32,15 @@ struct Convolution {
 impl Convolution {
     /// With the ReLU that follows, in place on what nothing else holds.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_conv2d(&self.weight, Some(&self.bias), CONVOLUTION, CONVOLUTION, CONVOLUTION, 1)?.f_relu_()?)
+        let Convolution { weight, bias } = self.in_order()?;
+        Ok(x.f_conv2d(&weight, Some(&bias), CONVOLUTION, CONVOLUTION, CONVOLUTION, 1)?.f_relu_()?)
+    }
+
+    /// The same with the weight as convolutions are fastest; shared where it is so already. A weight in a
+    /// caller's variable store is not: `VarStore::save` takes contiguous tensors only.
+    fn in_order(&self) -> Result<Convolution> {
+        let weight = in_order(&self.weight, self.weight.device(), self.weight.kind())?;
+        Ok(Convolution { weight, bias: self.bias.shallow_clone() })
     }
 }
 
@@ -70,7 +78,7 @@ pub struct Vgg19 {
 
 impl Vgg19 {
     /// A network with its parameters in a variable store, named as in torchvision's state dict
-    /// (`features.0.weight`, ...), of the store's kind, and not trainable.
+    /// (`features.0.weight`, ...), of the store's kind, contiguous, and not trainable.
     ///
     /// They start random, as torchvision's (Kaiming normal by fan-out, biases zero): call
     /// [`tch::manual_seed`] first to make that reproducible, or [`nn::VarStore::load`] afterwards to fill
@@ -98,7 +106,7 @@ impl Vgg19 {
             let path = vs / "features" / layer.convolution_index();
             let (device, kind) = (vs.device(), vs.kind());
             let init = |init, shape: &[i64]| nn::f_init(init, shape, device, kind).unwrap();
-            let weight = in_order(&init(weights, &layer.weight_shape()), device, kind).unwrap();
+            let weight = init(weights, &layer.weight_shape());
             let bias = init(nn::Init::Const(0.0), &[layer.channels()]);
             Convolution { weight: path.add("weight", weight, false), bias: path.add("bias", bias, false) }
         });

@@ -10,28 +10,36 @@ use crate::Result;
 pub(crate) struct Pass<'a> {
     vgg: &'a Vgg19,
     deepest: VggLayer,
-    /// Of the convolutions that are faster by it. Kept no longer than for a batch, as the parameters may
-    /// change.
-    filters: Vec<Option<Filter>>,
+    /// The steps down to `deepest`. Kept no longer than for a batch, as the parameters may change.
+    steps: Vec<Step>,
     scratch: Scratch,
+}
+
+/// How a convolution with bias and ReLU is computed.
+enum Step {
+    /// By libtorch, its weight in the order that suits it.
+    Direct(Convolution),
+    /// By Winograd's algorithm, where that is faster; with the bias.
+    Winograd(Filter, Tensor),
 }
 
 impl Pass<'_> {
     /// For checked images of a size `[N, 3, H, W]`, down to `deepest`.
     pub(crate) fn new<'a>(vgg: &'a Vgg19, size: &[i64], deepest: VggLayer) -> Result<Pass<'a>> {
         let mut elements = 0;
-        let filters =
-            VggLayer::ALL.into_iter().zip(&vgg.convolutions).map(|(layer, Convolution { weight, .. })| {
-                let (height, width) = (size[2] / layer.stride(), size[3] / layer.stride());
-                if layer > deepest || !winograd::pays(weight, size[0], height, width) {
-                    return Ok(None);
-                }
-                elements = elements.max(winograd::elements(weight, width));
-                Filter::new(weight).map(Some)
-            });
-        let filters = filters.collect::<Result<Vec<_>>>()?;
+        let layers = VggLayer::ALL.into_iter().take_while(|layer| *layer <= deepest);
+        let steps = layers.zip(&vgg.convolutions).map(|(layer, convolution)| {
+            let Convolution { weight, bias } = convolution;
+            let (height, width) = (size[2] / layer.stride(), size[3] / layer.stride());
+            if !winograd::pays(weight, size[0], height, width) {
+                return convolution.in_order().map(Step::Direct);
+            }
+            elements = elements.max(winograd::elements(weight, width));
+            Ok(Step::Winograd(Filter::new(weight)?, bias.shallow_clone()))
+        });
+        let steps = steps.collect::<Result<Vec<_>>>()?;
         let scratch = Scratch::new(elements)?;
-        Ok(Pass { vgg, deepest, filters, scratch })
+        Ok(Pass { vgg, deepest, steps, scratch })
     }
 
     /// What [`Vgg19::features`] returns.
@@ -65,23 +73,23 @@ impl Pass<'_> {
     }
 
     fn convolve(&self, layer: VggLayer, x: &Tensor) -> Result<Tensor> {
-        let convolution = &self.vgg.convolutions[layer.ordinal()];
-        match &self.filters[layer.ordinal()] {
-            Some(filter) => filter.forward(x, &convolution.bias, &self.scratch),
-            None => convolution.apply(x),
+        match &self.steps[layer.ordinal()] {
+            Step::Direct(convolution) => convolution.apply(x),
+            Step::Winograd(filter, bias) => filter.forward(x, bias, &self.scratch),
         }
     }
 
     /// The gradient with respect to a layer's input, from that with respect to its `activation`.
     fn convolve_back(&self, layer: VggLayer, activation: Tensor, gradient: Tensor) -> Result<Tensor> {
-        if let Some(filter) = &self.filters[layer.ordinal()] {
-            return filter.back(&gradient, &activation, &self.scratch);
+        match &self.steps[layer.ordinal()] {
+            Step::Direct(Convolution { weight, .. }) => {
+                let gradient = activation.f_threshold_backward_grad_input(&gradient, &gradient, 0.0)?;
+                drop(activation);
+                let (same, none) = (CONVOLUTION, UNPADDED);
+                Ok(gradient.f_conv_transpose2d(weight, None::<Tensor>, same, same, none, 1, same)?)
+            }
+            Step::Winograd(filter, _) => filter.back(&gradient, &activation, &self.scratch),
         }
-        let gradient = activation.f_threshold_backward_grad_input(&gradient, &gradient, 0.0)?;
-        drop(activation);
-        let weight = &self.vgg.convolutions[layer.ordinal()].weight;
-        let (same, none) = (CONVOLUTION, UNPADDED);
-        Ok(gradient.f_conv_transpose2d(weight, None::<Tensor>, same, same, none, 1, same)?)
     }
 }
 

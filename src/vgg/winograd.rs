@@ -24,43 +24,45 @@ const POINTS: i64 = WINDOW * WINDOW;
 /// Tiles, if not those of a row are more: enough to be busy with, few enough for the cache.
 const AT_A_TIME: i64 = 128;
 
+/// Channels per running sum of products.
+const SUMMANDS: i64 = 32;
+
 /// `Bᵀ`
 const INPUT: [[f64; 6]; 6] = [
-    [1.0, -1.5, -2.0, 1.5, 1.0, 0.0],
-    [0.0, -1.0, 0.5, 2.5, 1.0, 0.0],
-    [0.0, 1.0, -2.5, 0.5, 1.0, 0.0],
-    [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
-    [0.0, 0.5, -1.0, -0.5, 1.0, 0.0],
-    [0.0, 1.0, -1.5, -2.0, 1.5, 1.0],
+    [225.0 / 256.0, 0.0, -169.0 / 64.0, 0.0, 1.0, 0.0],
+    [0.0, -45.0 / 32.0, -2.25, 0.625, 1.0, 0.0],
+    [0.0, 45.0 / 32.0, -2.25, -0.625, 1.0, 0.0],
+    [0.0, -75.0 / 128.0, -25.0 / 64.0, 1.5, 1.0, 0.0],
+    [0.0, 75.0 / 128.0, -25.0 / 64.0, -1.5, 1.0, 0.0],
+    [0.0, 225.0 / 256.0, 0.0, -169.0 / 64.0, 0.0, 1.0],
 ];
 
 /// `G`
 const WEIGHT: [[f64; 3]; 6] = [
-    [1.0, 0.0, 0.0],
-    [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0],
-    [-1.0 / 3.0, 1.0 / 3.0, -1.0 / 3.0],
-    [-16.0 / 15.0, -8.0 / 15.0, -4.0 / 15.0],
-    [1.0 / 15.0, -2.0 / 15.0, 4.0 / 15.0],
+    [256.0 / 225.0, 0.0, 0.0],
+    [-2048.0 / 2975.0, -256.0 / 595.0, -32.0 / 119.0],
+    [-2048.0 / 2975.0, 256.0 / 595.0, -32.0 / 119.0],
+    [128.0 / 1071.0, 64.0 / 357.0, 32.0 / 119.0],
+    [128.0 / 1071.0, -64.0 / 357.0, 32.0 / 119.0],
     [0.0, 0.0, 1.0],
 ];
 
 /// `Aᵀ`
 const RESULT: [[f64; 6]; 4] = [
     [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-    [0.0, 1.0, -1.0, 0.5, -2.0, 0.0],
-    [0.0, 1.0, 1.0, 0.25, 4.0, 0.0],
-    [0.0, 1.0, -1.0, 0.125, -8.0, 1.0],
+    [0.0, 0.625, -0.625, 1.5, -1.5, 0.0],
+    [0.0, 0.390625, 0.390625, 2.25, 2.25, 0.0],
+    [0.0, 0.244140625, -0.244140625, 3.375, -3.375, 1.0],
 ];
 
-/// The product that goes into each result of its tile with a factor of 1: that of the second point of both
-/// directions.
-const ONES: i64 = WINDOW + 1;
-
 /// A transform of both directions at once, as a matrix for tiles written as columns.
-fn transform<const ROWS: usize, const COLUMNS: usize>(matrix: [[f64; COLUMNS]; ROWS]) -> Result<Tensor> {
+fn transform<const ROWS: usize, const COLUMNS: usize>(
+    matrix: [[f64; COLUMNS]; ROWS],
+    kind: Kind,
+) -> Result<Tensor> {
     let matrix =
         Tensor::f_from_slice(matrix.as_flattened())?.f_reshape([ROWS as i64, COLUMNS as i64].as_slice())?;
-    Ok(matrix.f_kron(&matrix)?.f_to_kind(Kind::Float)?)
+    Ok(matrix.f_kron(&matrix)?.f_to_kind(kind)?)
 }
 
 /// Whether convolutions of `count` maps of so many values with `weight` are faster this way, the transform of
@@ -121,13 +123,16 @@ impl Filter {
     pub(super) fn new(weight: &Tensor) -> Result<Filter> {
         let size = weight.size();
         let columns = weight.f_permute([2i64, 3, 1, 0].as_slice())?.f_reshape([9i64, -1].as_slice())?;
-        let weight = transform(WEIGHT)?.f_matmul(&columns)?.f_view([-1, size[1], size[0]].as_slice())?;
-        let forward = Transforms { input: transform(INPUT)?, result: transform(RESULT)? };
+        let weight =
+            transform(WEIGHT, Kind::Float)?.f_matmul(&columns)?.f_view([-1, size[1], size[0]].as_slice())?;
+        let transforms = |input, result| -> Result<Transforms> {
+            Ok(Transforms { input: transform(input, Kind::Float)?, result: transform(result, Kind::Float)? })
+        };
+        let forward = transforms(INPUT, RESULT)?;
         let (mut input, mut result) = (INPUT, RESULT);
         input.iter_mut().for_each(|row| row.reverse());
         result.reverse();
-        let back = Transforms { input: transform(input)?, result: transform(result)? };
-        Ok(Filter { weight, forward, back })
+        Ok(Filter { weight, forward, back: transforms(input, result)? })
     }
 
     /// Convolution, bias and ReLU of maps `[N, in, H, W]`. The result has its channels last in memory.
@@ -204,12 +209,12 @@ fn convolve(
             let values = scratch.tensor(1, &[POINTS, count, channels])?;
             let _ = transforms.input.f_mm_out(&in_rows(&values)?, &in_rows(&window)?)?;
             let products = scratch.tensor(0, &[POINTS, count, out])?;
-            let _ = values.f_bmm_out(&products, weight)?;
-            if let Some(bias) = bias {
-                let _ = products.f_get(ONES)?.f_add_(bias)?;
-            }
-            let results = scratch.tensor(1, &[TILE * TILE, count, out])?;
+            multiply(&values, weight, products.shallow_clone())?;
+            let mut results = scratch.tensor(1, &[TILE * TILE, count, out])?;
             let _ = transforms.result.f_mm_out(&in_rows(&results)?, &in_rows(&products)?)?;
+            if let Some(bias) = bias {
+                let _ = results.f_add_(bias)?;
+            }
             let to = tiles.f_narrow(2, image, images)?.f_narrow(3, row, rows)?;
             write(&results.f_view(to.size().as_slice())?, to)?;
         }
@@ -222,12 +227,43 @@ fn convolve(
     Ok(result.f_permute([0i64, 3, 1, 2].as_slice())?)
 }
 
+/// The sums over the channels: `values` `[36, tiles, in]` times `weight` `[36, in, out]`.
+///
+/// A running sum of many terms rounds more than sums of a few that are added up.
+fn multiply(values: &Tensor, weight: &Tensor, mut products: Tensor) -> Result<()> {
+    for (channel, channels) in pieces(weight.size()[1], SUMMANDS) {
+        let (values, weight) =
+            (values.f_narrow(2, channel, channels)?, weight.f_narrow(1, channel, channels)?);
+        let _ = match channel {
+            0 => values.f_bmm_out(&products, &weight)?,
+            _ => products.f_baddbmm_(&values, &weight)?,
+        };
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::super::in_order;
-    use super::{elements, Filter, Scratch};
+    use super::{
+        ceil_div, elements, transform, Filter, Scratch, INPUT, POINTS, RESULT, TILE, WEIGHT, WINDOW,
+    };
+
+    // Whole tiles and parts, one piece and several, by images and by rows; one running sum and several.
+    const SIZES: [[i64; 4]; 7] = [
+        [1, 3, 4, 4],
+        [2, 5, 1, 7],
+        [3, 8, 13, 18],
+        [40, 4, 12, 9],
+        [2, 3, 70, 66],
+        [1, 2, 3, 1100],
+        [2, 131, 9, 6],
+    ];
+
+    /// Several running sums, too, on the way back.
+    const OUT: i64 = 40;
 
     /// Memory for a convolution, of which nothing is taken for granted.
     fn scratch(weight: &Tensor, size: &[i64]) -> Scratch {
@@ -240,40 +276,74 @@ mod tests {
         in_order(&Tensor::randn(size, (Kind::Float, Device::Cpu)).relu(), Device::Cpu, Kind::Float).unwrap()
     }
 
-    /// Relative to the largest result, against libtorch's convolution in f64: this one's error, and that of
-    /// libtorch's in f32.
-    fn errors(size: &[i64], out: i64) -> (f64, f64) {
+    fn convolution(maps: &Tensor, weight: &Tensor) -> Tensor {
+        maps.conv2d(weight, None::<Tensor>, [1i64, 1], [1i64, 1], [1i64, 1], 1)
+    }
+
+    /// The algorithm written once more, in f64 and whole. Of `magnitudes`, the absolute values of all that occurs
+    /// are added up.
+    fn in_f64(maps: &Tensor, weight: &Tensor, magnitudes: bool) -> Tensor {
+        let part = |tensor: Tensor| if magnitudes { tensor.abs() } else { tensor };
+        let (maps, weight) = (part(maps.to_kind(Kind::Double)), part(weight.to_kind(Kind::Double)));
+        let [count, channels, height, width] = maps.size()[..] else { panic!("no maps") };
+        let (rows, columns, out) = (ceil_div(height, TILE), ceil_div(width, TILE), weight.size()[0]);
+        let padded =
+            maps.constant_pad_nd([1i64, columns * TILE + 1 - width, 1, rows * TILE + 1 - height].as_slice());
+        let windows = padded.unfold(2, WINDOW, TILE).unfold(3, WINDOW, TILE).permute([4i64, 5, 1, 0, 2, 3]);
+        let input = part(transform(INPUT, Kind::Double).unwrap());
+        let values = input.matmul(&windows.reshape([POINTS, -1])).view([POINTS, channels, -1]);
+        let kernel = part(transform(WEIGHT, Kind::Double).unwrap());
+        let weight =
+            kernel.matmul(&weight.permute([2i64, 3, 0, 1]).reshape([9, -1])).view([POINTS, out, channels]);
+        let products = weight.bmm(&values).view([POINTS, -1]);
+        let results = part(transform(RESULT, Kind::Double).unwrap()).matmul(&products);
+        let results = results.view([TILE, TILE, out, count, rows, columns]).permute([3i64, 2, 4, 0, 5, 1]);
+        let whole = results.reshape([count, out, rows * TILE, columns * TILE]);
+        whole.narrow(2, 0, height).narrow(3, 0, width)
+    }
+
+    #[test]
+    fn the_matrices_are_those_of_a_convolution() {
         tch::manual_seed(0);
-        let options = (Kind::Float, Device::Cpu);
-        let images = maps(size);
-        let deviation = (2.0 / (9.0 * size[1] as f64)).sqrt();
-        let weight = Tensor::randn([out, size[1], 3, 3], options) * deviation;
-        let bias = Tensor::randn([out], options);
-        let direct = |kind| {
-            let (images, weight, bias) = (images.to_kind(kind), weight.to_kind(kind), bias.to_kind(kind));
-            images.conv2d(&weight, Some(&bias), [1i64, 1], [1i64, 1], [1i64, 1], 1).relu()
-        };
-        let expected = direct(Kind::Double);
-        let scratch = scratch(&weight, size);
-        let result = Filter::new(&weight).unwrap().forward(&images, &bias, &scratch).unwrap();
-        (error(&result, &expected), error(&direct(Kind::Float), &expected))
+        let options = (Kind::Double, Device::Cpu);
+        let (maps, weight) = (Tensor::randn([2, 3, 13, 18], options), Tensor::randn([5, 3, 3, 3], options));
+        let difference = in_f64(&maps, &weight, false) - convolution(&maps, &weight);
+        // Both round in f64; all numbers are far below 1000.
+        assert!(difference.abs().max().double_value(&[]) < 1e-12);
     }
 
-    fn error(result: &Tensor, expected: &Tensor) -> f64 {
-        assert_eq!(result.size(), expected.size());
-        let largest = (result.to_kind(Kind::Double) - expected).abs().max();
-        (largest / expected.abs().max()).double_value(&[])
+    /// Panics if a result is further from the exact one than rounding explains.
+    ///
+    /// Each result is a sum of products, of which every one is rounded as often as numbers are added and
+    /// multiplied on its way. In whatever order a machine adds, that moves the result by no more than
+    /// n u / (1 - n u) of the sum of the magnitudes, where u is 2^-24 and n the length of the way
+    /// (N. Higham, *Accuracy and stability of numerical algorithms*, section 3.1).
+    fn assert_rounded(what: &str, result: &Tensor, exact: &Tensor, magnitudes: &Tensor, channels: i64) {
+        // The transforms of input, weight (whose matrix is rounded, too), and results, the sum over the
+        // channels, and the bias.
+        let length = (POINTS + 10 + POINTS + channels + 1) as f64;
+        let unit = 2f64.powi(-24);
+        let bound = magnitudes * (length * unit / (1.0 - length * unit));
+        assert_eq!(result.size(), exact.size());
+        let excess = ((result.to_kind(Kind::Double) - exact).abs() - bound).max().double_value(&[]);
+        // Not merely "not above": NaN is neither.
+        assert!(excess <= 0.0, "{what}: {excess} beyond the bound");
     }
-
-    // Whole tiles and parts, one piece and several, by images and by rows.
-    const SIZES: [[i64; 4]; 6] =
-        [[1, 3, 4, 4], [2, 5, 1, 7], [3, 8, 13, 18], [40, 4, 12, 9], [2, 3, 70, 66], [1, 2, 3, 1100]];
 
     #[test]
     fn it_is_a_convolution_with_bias_and_relu() {
+        tch::manual_seed(0);
         for size in SIZES {
-            let (error, _) = errors(&size, 6);
-            assert!(error < 3e-6, "{size:?}: {error}");
+            let options = (Kind::Float, Device::Cpu);
+            let (maps, weight) = (maps(&size), Tensor::randn([OUT, size[1], 3, 3], options));
+            let bias = Tensor::randn([OUT], options);
+            let shifts = bias.to_kind(Kind::Double).view([1, OUT, 1, 1]);
+            let exact =
+                (convolution(&maps.to_kind(Kind::Double), &weight.to_kind(Kind::Double)) + &shifts).relu();
+            let magnitudes = in_f64(&maps, &weight, true) + shifts.abs();
+            let scratch = scratch(&weight, &size);
+            let result = Filter::new(&weight).unwrap().forward(&maps, &bias, &scratch).unwrap();
+            assert_rounded(&format!("{size:?}"), &result, &exact, &magnitudes, size[1]);
         }
     }
 
@@ -281,31 +351,21 @@ mod tests {
     fn back_is_the_gradient_of_relu_and_convolution() {
         tch::manual_seed(0);
         for size in SIZES {
-            let weight = Tensor::randn([6, size[1], 3, 3], (Kind::Float, Device::Cpu));
+            let weight = Tensor::randn([OUT, size[1], 3, 3], (Kind::Float, Device::Cpu));
             let input = maps(&size).to_kind(Kind::Double).set_requires_grad(true);
-            let double = weight.to_kind(Kind::Double);
-            let output = input.conv2d(&double, None::<Tensor>, [1i64, 1], [1i64, 1], [1i64, 1], 1).relu();
-            let gradients = in_order(&output.randn_like(), Device::Cpu, Kind::Float).unwrap();
-            let expected = Tensor::run_backward(
-                &[(&output * gradients.to_kind(Kind::Double)).sum(Kind::Double)],
-                &[&input],
-                false,
-                false,
-            );
+            let output = convolution(&input, &weight.to_kind(Kind::Double)).relu();
+            // The signs that ReLU asks for are those of the activations given, whatever their rounding.
+            let activations =
+                in_order(&output.detach().to_kind(Kind::Float), Device::Cpu, Kind::Float).unwrap();
+            let gradients = in_order(&activations.randn_like(), Device::Cpu, Kind::Float).unwrap();
+            let passed = gradients.to_kind(Kind::Double) * activations.gt(0.0);
+            let whole = (convolution(&input, &weight.to_kind(Kind::Double)) * &passed).sum(Kind::Double);
+            let exact = Tensor::run_backward(&[whole], &[&input], false, false).remove(0);
+            // The gradient of a convolution is one with the channels swapped and the kernel turned.
+            let magnitudes = in_f64(&passed, &weight.transpose(0, 1).flip([2i64, 3]), true);
             let scratch = scratch(&weight, &size);
-            let activations = output.detach().to_kind(Kind::Float);
-            let result =
-                Filter::new(&weight).unwrap().back(&gradients.to_kind(Kind::Float), &activations, &scratch);
-            let error = error(&result.unwrap(), &expected[0]);
-            assert!(error < 3e-6, "{size:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn it_rounds_nearly_as_little_as_the_direct_one() {
-        for (channels, side) in [(128, 128), (256, 64)] {
-            let (error, direct) = errors(&[1, channels, side, side], channels);
-            assert!(error < 4.0 * direct, "{channels}: {error}, direct {direct}");
+            let result = Filter::new(&weight).unwrap().back(&gradients, &activations, &scratch).unwrap();
+            assert_rounded(&format!("{size:?}"), &result, &exact, &magnitudes, OUT);
         }
     }
 }
