@@ -336,7 +336,7 @@ fn the_facts_of_the_run_are_told() {
     };
     let document = document(svg_of(&LossCurves::new(&run)));
     let all = texts(document.root());
-    assert_eq!(all[0], "faces & <edges> \u{fffd}");
+    assert_eq!(all[0], r"faces & <edges> \u{7}");
     assert_eq!(all[1], "up to step 3, epoch 1  ·  Cuda(0)  ·  /data/faces, 12,345 samples");
     // An epoch is where it begins.
     let epochs = with_class(document.root(), "epochs")[0];
@@ -374,10 +374,12 @@ fn gaps_are_gaps_and_counted() {
         ]
     );
 
-    // A run that has been repeated from step 2 on is not joined with itself.
-    let steps = vec![0, 1, 2, 3, 4, 2, 3];
-    let run_of = run([("L", LossCurve { steps, ..loss(&[], &[1.0; 7]) })]);
-    assert_eq!(shapes(&LossCurves::new(&run_of)).0, [5, 2]);
+    // Steps that are counted within the epoch: no line runs back, and a note tells.
+    let (steps, epochs) = (vec![0, 1, 2, 3, 4, 0, 1], vec![0, 0, 0, 0, 0, 1, 1]);
+    let run_of = run([("L", LossCurve { steps, epochs, ..loss(&[], &[1.0; 7]) })]);
+    let (lines, notes) = shapes(&LossCurves::new(&run_of));
+    assert_eq!(lines, [5, 2]);
+    assert!(notes[0].contains("Steps begin anew in later epochs"), "{notes:?}");
     // Two values in one step are joined.
     let steps = vec![0, 1, 1, 2];
     let run_of = run([("L", LossCurve { steps, ..loss(&[], &[1.0, 2.0, 3.0, 4.0]) })]);

@@ -10,7 +10,7 @@ use super::history::{History, Pending};
 use super::term::Function;
 use super::{LogSink, NonFinite, Record, Term};
 use crate::reduce::accumulation_kind;
-use crate::{check, Error, LossMap, Result};
+use crate::{check, printable, Error, LossMap, Result};
 
 /// The losses of a training run, by name: weights them, remembers them, writes them to a log.
 ///
@@ -238,7 +238,7 @@ impl LossManager {
     pub fn format_losses(&mut self, tags: &[&str], precision: usize) -> Result<String> {
         let mut line = format!("(epoch: {}, iters: {}) Loss:", self.epoch, self.step);
         for record in self.last_records(tags)? {
-            line += &format!(" {}: {}", record.name, rounded(record.weighted, precision));
+            line += &format!(" {}: {}", printable(&record.name), rounded(record.weighted, precision));
         }
         Ok(line)
     }
@@ -248,7 +248,7 @@ impl LossManager {
     pub fn format_weights(&self, tags: &[&str], precision: usize) -> String {
         let mut line = String::from("Loss weights:");
         for (name, weight) in self.weights(tags) {
-            line += &format!(" {name}: {}", rounded(weight, precision));
+            line += &format!(" {}: {}", printable(name), rounded(weight, precision));
         }
         line
     }
