@@ -1,4 +1,7 @@
 //! Objectives as data: round trips, what they build, and files that say something else.
+//!
+//! What an objective builds is the loss that its options make by hand. On the same numbers it computes the same, to the
+//! last bit.
 
 use std::fs;
 
