@@ -449,6 +449,25 @@ fn steps_that_are_repeated_after_an_interruption_count_once() {
     assert_runs(&place, &[(0..3).map(computed).chain((3..6).map(again)).collect()]);
 }
 
+/// At the step of the checkpoint there may be a validation that it contains, and that does not come again.
+#[test]
+fn what_was_computed_where_the_run_goes_on_stays() {
+    let train = |step| vec![record("train", &[], (0, step), step as f64, 1.0)];
+    let val = |step| vec![record("val", &[], (0, step), step as f64, 1.0)];
+    for interrupted in [10, 13] {
+        let place = Place::new();
+        let mut log = LossLog::open(&place.log, &run()).unwrap();
+        // After ten steps, the validation.
+        let before = (0..10).map(train).chain([val(10)]);
+        before.clone().chain((10..interrupted).map(train)).for_each(|records| log.append(&records).unwrap());
+        drop(log);
+        let mut log = LossLog::open(&place.log, &run()).unwrap();
+        let after = (10..20).map(train).chain([val(20)]);
+        after.clone().for_each(|records| log.append(&records).unwrap());
+        assert_runs(&place, &[before.chain(after).collect()]);
+    }
+}
+
 #[test]
 fn steps_may_be_counted_within_the_epoch() {
     let at = |epoch, step| vec![record("L", &[], (epoch, step), (10 * epoch + step) as f64, 1.0)];

@@ -1,6 +1,6 @@
 //! Whether a training goes on, goes back to repeat some steps, or starts anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Where in a training a loss was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,10 @@ impl Position {
         self.step >= other.step && self.epoch >= other.epoch
     }
 
-    fn is_beyond(self, other: Position) -> bool {
-        self.step > other.step && self.epoch >= other.epoch
+    /// Whether a record here is no longer part of a run that goes on from `place`. `again` says that its loss is
+    /// among those that come there; another one may have been computed there before the interruption.
+    pub fn is_replaced(self, place: Position, again: bool) -> bool {
+        self.reaches(place) && (again || self.step > place.step)
     }
 }
 
@@ -37,20 +39,16 @@ pub(super) enum Course {
 pub(super) struct Progress(HashMap<String, (Position, Position)>);
 
 impl Progress {
-    /// What records at `here` mean. `reopened` says that the log was opened again to write them.
+    /// What records of the losses `names` at `here` mean. `reopened` says that the log was opened again to write
+    /// them.
     ///
-    /// A loss that comes a second time at an earlier place tells it. Where the log was opened again, any loss
-    /// that is as far already does, for the new run need not have the same losses.
-    pub fn course<'a>(
-        &self,
-        here: Position,
-        mut names: impl Iterator<Item = &'a str>,
-        reopened: bool,
-    ) -> Course {
-        let repeats = match reopened {
-            true => self.reaches(here),
-            false => names.any(|name| self.0.get(name).is_some_and(|(_, last)| last.is_beyond(here))),
-        };
+    /// A loss that comes a second time at an earlier place tells it. Where the log was opened again, a loss that
+    /// was further already does, for the new run need not have the same losses.
+    pub fn course(&self, here: Position, names: &HashSet<&str>, reopened: bool) -> Course {
+        let repeats = self.0.iter().any(|(name, (_, last))| {
+            let again = names.contains(name.as_str());
+            (again || reopened) && last.is_replaced(here, again && reopened)
+        });
         match repeats {
             false => Course::Onwards,
             true if self.0.values().all(|(first, _)| first.reaches(here)) => Course::Anew,
@@ -63,21 +61,24 @@ impl Progress {
         self.0.values().any(|(_, last)| last.reaches(here))
     }
 
-    /// Takes note of records at `here`.
-    pub fn enter<'a>(&mut self, course: Course, here: Position, names: impl Iterator<Item = &'a str>) {
-        if course != Course::Onwards {
-            self.0.retain(|_, (first, last)| {
-                if last.reaches(here) {
+    /// Takes note of records of the losses `names` at `here`.
+    pub fn enter(&mut self, course: Course, here: Position, names: &HashSet<&str>) {
+        match course {
+            Course::Onwards => {}
+            Course::Anew => self.0.clear(),
+            Course::Back => self.0.retain(|name, (first, last)| {
+                let again = names.contains(name.as_str());
+                if last.is_replaced(here, again) {
                     *last = here;
                 }
-                !first.reaches(here)
-            });
+                !first.is_replaced(here, again)
+            }),
         }
         for name in names {
-            match self.0.get_mut(name) {
+            match self.0.get_mut(*name) {
                 Some((_, last)) => *last = here,
                 None => {
-                    self.0.insert(name.into(), (here, here));
+                    self.0.insert((*name).into(), (here, here));
                 }
             }
         }

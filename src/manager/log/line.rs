@@ -1,5 +1,6 @@
 //! A log, line by line.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -33,8 +34,8 @@ pub(super) struct Step {
 }
 
 impl Step {
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.losses.keys().map(String::as_str)
+    pub fn names(&self) -> HashSet<&str> {
+        self.losses.keys().map(String::as_str).collect()
     }
 }
 

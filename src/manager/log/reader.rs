@@ -1,6 +1,6 @@
 //! The reader of the log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::mem;
 use std::path::Path;
@@ -133,13 +133,15 @@ impl LoggedRun {
         Ok(reading.finish())
     }
 
-    /// Takes out what was recorded at `place` or beyond it.
-    fn cut(&mut self, place: Position) {
-        for curve in self.losses.values_mut() {
-            let positions = curve.epochs.iter().zip(&curve.steps).rev();
-            let beyond = positions
-                .take_while(|(epoch, step)| Position { epoch: **epoch, step: **step }.reaches(place));
-            curve.truncate(curve.steps.len() - beyond.count());
+    /// Takes out what is replaced by records of the losses `names` at `place`.
+    fn cut(&mut self, place: Position, names: &HashSet<&str>) {
+        for (name, curve) in &mut self.losses {
+            let again = names.contains(name.as_str());
+            let replaced = |(epoch, step): &(&u64, &u64)| {
+                Position { epoch: **epoch, step: **step }.is_replaced(place, again)
+            };
+            let count = curve.epochs.iter().zip(&curve.steps).rev().take_while(replaced).count();
+            curve.truncate(curve.steps.len() - count);
         }
         self.losses.retain(|_, curve| !curve.steps.is_empty());
     }
@@ -188,11 +190,12 @@ impl Reading {
     /// Takes in the losses of a step; the error is the name of one that was not declared.
     fn step(&mut self, step: Step) -> std::result::Result<(), String> {
         let described = self.described.take();
-        let course = self.progress.course(step.at, step.names(), described.is_some());
-        self.progress.enter(course, step.at, step.names());
+        let names = step.names();
+        let course = self.progress.course(step.at, &names, described.is_some());
+        self.progress.enter(course, step.at, &names);
         match course {
             Course::Onwards => {}
-            Course::Back => self.current.cut(step.at),
+            Course::Back => self.current.cut(step.at, &names),
             Course::Anew => {
                 let next = LoggedRun { run: self.current.run.clone(), losses: IndexMap::new() };
                 self.done.push(mem::replace(&mut self.current, next));

@@ -212,7 +212,8 @@ impl Kept {
                     tags.insert(loss.into(), given.into());
                 }
                 Line::Step(step) => {
-                    let course = all.progress.course(step.at, step.names(), run.is_some());
+                    let names = step.names();
+                    let course = all.progress.course(step.at, &names, run.is_some());
                     if course != Course::Onwards && step.at.step <= last_step {
                         if let Some((_, Some(damage))) = cut.take() {
                             return Err(damage);
@@ -221,11 +222,11 @@ impl Kept {
                     if step.at.step > last_step && cut.is_none() {
                         cut = Some((all.clone(), None));
                     }
-                    all.progress.enter(course, step.at, step.names());
+                    all.progress.enter(course, step.at, &names);
                     all.run = run.take().or(all.run);
                     all.tags.extend(tags.drain());
                     all.end = lines.end;
-                    if let Some(name) = step.names().find(|name| !all.tags.contains_key(*name)) {
+                    if let Some(name) = names.into_iter().find(|name| !all.tags.contains_key(*name)) {
                         let error = lines.undeclared(name);
                         match &mut cut {
                             Some((_, damage)) => damage.get_or_insert(error),

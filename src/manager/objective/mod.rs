@@ -61,8 +61,11 @@ use problem::Problem;
 ///   arguments.
 /// - One value may stand for a list of one: `tags = "G"`, `pos_weight = 2.0`.
 /// - Whatever is not known is an error, which says where it is, what is accepted and what may be meant:
-///   `objective.toml: losses.G_SOBEL.options.epsilon: there is no such option, did you mean `eps`? There are ..
-///   (line 8)`.
+///
+/// ```text
+/// objective.toml: losses.G_SOBEL.options.epsilon: there is no such option, did you mean `eps`? There are `reduction`,
+/// `eps` (line 8)
+/// ```
 ///
 /// `tch-losses objective check FILE` prints what a file says, as [`Display`](std::fmt::Display) does:
 ///
