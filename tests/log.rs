@@ -514,6 +514,19 @@ fn resuming_is_about_the_last_run() {
     assert_runs(&place, &[(0..STEPS).map(computed).collect(), second]);
 }
 
+/// From a checkpoint before the first step: nothing is left of the last run, and everything of the one before.
+#[test]
+fn resuming_before_the_first_step_leaves_the_other_runs() {
+    let place = Place::new();
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 1, STEPS);
+    let first = place.bytes();
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 1, 5);
+    let mut log = LossLog::resume(&place.log, &run(), 0).unwrap();
+    assert_eq!(place.bytes(), first);
+    append(&mut log, 1, 3);
+    assert_runs(&place, &[(1..STEPS).map(computed).collect(), (1..3).map(computed).collect()]);
+}
+
 /// Where the damage is not in the part that is cut off, nothing is.
 #[test]
 fn damage_before_the_last_run_is_an_error() {

@@ -214,7 +214,12 @@ impl Kept {
                 Line::Step(step) => {
                     let names = step.names();
                     let course = all.progress.course(step.at, &names, run.is_some());
-                    if course != Course::Onwards && step.at.step <= last_step {
+                    let keeps_all_before = match course {
+                        Course::Onwards => false,
+                        Course::Back => step.at.step <= last_step,
+                        Course::Anew => true,
+                    };
+                    if keeps_all_before {
                         if let Some((_, Some(damage))) = cut.take() {
                             return Err(damage);
                         }
