@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, TchError};
 
+use crate::printable;
 #[cfg(feature = "download")]
 use crate::weights::fetch::FetchError;
 use crate::weights::pth::PthError;
@@ -101,7 +102,7 @@ pub enum Error {
     },
 
     /// A name that no loss of the manager has.
-    #[error("no loss is registered as `{name}`, {}", there_are(known))]
+    #[error("no loss is registered as `{}`, {}", printable(name), there_are(known))]
     UnknownLoss {
         /// The name given.
         name: String,
@@ -119,14 +120,17 @@ pub enum Error {
     },
 
     /// A name under which a loss is already registered.
-    #[error("a loss is already registered as `{name}`: unregister it first, or choose another name")]
+    #[error(
+        "a loss is already registered as `{}`: unregister it first, or choose another name",
+        printable(name)
+    )]
     LossTaken {
         /// The name given.
         name: String,
     },
 
     /// A loss was computed from other inputs than it has.
-    #[error("the loss `{name}` is {is}")]
+    #[error("the loss `{}` is {is}", printable(name))]
     LossInputs {
         /// The name of the loss.
         name: String,
@@ -135,14 +139,14 @@ pub enum Error {
     },
 
     /// A loss has no map of where in the image it comes from.
-    #[error("the loss `{name}` has no loss map: its `Loss::as_loss_map` returns `None`")]
+    #[error("the loss `{}` has no loss map: its `Loss::as_loss_map` returns `None`", printable(name))]
     NoLossMap {
         /// The name of the loss.
         name: String,
     },
 
     /// A loss in a manager turned out not to be finite.
-    #[error("the loss `{name}` is {value} in step {step} (epoch {epoch}, weight {weight})")]
+    #[error("the loss `{}` is {value} in step {step} (epoch {epoch}, weight {weight})", printable(name))]
     NotFinite {
         /// The name of the loss.
         name: String,
@@ -157,7 +161,7 @@ pub enum Error {
     },
 
     /// A text is not an [`Objective`](crate::manager::Objective), or one cannot be written.
-    #[error("{origin}: {}{problem}", after_colon(field))]
+    #[error("{origin}: {}{}", after_colon(field), printable(problem))]
     Objective {
         /// The file, or `objective`.
         origin: String,
@@ -282,7 +286,7 @@ fn after_colon(field: &str) -> String {
     if field.is_empty() {
         String::new()
     } else {
-        format!("{field}: ")
+        format!("{}: ", printable(field))
     }
 }
 
@@ -296,7 +300,7 @@ fn there_are(known: &[String]) -> String {
             unique.push(name);
         }
     }
-    format!("there are `{}`", unique.join("`, `"))
+    format!("there are `{}`", printable(&unique.join("`, `")))
 }
 
 fn or_hub(hub: Option<&Path>) -> String {

@@ -10,10 +10,16 @@ use tch_losses::manager::{LogSink, Record};
 use tch_losses::visual::image;
 
 /// Exit code, stdout and stderr of a run in `folder`.
-fn plot(folder: &Path, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
+type Output = (Option<i32>, String, String);
+
+fn program(folder: &Path, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
-    let output = command.current_dir(folder).arg("plot").args(arguments).stdin(Stdio::null()).output()?;
+    let output = command.current_dir(folder).args(arguments).stdin(Stdio::null()).output()?;
     Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
+}
+
+fn plot(folder: &Path, arguments: &[&str]) -> Result<Output> {
+    program(folder, &[&["plot"], arguments].concat())
 }
 
 /// The log of two losses over 300 steps.
@@ -77,6 +83,99 @@ fn logs_become_pictures() -> Result<()> {
     Ok(())
 }
 
+/// Two runs in one log: the last one is taken, the other one on demand.
+#[test]
+fn runs_in_one_log_are_shown_apart() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_log(&folder.join("log.jsonl"))?;
+    let mut log = LossLog::open(
+        folder.join("log.jsonl"),
+        &RunInfo { experiment: "pix2pix".into(), ..Default::default() },
+    )?;
+    for step in 0..40 {
+        let record = Record {
+            name: "G_SOBEL".into(),
+            tags: [].into(),
+            epoch: 0,
+            step,
+            value: 7.0,
+            weight: 1.0,
+            weighted: 7.0,
+        };
+        log.append(&[record])?;
+    }
+    drop(log);
+    let has_two = "tch-losses: log.jsonl has 2 runs: taking the last one, --run N takes another\n";
+    let (code, _, stderr) = plot(folder, &["log.jsonl", "-o", "last.svg"])?;
+    assert_eq!((code, stderr), (Some(0), format!("{has_two}tch-losses: wrote last.svg\n")));
+    let svg = fs::read_to_string(folder.join("last.svg"))?;
+    assert!(svg.contains("up to step 39") && svg.contains("G_SOBEL") && !svg.contains("G_L1"));
+    let (code, _, stderr) = plot(folder, &["log.jsonl", "-o", "first.svg", "--run", "1"])?;
+    assert_eq!((code, stderr.as_str()), (Some(0), "tch-losses: wrote first.svg\n"));
+    let svg = fs::read_to_string(folder.join("first.svg"))?;
+    assert!(svg.contains("up to step 299") && svg.contains("G_L1") && !svg.contains("G_SOBEL"));
+
+    for (arguments, notes, count) in
+        [(&[][..], has_two, 40), (&["--run", "2"], "", 40), (&["--run", "1"], "", 300)]
+    {
+        let (code, _, stderr) = program(folder, &[&["log", "export", "log.jsonl"], arguments].concat())?;
+        assert_eq!((code, stderr), (Some(0), format!("{notes}tch-losses: wrote loss_log.json\n")));
+        let exported: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("loss_log.json"))?)?;
+        let losses = exported["LOSSMANAGER_LOG"]["loss_functions"].as_object().unwrap();
+        assert!(losses.values().all(|loss| loss["loss"].as_array().unwrap().len() == count));
+        assert_eq!(losses.contains_key("G_SOBEL"), count == 40);
+    }
+    for command in [&["plot"][..], &["log", "export"]] {
+        let (code, _, stderr) = program(folder, &[command, &["log.jsonl", "--run", "3"]].concat())?;
+        assert_eq!((code, stderr.as_str()), (Some(1), "tch-losses: --run 3: log.jsonl has 2 runs\n"));
+    }
+    Ok(())
+}
+
+/// What a log says is shown, whatever it would make a terminal do.
+#[test]
+fn control_characters_of_a_log_are_shown() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let evil = "\u{1b}[31mG\r\n\u{202e}";
+    let run =
+        RunInfo { experiment: evil.into(), device: evil.into(), dataroot: evil.into(), dataset_length: 1 };
+    let mut log = LossLog::open(folder.join("log.jsonl"), &run)?;
+    let record = |value| Record {
+        name: evil.into(),
+        tags: [evil.to_owned()].into(),
+        epoch: 0,
+        step: 0,
+        value,
+        weight: 2.0,
+        weighted: value,
+    };
+    log.append(&[record(1.0), record(f64::NAN)])?;
+    drop(log);
+    let (code, _, stderr) = plot(folder, &["log.jsonl", "-o", "curves.svg", "--split-by-tag"])?;
+    assert_eq!(code, Some(0), "{stderr}");
+    let svg = fs::read_to_string(folder.join("curves.svg"))?;
+    // Experiment, device, dataroot, tag, legend and note, and the titles of lines and legend.
+    let shown = r"\u{1b}[31mG\r\n\u{202e}";
+    assert!(svg.matches(shown).count() >= 8, "{svg}");
+    let obeyed = |text: &str| text.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}');
+    assert!(!obeyed(&svg));
+
+    // Damage: a loss that was not declared, and one that comes twice.
+    let name = serde_json::to_string(evil)?;
+    let point = r#"{"value":1,"weight":1,"weighted":1}"#;
+    let log = fs::read_to_string(folder.join("log.jsonl"))?;
+    for losses in [format!("{{{name}:{point}}}"), format!("{{{name}:{point},{name}:{point}}}")] {
+        let line = format!(r#"{{"step":0,"epoch":0,"losses":{losses}}}"#);
+        fs::write(folder.join("bad.jsonl"), format!("{}\n{line}\n", log.lines().next().unwrap()))?;
+        let (code, _, stderr) = plot(folder, &["bad.jsonl"])?;
+        assert_eq!((code, stderr.lines().count()), (Some(1), 1));
+        assert!(stderr.contains(shown) && stderr.contains("line 2") && !obeyed(&stderr), "{stderr:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn unusable_logs_and_outputs_are_named() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -114,7 +213,8 @@ fn unusable_logs_and_outputs_are_named() -> Result<()> {
 #[test]
 fn wrong_usage_exits_with_2() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let wrong: [&[&str]; 4] = [
+    let wrong: [&[&str]; 5] = [
+        &["log.jsonl", "--run", "0"],
         &[],
         &["log.jsonl", "--smooth", "0"],
         &["log.jsonl", "--smooth", "much"],
@@ -127,9 +227,16 @@ fn wrong_usage_exits_with_2() -> Result<()> {
     }
     let (code, help, _) = plot(folder.path(), &["--help"])?;
     assert_eq!(code, Some(0));
-    for option in
-        ["--output", "--split-by-tag", "--log-scale", "--smooth", "--weights", "curves.png", "2 / (N + 1)"]
-    {
+    for option in [
+        "--output",
+        "--split-by-tag",
+        "--log-scale",
+        "--smooth",
+        "--weights",
+        "--run",
+        "curves.png",
+        "2 / (N + 1)",
+    ] {
         assert!(help.contains(option), "{option} is not explained");
     }
     Ok(())

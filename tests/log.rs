@@ -211,20 +211,17 @@ fn assert_same(found: &IndexMap<String, LossCurve>, expected: &IndexMap<String, 
     assert_eq!(format!("{found:?}"), format!("{expected:?}"));
 }
 
-fn any_record() -> impl Strategy<Value = Record> {
+/// A record without its step, and whether it comes in the same step as the one before.
+fn any_record() -> impl Strategy<Value = (Record, bool)> {
     let number = || prop_oneof![any::<f64>(), any::<u64>().prop_map(f64::from_bits)];
     let name = prop_oneof!["[ab]", any::<String>()];
     let tags = prop::collection::vec(any::<String>(), 0..3);
-    let at = (prop_oneof![0..3u64, any::<u64>()], prop_oneof![0..3u64, any::<u64>()]);
-    (name, tags, at, (number(), number(), number())).prop_map(
-        |(name, tags, (epoch, step), (value, weight, weighted))| Record {
-            name: name.into(),
-            tags: tags.into(),
-            epoch,
-            step,
-            value,
-            weight,
-            weighted,
+    let epoch = prop_oneof![0..3u64, any::<u64>()];
+    (name, tags, epoch, (number(), number(), number()), any::<bool>()).prop_map(
+        |(name, tags, epoch, (value, weight, weighted), same_step)| {
+            let record =
+                Record { name: name.into(), tags: tags.into(), epoch, step: 0, value, weight, weighted };
+            (record, same_step)
         },
     )
 }
@@ -235,11 +232,21 @@ proptest! {
     #[test]
     fn all_that_is_written_reads_back(
         calls in prop::collection::vec(prop::collection::vec(any_record(), 0..6), 0..6),
+        steps in prop::collection::btree_set(prop_oneof![0..50u64, any::<u64>()], 30),
         info in any::<(String, String, String, u64)>(),
     ) {
         let place = Place::new();
         let (experiment, device, dataroot, dataset_length) = info;
         let info = RunInfo { experiment, device, dataroot, dataset_length };
+        // Every call begins a new step.
+        let mut steps = steps.into_iter();
+        let calls: Vec<Vec<Record>> = calls.into_iter().map(|call| {
+            let mut step = None;
+            call.into_iter().map(|(record, same_step)| {
+                step = step.filter(|_| same_step).or_else(|| steps.next());
+                Record { step: step.unwrap(), ..record }
+            }).collect()
+        }).collect();
         for records in &calls {
             // A writer for each, so that the declarations are read, too.
             LossLog::open(&place.log, &info).unwrap().append(records).unwrap();
@@ -253,6 +260,49 @@ proptest! {
             prop_assert!(serde_json::from_slice::<serde_json::Map<_, _>>(line).is_ok());
         }
     }
+}
+
+/// As Python's `json.dumps` writes them, and with the keys of each object in another order.
+#[test]
+fn it_is_json_whatever_the_spaces_and_the_order_of_the_keys() {
+    fn turned(value: serde_json::Value) -> serde_json::Value {
+        match value {
+            serde_json::Value::Object(map) => {
+                let turned = map.into_iter().rev().map(|(key, value)| (key, turned(value)));
+                serde_json::Value::Object(turned.collect())
+            }
+            other => other,
+        }
+    }
+    let (whole, mut spaced, mut reordered) = (whole(), String::new(), String::new());
+    for line in lines(&whole) {
+        let value: serde_json::Value = serde_json::from_slice(line).unwrap();
+        // A line feed within a string is escaped.
+        spaced += &serde_json::to_string_pretty(&value).unwrap().replace('\n', " ");
+        spaced += "\r\n";
+        reordered += &turned(value).to_string();
+        reordered += "\n";
+    }
+    assert!(
+        spaced.starts_with("{   \"tch_losses_log\": 1, ") && reordered.starts_with("{\"dataset_length\":400")
+    );
+    let expected = curves(&(0..=STEPS).map(computed).collect::<Vec<_>>());
+    for text in [&spaced, &reordered] {
+        let place = Place::with(text);
+        append(&mut LossLog::open(&place.log, &run()).unwrap(), STEPS, STEPS + 1);
+        assert!(place.bytes().starts_with(text.as_bytes()));
+        let logged = LoggedRun::read(&place.log).unwrap();
+        assert_eq!(logged.run, run());
+        // A map has no order.
+        for (name, curve) in &expected {
+            assert_eq!(format!("{:?}", logged.losses[name]), format!("{curve:?}"));
+        }
+        assert_eq!(logged.losses.len(), expected.len());
+    }
+    // Cut off within the first line.
+    let place = Place::with(&spaced[..25]);
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 0, STEPS);
+    assert_eq!(place.bytes(), whole);
 }
 
 #[test]
@@ -304,7 +354,187 @@ fn what_comes_after_the_cut_need_not_be_right() {
     let mut log = LossLog::resume(&place.log, &run(), last - 1).unwrap();
     append(&mut log, last, STEPS);
     assert_eq!(place.bytes(), whole);
-    assert_refused(&damaged, 8, "must begin with");
+    assert_refused(&damaged, 8, "must be a JSON object");
+}
+
+// ---- several runs ----------------------------------------------------------------------------------------
+
+/// The same step, computed another time.
+fn again(step: u64) -> Vec<Record> {
+    let mut records = computed(step);
+    records.iter_mut().for_each(|record| record.value += 1000.0);
+    records
+}
+
+fn runs(place: &Place) -> Vec<IndexMap<String, LossCurve>> {
+    let runs = LoggedRun::read_all(&place.log).unwrap();
+    assert_eq!(format!("{:?}", LoggedRun::read(&place.log).unwrap()), format!("{:?}", runs.last().unwrap()));
+    runs.into_iter().map(|run| run.losses).collect()
+}
+
+fn assert_runs(place: &Place, expected: &[Vec<Vec<Record>>]) {
+    let found = runs(place);
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert_same(found, &curves(expected));
+    }
+}
+
+#[test]
+fn a_run_that_begins_anew_is_another_one() {
+    let first: Vec<Vec<Record>> = (0..STEPS).map(computed).collect();
+    let second: Vec<Vec<Record>> = (0..4).map(again).collect();
+    let place = Place::with(whole());
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    second.iter().for_each(|records| log.append(records).unwrap());
+    assert_runs(&place, &[first.clone(), second.clone()]);
+    drop(log);
+    // Opened again, the second one goes on.
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 4, 6);
+    let longer: Vec<Vec<Record>> = second.iter().cloned().chain((4..6).map(computed)).collect();
+    assert_runs(&place, &[first.clone(), longer.clone()]);
+    // A third one, elsewhere, with other losses and a single step.
+    let elsewhere = RunInfo { device: "cuda:1".into(), ..run() };
+    let third = vec![vec![record("other", &["O"], (0, 0), 1.0, 2.0)]];
+    LossLog::open(&place.log, &elsewhere).unwrap().append(&third[0]).unwrap();
+    assert_runs(&place, &[first.clone(), longer, third]);
+    let described = LoggedRun::read_all(&place.log).unwrap();
+    assert_eq!(
+        described.iter().map(|run| run.run.device.as_str()).collect::<Vec<_>>(),
+        ["cpu", "cpu", "cuda:1"]
+    );
+
+    // Without having been opened again: what two writers wrote, one behind the other.
+    let place = Place::with(whole());
+    let bytes =
+        [whole(), lines(&whole()).into_iter().filter(|line| is_step(line)).collect::<Vec<_>>().concat()];
+    place.write(bytes.concat());
+    assert_runs(&place, &[first.clone(), first]);
+}
+
+/// Other losses alone do not make another run: they may be those of a validation, at the step of its epoch.
+#[test]
+fn a_loss_may_lag_behind_the_others() {
+    let place = Place::new();
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    let mut calls = Vec::new();
+    for epoch in 0..3 {
+        for step in 10 * epoch..10 * (epoch + 1) {
+            calls.push(vec![record("train", &[], (epoch, step), step as f64, 1.0)]);
+        }
+        calls.push(vec![record("val", &[], (epoch, 10 * epoch), 0.5, 1.0)]);
+    }
+    calls.iter().for_each(|records| log.append(records).unwrap());
+    assert_runs(&place, &[calls]);
+}
+
+/// A training that was interrupted, and goes on from its checkpoint without `resume`.
+#[test]
+fn steps_that_are_repeated_after_an_interruption_count_once() {
+    for (interrupted, from) in [(STEPS, 4), (STEPS, STEPS - 1), (5, 1)] {
+        let place = Place::new();
+        append(&mut LossLog::open(&place.log, &run()).unwrap(), 0, interrupted);
+        let mut log = LossLog::open(&place.log, &run()).unwrap();
+        (from..12).for_each(|step| log.append(&again(step)).unwrap());
+        assert_runs(&place, &[(0..from).map(computed).chain((from..12).map(again)).collect()]);
+        // Nothing of it was taken from the file.
+        let first = lines(&whole())[..interrupted as usize].concat();
+        assert!(place.bytes().starts_with(&first));
+    }
+    // Within a process.
+    let place = Place::new();
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    append(&mut log, 0, 8);
+    (3..6).for_each(|step| log.append(&again(step)).unwrap());
+    assert_runs(&place, &[(0..3).map(computed).chain((3..6).map(again)).collect()]);
+}
+
+/// At the step of the checkpoint there may be a validation that it contains, and that does not come again.
+#[test]
+fn what_was_computed_where_the_run_goes_on_stays() {
+    let train = |step| vec![record("train", &[], (0, step), step as f64, 1.0)];
+    let val = |step| vec![record("val", &[], (0, step), step as f64, 1.0)];
+    for interrupted in [10, 13] {
+        let place = Place::new();
+        let mut log = LossLog::open(&place.log, &run()).unwrap();
+        // After ten steps, the validation.
+        let before = (0..10).map(train).chain([val(10)]);
+        before.clone().chain((10..interrupted).map(train)).for_each(|records| log.append(&records).unwrap());
+        drop(log);
+        let mut log = LossLog::open(&place.log, &run()).unwrap();
+        let after = (10..20).map(train).chain([val(20)]);
+        after.clone().for_each(|records| log.append(&records).unwrap());
+        assert_runs(&place, &[before.chain(after).collect()]);
+    }
+}
+
+#[test]
+fn steps_may_be_counted_within_the_epoch() {
+    let at = |epoch, step| vec![record("L", &[], (epoch, step), (10 * epoch + step) as f64, 1.0)];
+    let epochs =
+        |range: std::ops::Range<u64>| range.flat_map(|epoch| (0..5).map(move |step| at(epoch, step)));
+    let place = Place::new();
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    epochs(0..3).for_each(|records| log.append(&records).unwrap());
+    log.append(&at(3, 0)).unwrap();
+    drop(log);
+    // From the checkpoint of the second epoch.
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    epochs(2..4).for_each(|records| log.append(&records).unwrap());
+    assert_runs(&place, &[epochs(0..4).collect()]);
+    drop(log);
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    epochs(0..1).for_each(|records| log.append(&records).unwrap());
+    assert_runs(&place, &[epochs(0..4).collect(), epochs(0..1).collect()]);
+}
+
+#[test]
+fn resuming_is_about_the_last_run() {
+    let place = Place::new();
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 0, STEPS);
+    let mut log = LossLog::open(&place.log, &run()).unwrap();
+    (0..5).for_each(|step| log.append(&again(step)).unwrap());
+    let uninterrupted = place.bytes();
+    (5..7).for_each(|step| log.append(&computed(step)).unwrap());
+    drop(log);
+    let longer = place.bytes();
+    for step in 4..6 {
+        place.write(&longer);
+        let mut log = LossLog::resume(&place.log, &run(), step).unwrap();
+        assert!(step != 4 || place.bytes() == uninterrupted);
+        append(&mut log, step + 1, 7);
+        assert_eq!(place.bytes(), longer);
+    }
+    // From a part that a later one has replaced: the later one counts.
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 3, 9);
+    let second: Vec<Vec<Record>> = (0..3).map(again).chain((3..9).map(computed)).collect();
+    let mut log = LossLog::resume(&place.log, &run(), 6).unwrap();
+    assert_runs(&place, &[(0..STEPS).map(computed).collect(), second[..7].to_vec()]);
+    append(&mut log, 7, 9);
+    assert_runs(&place, &[(0..STEPS).map(computed).collect(), second]);
+}
+
+/// From a checkpoint before the first step: nothing is left of the last run, and everything of the one before.
+#[test]
+fn resuming_before_the_first_step_leaves_the_other_runs() {
+    let place = Place::new();
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 1, STEPS);
+    let first = place.bytes();
+    append(&mut LossLog::open(&place.log, &run()).unwrap(), 1, 5);
+    let mut log = LossLog::resume(&place.log, &run(), 0).unwrap();
+    assert_eq!(place.bytes(), first);
+    append(&mut log, 1, 3);
+    assert_runs(&place, &[(1..STEPS).map(computed).collect(), (1..3).map(computed).collect()]);
+}
+
+/// Where the damage is not in the part that is cut off, nothing is.
+#[test]
+fn damage_before_the_last_run_is_an_error() {
+    let whole = whole();
+    let damaged = [&lines(&whole)[..7].concat(), &b"damage\n"[..], &lines(&whole)[1..].concat()].concat();
+    let place = Place::with(&damaged);
+    assert_damage(LossLog::resume(&place.log, &run(), 1), &place, 8, "a line must be");
+    assert_eq!(place.bytes(), damaged);
 }
 
 #[test]
@@ -398,10 +628,11 @@ fn damage_within_is_an_error_with_its_line() {
     // Also in the last line: it has its end, and was not cut.
     for number in 2..=count {
         for (line, problem) in [
-            (&b"\n"[..], "must begin"),
-            (b"damage\n", "must begin"),
-            (b"[1]\n", "must begin"),
-            (b"{\"tch_losses_log\":2,\"experiment\":\"\"}\n", "must begin"),
+            (&b"\n"[..], "must be a JSON object"),
+            (b"damage\n", "must be a JSON object"),
+            (b"[1]\n", "must be a JSON object"),
+            (b"{}\n", "must have a step, a loss or the mark"),
+            (b"{\"tch_losses_log\":2,\"experiment\":\"\"}\n", "a line of format 2, not 1"),
             (b"{\"tch_losses_log\":1,\"experiment\":\"\"}\n", "missing field `device`"),
             (b"{\"loss\":\"a\"}\n", "missing field `tags`"),
             (b"{\"loss\":\"\xff\",\"tags\":[]}\n", "invalid unicode"),
@@ -409,7 +640,7 @@ fn damage_within_is_an_error_with_its_line() {
             (b"{\"step\":1.5,\"epoch\":0,\"losses\":{}}\n", "invalid type: floating point"),
             (b"{\"step\":0,\"epoch\":0}\n", "missing field `losses`"),
             (b"{\"step\":0,\"epoch\":0,\"losses\":{}}{}\n", "trailing characters"),
-            (b"{\"step\":0,\"epoch\":0,\"losses\":{\"a\":1}}\n", "expected struct Point"),
+            (b"{\"step\":0,\"epoch\":0,\"losses\":{\"a\":1}}\n", "expected an object with `value`"),
             (
                 b"{\"step\":0,\"epoch\":0,\"losses\":{\"a\":{\"value\":\"nan\",\"weight\":1,\"weighted\":1}}}\n",
                 "expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
@@ -431,7 +662,7 @@ fn damage_within_is_an_error_with_its_line() {
     for number in (2..count).filter(|number| is_step(lines(&whole)[number - 1])) {
         let line = lines(&whole)[number - 1];
         assert_refused(replaced(number, &line[..line.len() - 1]), number as u64, "trailing characters");
-        assert_refused(replaced(number, &line[9..]), number as u64, "must begin");
+        assert_refused(replaced(number, &line[9..]), number as u64, "must be a JSON object");
     }
     // Without its declaration.
     assert_refused(replaced(2, b""), 3, "\"G_L1\" comes before");
@@ -460,6 +691,8 @@ fn any_byte_may_be_wrong() {
             }
         }
     }
+    // Most of a log is names of fields, brackets and digits that begin a number, where a wrong bit is no JSON or leaves
+    // something out. In a name or within a number it is only another one.
     assert!(refused > count / 2 && refused < count, "{refused} of {count}");
 }
 

@@ -7,7 +7,7 @@ use tch::{no_grad, Device, Kind, Tensor};
 
 use super::{LogSink, Record};
 use crate::reduce::accumulation_kind;
-use crate::{Error, Result};
+use crate::{printable, Error, Result};
 
 /// What happens when a loss is found to be NaN or infinite, which is when the values are fetched from their
 /// device.
@@ -172,7 +172,8 @@ impl History {
                 let mut named: Vec<&str> = Vec::new();
                 for Record { name, epoch, step, value, .. } in bad {
                     if !named.contains(&&**name) {
-                        eprintln!("warning: the loss `{name}` is {value} in step {step} (epoch {epoch})");
+                        let loss = printable(name);
+                        eprintln!("warning: the loss `{loss}` is {value} in step {step} (epoch {epoch})");
                         named.push(name);
                     }
                 }

@@ -62,8 +62,8 @@ use crate::{check, Error, LossMap, Result};
 #[derive(Debug, Default)]
 pub struct LossManager {
     terms: IndexMap<Arc<str>, Registered>,
-    epoch: u64,
-    step: u64,
+    pub(super) epoch: u64,
+    pub(super) step: u64,
     history: History,
 }
 
@@ -170,9 +170,10 @@ impl LossManager {
     /// With it, a training loop need not know which losses there are, only what they compare.
     ///
     /// # Errors
-    /// Tags that no loss has; one of the losses not for two tensors; and as
+    /// A tag that no loss has; one of the losses not for two tensors; and as
     /// [`compute_loss_xy`](Self::compute_loss_xy).
     pub fn compute_total_xy(&mut self, tags: &[&str], x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.check_tags(tags)?;
         let names: Vec<Arc<str>> = self.tagged(tags).into_iter().map(|(name, _)| name.clone()).collect();
         let mut total: Option<Tensor> = None;
         for name in names {
@@ -182,10 +183,7 @@ impl LossManager {
                 None => weighted,
             });
         }
-        total.ok_or_else(|| Error::UnknownTags {
-            tags: tags.iter().map(|tag| tag.to_string()).collect(),
-            known: self.terms.values().flat_map(|registered| registered.term.tags.clone()).collect(),
-        })
+        total.ok_or_else(|| self.unknown_tags(tags.iter()))
     }
 
     /// The names of the losses with any of `tags`.
@@ -203,9 +201,15 @@ impl LossManager {
     /// that it has left the history.
     ///
     /// # Errors
-    /// A loss that is not finite, if that is [to be an error](NonFinite::Error); a device that fails; a log
-    /// that fails when it is a whole buffer behind.
+    /// A tag that no loss has; a loss that is not finite, if that is [to be an error](NonFinite::Error); a device
+    /// that fails; a log that fails when it is a whole buffer behind.
     pub fn last_records(&mut self, tags: &[&str]) -> Result<Vec<&Record>> {
+        self.check_tags(tags)?;
+        self.recorded(tags)
+    }
+
+    /// The same, whether or not there are such tags.
+    pub(super) fn recorded(&mut self, tags: &[&str]) -> Result<Vec<&Record>> {
         self.history.gather()?;
         Ok(self.tagged(tags).into_iter().filter_map(|(name, _)| self.history.last(name)).collect())
     }
@@ -221,36 +225,13 @@ impl LossManager {
     /// What is remembered of a loss, oldest first.
     ///
     /// # Errors
-    /// A name that is not registered; and as [`last_records`](Self::last_records).
+    /// A name that is not registered; and, but for tags, as [`last_records`](Self::last_records).
     pub fn history(&mut self, name: &str) -> Result<Vec<&Record>> {
         if !self.terms.contains_key(name) {
             return Err(self.unknown(name));
         }
         self.history.gather()?;
         Ok(self.history.records().filter(|record| &*record.name == name).collect())
-    }
-
-    /// The last weighted values of the losses with any of `tags` in one line, rounded to `precision`
-    /// decimals: `(epoch: 3, iters: 1200) Loss: G_GAN: 0.71 G_L1: 12.8`.
-    ///
-    /// # Errors
-    /// As [`last_records`](Self::last_records).
-    pub fn format_losses(&mut self, tags: &[&str], precision: usize) -> Result<String> {
-        let mut line = format!("(epoch: {}, iters: {}) Loss:", self.epoch, self.step);
-        for record in self.last_records(tags)? {
-            line += &format!(" {}: {}", record.name, rounded(record.weighted, precision));
-        }
-        Ok(line)
-    }
-
-    /// The current weights of the losses with any of `tags` in one line, rounded to `precision` decimals:
-    /// `Loss weights: G_GAN: 1.0 G_L1: 100.0`.
-    pub fn format_weights(&self, tags: &[&str], precision: usize) -> String {
-        let mut line = String::from("Loss weights:");
-        for (name, weight) in self.weights(tags) {
-            line += &format!(" {name}: {}", rounded(weight, precision));
-        }
-        line
     }
 
     /// Where in the image the loss of `x` against `y` comes from: its [map](LossMap::loss_map),
@@ -269,8 +250,9 @@ impl LossManager {
     /// The [maps](Self::loss_map) of all image losses with any of `tags`, by name.
     ///
     /// # Errors
-    /// Whatever one of the losses returns.
+    /// A tag that no loss has; whatever one of the losses returns.
     pub fn loss_maps(&self, tags: &[&str], x: &Tensor, y: &Tensor) -> Result<Vec<(&str, Tensor)>> {
+        self.check_tags(tags)?;
         self.image_losses(tags).into_iter().map(|(name, _)| Ok((name, self.loss_map(name, x, y)?))).collect()
     }
 
@@ -309,6 +291,24 @@ impl LossManager {
         self.terms.iter().filter(|(_, registered)| registered.term.has_any(tags)).collect()
     }
 
+    /// A misspelt tag must not leave losses out unseen.
+    fn check_tags(&self, tags: &[&str]) -> Result<()> {
+        let is_unknown =
+            |tag: &&&str| !self.terms.values().any(|registered| registered.term.has_any(&[**tag]));
+        let mut unknown = tags.iter().filter(is_unknown).peekable();
+        match unknown.peek() {
+            Some(_) => Err(self.unknown_tags(unknown)),
+            None => Ok(()),
+        }
+    }
+
+    fn unknown_tags<'a>(&self, tags: impl Iterator<Item = &'a &'a str>) -> Error {
+        Error::UnknownTags {
+            tags: tags.map(|tag| tag.to_string()).collect(),
+            known: self.terms.values().flat_map(|registered| registered.term.tags.clone()).collect(),
+        }
+    }
+
     fn unknown(&self, name: &str) -> Error {
         let known = self.terms.keys().map(|known| known.to_string()).collect();
         Error::UnknownLoss { name: name.into(), known }
@@ -339,12 +339,4 @@ impl LossManager {
         self.history.push(Pending { name, tags, epoch, step, weight, value: kept })?;
         Ok(weighted)
     }
-}
-
-/// As Python prints a rounded number: `100.0`, `0.5`, `12.35`.
-fn rounded(value: f64, precision: usize) -> String {
-    // No `f64` has more decimals, and many more are a panic.
-    let precision = precision.min(1074);
-    let rounded: f64 = format!("{value:.precision$}").parse().unwrap_or(value);
-    format!("{rounded:?}")
 }

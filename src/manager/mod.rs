@@ -34,6 +34,7 @@ pub mod log;
 #[allow(clippy::module_inception)] // a reader looks for the manager in `manager`
 mod manager;
 mod objective;
+mod print;
 mod record;
 mod schedule;
 mod term;

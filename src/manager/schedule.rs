@@ -1,5 +1,7 @@
 //! Weights that change over the epochs.
 
+mod words;
+
 use std::fmt;
 use std::sync::Arc;
 

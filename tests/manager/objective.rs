@@ -1,17 +1,20 @@
 //! Objectives as data: round trips, what they build, and files that say something else.
+//!
+//! What an objective builds is the loss that its options make by hand. On the same numbers it computes the same, to the
+//! last bit.
 
 use std::fs;
 
 use tch::{Device, Kind, Reduction, Tensor};
 use tch_losses::manager::{
-    pix2pix, BceSpec, BceWithLogitsSpec, Lambdas, LossSpec, Objective, Ramp, Schedule, Subspec, TermSpec,
-    VggPerceptualSpec, VggWeights,
+    pix2pix, BceSpec, BceWithLogitsSpec, Lambdas, LossSpec, Objective, Ramp, Schedule, Subspec, Term,
+    TermSpec, VggPerceptualSpec, VggWeights,
 };
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, Error, FeatureCriterion, HingeEmbeddingLoss, HuberLoss,
-    InputNormalization, KlDivLoss, KlDivReduction, L1Loss, Laplacian, Loss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SmoothL1Loss, Sobel, SoftMarginLoss,
-    VggLayer, VggPerceptual,
+    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, Error, FeatureCriterion, GaussianNllLoss,
+    HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, KlDivReduction, L1Loss, Laplacian, Loss,
+    MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss,
+    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TripletMarginLoss, Vgg19, VggLayer, VggPerceptual,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -71,8 +74,19 @@ fn everything() -> Objective {
         taps: vec![(VggLayer::Relu5_4, 0.25), (VggLayer::Relu1_1, 4.0)],
         criterion: FeatureCriterion::Mse,
         normalization: InputNormalization::ImageNetFromSigned,
+        kind: Kind::BFloat16,
+        streaming: Streaming::Images(3),
+        ..Default::default()
     };
     add("vgg", LossSpec::VggPerceptual(vgg), Schedule::constant(-0.1).unwrap());
+    let random = VggPerceptualSpec {
+        weights: VggWeights::Random,
+        seed: Some(-7),
+        kind: Kind::Double,
+        streaming: Streaming::Off,
+        ..Default::default()
+    };
+    add("random", LossSpec::VggPerceptual(random), Schedule::constant(1.0).unwrap());
     add(
         "pretrained",
         LossSpec::VggPerceptual(VggPerceptualSpec::default()),
@@ -128,12 +142,12 @@ fn what_could_not_be_read_back_is_not_written() {
     };
     let list = BceSpec { weight: Some(vec![1.0, f32::NAN]), ..Default::default() };
     let cases = [
-        (weight, "G_L1.weight: it is not finite"),
+        (weight, "G_L1.weight: given NaN, expected a finite number"),
         (
             with(LossSpec::Sobel(Sobel { eps: f64::INFINITY, ..Default::default() })),
-            "X.options.eps: inf is not a finite number, 0 or more",
+            "X.options.eps: given inf, expected a finite number, 0 or more",
         ),
-        (with(LossSpec::BceLoss(list)), "X.options.weight: NaN is not a finite number"),
+        (with(LossSpec::BceLoss(list)), "X.options.weight: given NaN, expected a finite number"),
     ];
     for (objective, message) in cases {
         for text in [objective.to_json(), objective.to_toml()] {
@@ -304,26 +318,34 @@ fn all_losses_of_two_tensors_can_be_in_a_file() {
 #[test]
 fn options_have_their_ranges() {
     let cases = [
-        ("SmoothL1Loss", "beta = -1", "beta: -1 is not a finite number, 0 or more"),
-        ("HuberLoss", "delta = 0", "delta: 0 is not a finite number greater than 0"),
-        ("CrossEntropyLoss", "label_smoothing = 1.5", "label_smoothing: 1.5 is not a number in [0, 1]"),
-        ("PoissonNllLoss", "eps = -1", "eps: -1 is not a finite number, 0 or more"),
-        ("HingeEmbeddingLoss", "margin = inf", "margin: null, or a number that is not finite"),
-        ("MultiMarginLoss", "p = 3", "p: 3 is not 1 or 2"),
-        ("NllLoss", "weight = nan", "weight: null, or a number that is not finite"),
-        ("BceLoss", "weight = [1, inf]", "weight[1]: null, or a number that is not finite"),
-        // More than `f32` has.
-        ("NllLoss", "weight = [1, 1e39]", "weight: inf is not a finite number"),
+        ("SmoothL1Loss", "beta = -1", "beta: given -1, expected a finite number, 0 or more"),
+        ("HuberLoss", "delta = 0", "delta: given 0, expected a finite number greater than 0"),
         (
-            "KlDivLoss",
-            "reduction = 'batch'",
-            "reduction: unknown variant `batch`, expected one of `none`, `batchmean`, `mean`, `sum`",
+            "CrossEntropyLoss",
+            "label_smoothing = 1.5",
+            "label_smoothing: given 1.5, expected a number in [0, 1]",
         ),
+        (
+            "CrossEntropyLoss",
+            "label_smoothing = nan",
+            "label_smoothing: given NaN, expected a number in [0, 1]",
+        ),
+        ("PoissonNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
+        ("HingeEmbeddingLoss", "margin = inf", "margin: given inf, expected a finite number"),
+        ("MultiMarginLoss", "p = 3", "p: given 3, expected 1 or 2"),
+        ("MultiMarginLoss", "margin = nan", "margin: given NaN, expected a finite number"),
+        ("NllLoss", "weight = nan", "weight: given NaN, expected a finite number"),
+        ("BceLoss", "weight = [1, inf]", "weight: given inf, expected a finite number"),
+        // More than `f32` has.
+        ("NllLoss", "weight = [1, 1e39]", "weight: given inf, expected a finite number"),
+        ("VggPerceptual", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
+        ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
+        ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
     ];
     for (name, options, message) in cases {
         let text = format!("[losses.X]\nloss = '{name}'\noptions = {{ {options} }}");
         let error = Objective::from_toml(&text).unwrap_err().to_string();
-        assert_eq!(error, format!("objective: losses.X.options.{message}"));
+        assert_eq!(error, format!("objective: losses.X.options.{message} (line 3)"));
     }
 }
 
@@ -362,81 +384,181 @@ fn networks_come_from_files() {
     assert!(matches!(error, Error::Read { .. }), "{error}");
 }
 
-/// Each with the path of the field, and the line where the text is at hand.
+fn vgg_options(options: &str) -> Objective {
+    Objective::from_toml(&format!("[losses.X]\nloss = 'VggPerceptual'\noptions = {{ {options} }}")).unwrap()
+}
+
+#[test]
+fn random_networks_have_a_seed_of_their_own() {
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let compute = |options: &str| {
+        value(&vgg_options(options).build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap())
+    };
+    let nine = compute("weights = 'random', seed = 9");
+    tch::manual_seed(1); // which has nothing to do with it
+    assert_eq!(compute("weights = 'random', seed = 9"), nine);
+    assert_ne!(compute("weights = 'random', seed = -9"), nine);
+    assert_eq!(compute("weights = 'random'"), compute("weights = 'random', seed = 0"));
+    // Weights of this size keep the magnitude from layer to layer, where one has as many channels as the one before.
+    // The channels grow from 3 to 512, for a factor sqrt(3 / 512) in all, and what two images differ in shrinks
+    // somewhat faster. Weights of half or double the size would make 2^-16 or 2^16 of it.
+    let (x, y) = (noise(1, &[1, 3, 32, 32], Kind::Float), noise(2, &[1, 3, 32, 32], Kind::Float));
+    let mut manager = vgg_options("weights = 'random', taps = { relu5_4 = 1 }").build(device()).unwrap();
+    let deep = value(&manager.compute_loss_xy("X", &x, &y).unwrap());
+    assert!((1e-5..0.5).contains(&deep), "{deep}");
+}
+
+#[test]
+fn networks_compute_in_the_kind_of_the_file() {
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg19.safetensors");
+    Tensor::write_safetensors(&vgg_parameters(), &path).unwrap();
+    let network = Vgg19::from_file(&path, device()).unwrap();
+    let weights = path.to_str().unwrap();
+    let mut values = Vec::new();
+    for (names, kind) in [
+        (&["f32", "float32", "float"][..], Kind::Float),
+        (&["bf16", "bfloat16", "torch.bfloat16"], Kind::BFloat16),
+        (&["f64", "double"], Kind::Double),
+    ] {
+        let by_hand = value(&VggPerceptual::new(network.to_kind(kind).unwrap()).forward(&x, &y));
+        for name in names {
+            let objective = vgg_options(&format!("weights = '{weights}', kind = '{name}'"));
+            let computed = objective.build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap();
+            assert_eq!(value(&computed), by_hand, "{name}");
+        }
+        values.push(by_hand);
+    }
+    assert!(values[0] != values[1], "the kind matters");
+    for (given, streaming) in
+        [("'auto'", Streaming::Auto), ("'off'", Streaming::Off), ("5", Streaming::Images(5))]
+    {
+        let objective = vgg_options(&format!("weights = 'random', streaming = {given}"));
+        let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+        assert_eq!(spec.streaming, streaming);
+        let manager = objective.build(device()).unwrap();
+        assert!(format!("{manager:?}").contains(&format!("streaming: {streaming:?}")));
+    }
+    assert_eq!(
+        vgg_options("weights = 'random', kind = 'half'"),
+        vgg_options("weights = 'random', kind = 'f16'")
+    );
+}
+
+/// What the text is refused with, without the name of the origin.
+#[track_caller]
+fn problem(read: fn(&str) -> tch_losses::Result<Objective>, text: &str) -> String {
+    let error = read(text).unwrap_err().to_string();
+    error.strip_prefix("objective: ").unwrap().to_owned()
+}
+
+/// Each with the path of the field and the line.
 #[test]
 fn errors_say_where() {
     let sobel = "[losses.G]\nloss = 'Sobel'\n";
-    let vgg = "[losses.G]\nloss = 'VggPerceptual'\n";
+    let kinds = "`constant`, `linear`, `exponential`, `cosine`, `step`, `piecewise`, `warm_up`";
+    let ends = "start_epoch = 1, end_epoch = 2, initial_value = 0";
     let cases = [
-        (String::new(), "missing field `losses` (line 1)"),
-        ("losses = 3".into(), "losses: invalid type: integer `3`, expected a table of losses by name (line 1)"),
-        ("losses = {}\nlambda = 3".into(), "lambda: unknown field `lambda`, expected `losses` (line 2)"),
-        ("[losses]\nG = 3".into(), "losses.G: invalid type: integer `3`, expected a table that describes a loss (line 2)"),
-        ("[losses.G]\nweight = 1".into(), "losses.G: missing field `loss` (line 1)"),
-        ("[losses.G]\nloss = 1".into(), "losses.G.loss: invalid type: integer `1`, expected a string (line 2)"),
-        (
-            "[losses.G]\nloss = 'Sobl'".into(),
-            "losses.G.loss: `Sobl` is no loss, expected one of L1Loss, MseLoss, SmoothL1Loss, HuberLoss, BceLoss, \
-             BceWithLogitsLoss, CrossEntropyLoss, NllLoss, KlDivLoss, PoissonNllLoss, HingeEmbeddingLoss, \
-             SoftMarginLoss, MultiMarginLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, Sobel, Laplacian, \
-             VggPerceptual",
-        ),
+        // The whole.
+        ("".into(), "`losses` is missing: write [losses.NAME] for each loss (line 1)".into()),
+        ("losses = 3".into(), "losses: given the number 3, expected a table of losses by name, [losses.NAME] (line 1)".into()),
+        ("[[losses]]\nloss = 'Sobel'".into(), "losses: given a list of 1, expected a table of losses by name, [losses.NAME] (line 1)".into()),
+        ("losses = {}\nlambda = 3".into(), "lambda: losses stand in the table `losses`: write [losses.NAME] (line 2)".into()),
+        ("\n[G_L1]\nloss = 'L1Loss'".into(), "G_L1: losses stand in the table `losses`: write [losses.G_L1] (line 2)".into()),
+        ("[loss.G_L1]\nloss = 'L1Loss'".into(), "loss: losses stand in the table `losses`: write [losses.G_L1] (line 1)".into()),
+        ("[losses.G\n".into(), "unclosed table, expected `]` (line 1)".into()),
+        (format!("{sobel}weight = 1\nweight = 2"), "duplicate key (line 4)".into()),
+        // A loss.
+        ("[losses]\nG = 3".into(), "losses.G: given the number 3, expected a table that describes a loss (line 2)".into()),
+        ("[losses.G]\nweight = 1".into(), "losses.G: `loss` is missing: write, for instance, loss = \"L1Loss\" (line 1)".into()),
+        ("[losses.G]\ntype = 'L1Loss'".into(), "losses.G: `loss` is missing: write `loss` instead of `type` (line 2)".into()),
+        ("[losses.G]\nloss = 1".into(), "losses.G.loss: given the number 1, expected a text in quotes (line 2)".into()),
         (
             format!("{sobel}wieght = 1"),
-            "losses.G.wieght: unknown field `wieght`, expected one of `loss`, `weight`, `schedule`, `tags`, `options` \
-             (line 3)",
-        ),
-        (format!("{sobel}weight = '1'"), "losses.G.weight: invalid type: string \"1\", expected f64 (line 3)"),
-        (format!("{sobel}weight = nan"), "losses.G.weight: it is not finite"),
-        (format!("{sobel}weight = 1\nweight = 2"), "duplicate key (line 4)"),
-        (format!("{sobel}tags = 'G'"), "losses.G.tags: invalid type: string \"G\", expected a sequence (line 3)"),
-        (format!("{sobel}options = {{ eps = -1 }}"), "losses.G.options.eps: -1 is not a finite number, 0 or more"),
-        (format!("{sobel}options = {{ eps = 'x' }}"), "losses.G.options.eps: invalid type: string \"x\", expected f64"),
-        (
-            format!("{sobel}options = {{ epsilon = 1 }}"),
-            "losses.G.options.epsilon: unknown field `epsilon`, expected `reduction` or `eps`",
+            "losses.G.wieght: a loss has no such field, did you mean `weight`? There are `loss`, `weight`, `schedule`, \
+             `tags`, `options` (line 3)".into(),
         ),
         (
-            format!("{sobel}options = {{ reduction = 'avg' }}"),
-            "losses.G.options.reduction: unknown reduction `avg`, expected none, mean or sum",
+            format!("{sobel}lambda = 1"),
+            "losses.G.lambda: a loss has no such field, did you mean `weight`? There are `loss`, `weight`, `schedule`, \
+             `tags`, `options` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}colour = 1"),
+            "losses.G.colour: a loss has no such field: there are `loss`, `weight`, `schedule`, `tags`, `options` \
+             (line 3)".into(),
+        ),
+        (format!("{sobel}eps = 1"), "losses.G.eps: this is an option of the loss: write options = { eps = .. } (line 3)".into()),
+        // Weights and tags.
+        (format!("{sobel}weight = '1'"), "losses.G.weight: given the text \"1\", expected a number (line 3)".into()),
+        (format!("{sobel}weight = true"), "losses.G.weight: given true, expected a number (line 3)".into()),
+        (format!("{sobel}weight = 1979-05-27"), "losses.G.weight: given the date 1979-05-27, expected a number (line 3)".into()),
+        (format!("{sobel}weight = nan"), "losses.G.weight: given NaN, expected a finite number (line 3)".into()),
+        (
+            format!("{sobel}weight = [1, 2]"),
+            "losses.G.weight: given a list of 2, expected a number; the `weight` of classes goes into `options` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}weight = {{ constant = 1 }}"),
+            "losses.G.weight: given a table, expected a number; a weight that changes is a `schedule` (line 3)".into(),
         ),
         (
             format!("{sobel}schedule = {{ constant = 1 }}\nweight = 1"),
-            "losses.G.schedule: there is a `weight`, too: choose one",
+            "losses.G.schedule: there is a `weight`, too: choose one (line 3)".into(),
+        ),
+        (format!("{sobel}tags = ['G', 1]"), "losses.G.tags[1]: given the number 1, expected a text in quotes (line 3)".into()),
+        (format!("{sobel}tags = {{}}"), "losses.G.tags: given a table, expected a list (line 3)".into()),
+        // Schedules.
+        (
+            format!("{sobel}schedule = 3"),
+            "losses.G.schedule: given the number 3, expected a table such as { linear = { .. } }; a number alone is a \
+             `weight` (line 3)".into(),
         ),
         (
-            format!("{sobel}schedule = {{ ramp = 1 }}"),
-            "losses.G.schedule: unknown variant `ramp`, expected one of `constant`, `linear`, `exponential`, `cosine`, \
-             `step`, `piecewise`, `warm_up` (line 3)",
+            format!("{sobel}schedule = 'linear'"),
+            "losses.G.schedule: `linear` needs its values: { linear = { start_epoch = .., end_epoch = .., initial_value \
+             = .., target_value = .. } } (line 3)".into(),
+        ),
+        (format!("{sobel}schedule = 'constant'"), "losses.G.schedule: `constant` needs its values: { constant = .. } (line 3)".into()),
+        (format!("{sobel}schedule = {{}}"), format!("losses.G.schedule: given an empty table, expected just one of {kinds} (line 3)")),
+        (
+            format!("{sobel}schedule = {{ {ends} }}"),
+            format!("losses.G.schedule: given start_epoch, end_epoch, initial_value, expected just one of {kinds} (line 3)"),
+        ),
+        (format!("{sobel}schedule = {{ fade = 1 }}"), format!("losses.G.schedule: `fade` is not known: there are {kinds} (line 3)")),
+        (
+            format!("{sobel}schedule = {{ warmup = 1 }}"),
+            format!("losses.G.schedule: `warmup` is not known, did you mean `warm_up`? There are {kinds} (line 3)"),
+        ),
+        (format!("{sobel}schedule = {{ linear = {{ {ends} }} }}"), "losses.G.schedule.linear: `target_value` is missing (line 3)".into()),
+        (
+            format!("{sobel}schedule.linear = 3"),
+            "losses.G.schedule.linear: given the number 3, expected a table { start_epoch = .., end_epoch = .., \
+             initial_value = .., target_value = .. } (line 3)".into(),
         ),
         (
             format!("{sobel}schedule = {{ warm_up = {{ epochs = 1, then = {{ step = {{ gamma = 'x' }} }} }} }}"),
-            "losses.G.schedule.warm_up.then.step.gamma: invalid type: string \"x\", expected f64 (line 3)",
+            "losses.G.schedule.warm_up.then.step.gamma: given the text \"x\", expected a number (line 3)".into(),
         ),
         (
             format!("{sobel}\nschedule.step = {{ initial_value = 1, gamma = 1, step_size = 0 }}"),
-            "losses.G.schedule: option `step_size` is 0, expected 1 or more (line 4)",
+            "losses.G.schedule: option `step_size` is 0, expected 1 or more (line 4)".into(),
         ),
         (
-            format!("{vgg}options = {{ taps = {{ relu9_1 = 1 }} }}"),
-            "losses.G.options.taps: option `layer` is \"relu9_1\", expected relu1_1 to relu5_4",
-        ),
-        (format!("{vgg}options = {{ taps = {{}} }}"), "losses.G.options.taps: empty is not at least one tap"),
-        (
-            format!("{vgg}options = {{ taps = {{ relu1_1 = -1 }} }}"),
-            "losses.G.options.taps: -1 is not a finite number, 0 or more",
+            format!("{sobel}schedule.step = {{ initial_value = 1, gamma = 1, step_size = -1 }}"),
+            "losses.G.schedule.step.step_size: given the number -1, expected a whole number, 0 or more (line 3)".into(),
         ),
         (
-            "[losses.G]\nloss = 'BceWithLogitsLoss'\noptions = { pos_weight = [1, 'x'] }".into(),
-            "losses.G.options.pos_weight[1]: invalid type: string \"x\", expected f32",
+            format!("{sobel}schedule.piecewise = {{ initial_value = 1, milestones = [\n[2, 1],\n3] }}"),
+            "losses.G.schedule.piecewise.milestones[1]: given the number 3, expected a list of 2 in brackets (line 5)".into(),
         ),
-        ("[losses.G\n".into(), "unclosed table, expected `]` (line 1)"),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("objective.toml");
     for (text, message) in cases {
-        let error = Objective::from_toml(&text).unwrap_err();
-        assert_eq!(error.to_string(), format!("objective: {message}"), "{text}");
+        let (text, message): (String, String) = (text, message);
+        assert_eq!(problem(Objective::from_toml, &text), message, "{text}");
         fs::write(&path, &text).unwrap();
         let error = Objective::from_file(&path).unwrap_err().to_string();
         assert_eq!(error, format!("{}: {message}", path.display()));
@@ -444,28 +566,257 @@ fn errors_say_where() {
 }
 
 #[test]
+fn errors_in_options_say_what_is_accepted() {
+    let cases = [
+        ("Sobel", "'eps'", "options: given the text \"eps\", expected a table { reduction = .., eps = .. }"),
+        ("Sobel", "{ eps = 'x' }", "options.eps: given the text \"x\", expected a number"),
+        ("Sobel", "{ eps = [1] }", "options.eps: given a list of 1, expected a number"),
+        ("Sobel", "{ epsilon = 1 }", "options.epsilon: there is no such option, did you mean `eps`? There are `reduction`, `eps`"),
+        ("L1Loss", "{ size_average = true }", "options.size_average: there is no such option, did you mean `reduction`? There is `reduction`"),
+        ("Sobel", "{ reduction = 'avg' }", "options.reduction: unknown reduction `avg`, expected none, mean or sum"),
+        ("Sobel", "{ reduction = 1 }", "options.reduction: given the number 1, expected a text in quotes"),
+        (
+            "KLDivLoss",
+            "{ reduction = 'batch_mean' }",
+            "options.reduction: `batch_mean` is not known, did you mean `batchmean`? There are `none`, `batchmean`, `mean`, `sum`",
+        ),
+        ("KLDivLoss", "{ reduction = { sum = 1 } }", "options.reduction: `sum` takes no values: write \"sum\""),
+        ("KLDivLoss", "{ log_target = 1 }", "options.log_target: given the number 1, expected true or false"),
+        ("CrossEntropyLoss", "{ ignore_index = 1.5 }", "options.ignore_index: given the number 1.5, expected a whole number"),
+        (
+            "CrossEntropyLoss",
+            "{ smoothing = 0.1 }",
+            "options.smoothing: there is no such option, did you mean `label_smoothing`? There are `weight`, \
+             `ignore_index`, `label_smoothing`, `reduction`",
+        ),
+        ("BCEWithLogitsLoss", "{ pos_weight = [1, 'x'] }", "options.pos_weight[1]: given the text \"x\", expected a number"),
+        ("BCEWithLogitsLoss", "{ pos_weight = {} }", "options.pos_weight: given a table, expected a list"),
+        ("VggPerceptual", "{ kind = 'int8' }", "options.kind: given the text \"int8\", expected f16, bf16, f32 or f64"),
+        (
+            "VggPerceptual",
+            "{ streaming = false }",
+            "options.streaming: given boolean `false`, expected \"auto\", \"off\" or the number of images at a time",
+        ),
+        (
+            "VggPerceptual",
+            "{ streaming = -1 }",
+            "options.streaming: given integer `-1`, expected \"auto\", \"off\" or the number of images at a time",
+        ),
+        (
+            "VggPerceptual",
+            "{ weights = 'Pretraind' }",
+            "options.weights: given the text \"Pretraind\", did you mean `pretrained`? A file of that name is written \"./Pretraind\"",
+        ),
+        (
+            "VggPerceptual",
+            "{ weights = 'DEFAULT' }",
+            "options.weights: given the text \"DEFAULT\", did you mean `pretrained`? A file of that name is written \"./DEFAULT\"",
+        ),
+        (
+            "VggPerceptual",
+            "{ layers = {} }",
+            "options.layers: there is no such option, did you mean `taps`? There are `weights`, `seed`, `kind`, `taps`, \
+             `criterion`, `normalization`, `streaming`",
+        ),
+        (
+            "VggPerceptual",
+            "{ taps = ['relu1_1'] }",
+            "options.taps: given a list of 1, expected a table of weights by layer, such as { relu1_2 = 1.0 }",
+        ),
+        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: option `layer` is \"relu9_1\", expected relu1_1 to relu5_4"),
+        ("VggPerceptual", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
+        ("VggPerceptual", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
+        ("VggPerceptual", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`"),
+        (
+            "VggPerceptual",
+            "{ normalization = 'imagenet' }",
+            "options.normalization: `imagenet` is not known, did you mean `imagenet_from_unit`? There are `none`, \
+             `imagenet_from_unit`, `imagenet_from_signed`",
+        ),
+    ];
+    for (loss, options, message) in cases {
+        let text = format!("[losses.G]\nloss = '{loss}'\n\noptions = {options}");
+        assert_eq!(problem(Objective::from_toml, &text), format!("losses.G.{message} (line 4)"));
+    }
+}
+
+#[test]
+fn losses_by_another_name() {
+    let list = "L1Loss, MseLoss, SmoothL1Loss, HuberLoss, BceLoss, BceWithLogitsLoss, CrossEntropyLoss, NllLoss, KlDivLoss, \
+                PoissonNllLoss, HingeEmbeddingLoss, SoftMarginLoss, MultiMarginLoss, MultiLabelMarginLoss, \
+                MultiLabelSoftMarginLoss, Sobel, Laplacian, VggPerceptual";
+    let problem = |name: &str| {
+        let text = format!("[losses.G]\nloss = {name:?}");
+        let problem = problem(Objective::from_toml, &text);
+        problem.strip_prefix("losses.G.loss: ").unwrap().strip_suffix(" (line 2)").unwrap().to_owned()
+    };
+    for (name, meant) in [
+        ("Sobl", "Sobel"),
+        ("sobel", "Sobel"),
+        ("laplace", "Laplacian"),
+        ("L1", "L1Loss"),
+        ("l1_loss", "L1Loss"),
+        ("MSE", "MseLoss"),
+        ("L2Loss", "MseLoss"),
+        ("torch.nn.MSELoss", "MseLoss"),
+        ("nn.L1Loss", "L1Loss"),
+        ("BCE", "BceLoss"),
+        ("BCEWithLogits", "BceWithLogitsLoss"),
+        ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
+        ("NLL", "NllLoss"),
+        ("cross_entropy", "CrossEntropyLoss"),
+        ("SmoothL1", "SmoothL1Loss"),
+        ("KLDiv", "KlDivLoss"),
+        ("VGG", "VggPerceptual"),
+        ("VGGLoss", "VggPerceptual"),
+        ("Perceptual", "VggPerceptual"),
+    ] {
+        assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
+    }
+    for name in ["SSIM", "Dice", "", "x", "Wasserstein"] {
+        assert_eq!(problem(name), format!("`{name}` is no loss, expected one of {list}"));
+    }
+    // Losses that are there, but not of two tensors.
+    let triplet = "`TripletMarginLoss` takes three tensors (anchor, positive, negative), and a file holds losses of two: \
+                   register it in the program as `Term::xyz(move |anchor, positive, negative| \
+                   loss.try_forward(anchor, positive, negative))`, and compute it with `compute_loss_xyz`";
+    assert_eq!(problem("TripletMarginLoss"), triplet);
+    assert_eq!(
+        problem("TripletLoss"),
+        format!("`TripletLoss` is no loss, did you mean `TripletMarginLoss`? But {triplet}")
+    );
+    for name in [
+        "TripletMarginWithDistanceLoss",
+        "MarginRankingLoss",
+        "CosineEmbeddingLoss",
+        "GaussianNLLLoss",
+        "GaussianNllLoss",
+    ] {
+        assert!(
+            problem(name).contains("takes three tensors (") && problem(name).contains("compute_loss_xyz"),
+            "{name}"
+        );
+    }
+    for name in ["CTCLoss", "CtcLoss", "LinearCrossEntropyLoss", "AdaptiveLogSoftmaxWithLoss"] {
+        assert!(problem(name).contains("compute it with `compute_loss_with`"), "{name}");
+    }
+}
+
+/// What the messages about losses of three tensors tell is how it is done.
+#[test]
+fn losses_of_three_tensors_are_registered_in_the_program() {
+    let mut manager = Objective::default().build(device()).unwrap();
+    let triplet = TripletMarginLoss::default();
+    let gaussian = GaussianNllLoss::default();
+    let by_hand = TripletMarginLoss::default();
+    manager
+        .register(
+            "T",
+            Term::xyz(move |anchor, positive, negative| triplet.try_forward(anchor, positive, negative)),
+        )
+        .unwrap();
+    manager
+        .register("G", Term::xyz(move |input, target, var| gaussian.try_forward(input, target, var)))
+        .unwrap();
+    let [a, p, n] = [1, 2, 3].map(|seed| noise(seed, &[4, 3], Kind::Float));
+    let computed = manager.compute_loss_xyz("T", &a, &p, &n).unwrap();
+    assert_eq!(value(&computed), value(&by_hand.try_forward(&a, &p, &n).unwrap()));
+    assert!(value(&manager.compute_loss_xyz("G", &a, &p, &n.square()).unwrap()).is_finite());
+}
+
+#[test]
 fn errors_in_json_say_where() {
     let cases = [
-        ("", "EOF while parsing a value at line 1 column 0"),
-        ("[]", "invalid length 0, expected a table with the table `losses` at line 1 column 2"),
+        ("", "EOF while parsing a value (line 1)"),
+        ("[]", "given a list of 0, expected a table with the table `losses` (line 1)"),
         (
-            r#"{"losses": {"a": {"loss": "Sobel"}, "a": {"loss": "Sobel"}}}"#,
-            "losses: two losses are named `a` at line 1 column 59",
+            "{\"losses\": {\"a\": {\"loss\": \"Sobel\"},\n\"a\": {\"loss\": \"Sobel\"}}}",
+            "`a` is there twice (line 2)",
         ),
-        (r#"{"losses": {}} x"#, "trailing characters at line 1 column 16"),
+        ("{\"losses\": {}}\n x", "trailing characters (line 2)"),
         (
-            r#"{"losses": {"a": {"loss": "Sobel", "options": {"eps": []}}}}"#,
-            "losses.a.options.eps: invalid type: sequence, expected f64",
+            "{\"losses\": {\"a\":\n{\"loss\": \"Sobel\",\n\"options\": {\"eps\":\n[]}}}}",
+            "losses.a.options.eps: given a list of 0, expected a number (line 4)",
         ),
         (
-            r#"{"losses": {"a": {"loss": "Sobel", "weight": [1]}}}"#,
-            "losses.a.weight: invalid type: sequence, expected f64 at line 1 column 45",
+            "{\"losses\": {\"a\": {\"loss\": \"Sobel\", \"weight\": null}}}",
+            "losses.a.weight: given null, expected a number (line 1)",
+        ),
+        ("{\"losses\": {\n\"a\": {\"loss\": \"Sobel\", \"weight\": 1e999}}}", "number out of range (line 2)"),
+        ("{\"losses\": {\"a\": {\"loss\": \"Sobel\",\n\"weight\": 1,}}}", "key must be a string (line 2)"),
+        ("{\"losses\": {\n\"a\": {\"loss\": \"\\ud800\"}}}", "unexpected end of hex escape (line 2)"),
+        (
+            "{\"losses\": {\n\"a\": {\"lambda\": 1, \"loss\": \"Sobel\"}}}",
+            "losses.a.lambda: a loss has no such field, did you mean \
+          `weight`? There are `loss`, `weight`, `schedule`, `tags`, `options` (line 2)",
         ),
     ];
     for (text, message) in cases {
-        let error = Objective::from_json(text).unwrap_err().to_string();
-        assert_eq!(error, format!("objective: {message}"), "{text}");
+        assert_eq!(problem(Objective::from_json, text), message, "{text}");
     }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let error = problem(Objective::from_json, &format!("{{\"losses\": {deep}}}"));
+    assert!(error.contains("in each other") || error.contains("recursion limit"), "{error}");
+}
+
+/// A name may have anything in it; what a terminal would obey is shown.
+#[test]
+fn control_characters_of_a_file_are_shown() {
+    let obeyed = |text: &str| text.contains(|c: char| c.is_control() || c == '\u{202e}');
+    let names = r#""\u001b[31m\n\u202e""#;
+    for text in [
+        format!("[losses.{names}]\nloss = 'L1Loss'\n{names} = 1"),
+        format!("[losses.{names}]\nloss = {names}"),
+        format!("[losses.G]\nloss = 'L1Loss'\nweight = {names}"),
+        format!("[losses.G]\nloss = 'L1Loss'\noptions = {{ {names} = 1 }}"),
+        format!("[losses.G]\nloss = 'L1Loss'\noptions = {{ reduction = {names} }}"),
+        format!("[losses.G]\nloss = 'L1Loss'\nschedule = {names}"),
+        format!("[losses.G]\nloss = 'L1Loss'\nschedule = {{ {names} = 1, a = 2 }}"),
+        format!("{names} = 1"),
+    ] {
+        let message = problem(Objective::from_toml, &text);
+        assert!(message.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&message), "{message:?}");
+    }
+    let objective =
+        Objective::from_toml(&format!("[losses.{names}]\nloss = 'L1Loss'\ntags = {names}")).unwrap();
+    assert!(
+        objective.to_string().lines().all(|line| !obeyed(line)) && objective.to_string().lines().count() == 3
+    );
+    let mut manager = objective.build(device()).unwrap();
+    let x = noise(1, &[3], Kind::Float);
+    let evil = "\u{1b}[31m\n\u{202e}";
+    let _ = manager.compute_loss_xy(evil, &x, &x).unwrap();
+    for text in [
+        manager.format_losses(&[], 2).unwrap(),
+        manager.format_weights(&[], 2),
+        manager.compute_loss_xy("X", &x, &x).unwrap_err().to_string(),
+        manager.compute_loss_xy(&format!("{evil}{evil}"), &x, &x).unwrap_err().to_string(),
+        manager.compute_loss_xyz(evil, &x, &x, &x).unwrap_err().to_string(),
+        manager.register(evil, L1Loss::default()).unwrap_err().to_string(),
+        manager.last_total(&["X"]).unwrap_err().to_string(),
+    ] {
+        assert!(text.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&text), "{text:?}");
+    }
+    let loss = x.copy() * f64::NAN;
+    let _ = manager.compute_loss_xy(evil, &loss, &x).unwrap();
+    let error = manager.flush().unwrap_err().to_string();
+    assert!(error.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&error), "{error:?}");
+}
+
+#[test]
+fn one_value_stands_for_a_list_of_one() {
+    let one =
+        "[losses.X]\nloss = 'BCEWithLogitsLoss'\ntags = 'G'\noptions = { pos_weight = 2, weight = 0.5 }";
+    let list = "[losses.X]\nloss = 'BCEWithLogitsLoss'\ntags = ['G']\noptions = { pos_weight = [2.0], weight = [0.5] }";
+    assert_eq!(Objective::from_toml(one).unwrap(), Objective::from_toml(list).unwrap());
+    let (x, y) = (noise(1, &[4, 3], Kind::Float), noise(2, &[4, 3], Kind::Float).sigmoid());
+    let computed =
+        Objective::from_toml(one).unwrap().build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap();
+    // PyTorch's definition, in f64. Twelve terms of f32, each of a few roundings of 2^-24 of at most the largest term.
+    let (x, y) = (x.to_kind(Kind::Double), y.to_kind(Kind::Double));
+    let no = -&y + 1.0;
+    let by_hand = (&y * x.log_sigmoid() * 2.0 + no * (-&x).log_sigmoid()) * -0.5;
+    assert!((value(&computed) - value(&by_hand.mean(Kind::Double))).abs() < 1e-5 * value(&by_hand.max()));
 }
 
 #[test]

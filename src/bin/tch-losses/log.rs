@@ -20,17 +20,42 @@ pub enum Command {
         /// The file to write [default: loss_log.json in the folder of LOG]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        #[command(flatten)]
+        choice: Choice,
     },
+}
+
+/// Which run of a log is meant.
+#[derive(clap::Args)]
+pub struct Choice {
+    /// Where the log has several runs: which one, counted from 1 [default: the last]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    run: Option<u64>,
+}
+
+impl Choice {
+    /// Reads the run from the log; says so where there are others.
+    pub fn read(&self, log: &Path) -> Result<LoggedRun> {
+        let mut runs = LoggedRun::read_all(log)?;
+        let count = runs.len();
+        let number = self.run.map_or(count, |number| usize::try_from(number).unwrap_or(usize::MAX));
+        let has = format!("{} has {count} run{}", log.display(), if count == 1 { "" } else { "s" });
+        ensure!(number <= count, "--run {number}: {has}");
+        if count > 1 && self.run.is_none() {
+            note(format_args!("{has}: taking the last one, --run N takes another"));
+        }
+        Ok(runs.swap_remove(number - 1))
+    }
 }
 
 /// Runs the subcommand.
 pub fn run(command: &Command) -> Result<()> {
-    let Command::Export { log, output } = command;
+    let Command::Export { log, output, choice } = command;
     let output = output.clone().unwrap_or_else(|| log.with_file_name("loss_log.json"));
     let place = |path: &Path| fs::canonicalize(path).ok();
     let onto_itself = place(log).is_some_and(|log| place(&output) == Some(log));
     ensure!(!onto_itself, "{} is the log itself", output.display());
-    LoggedRun::read(log)?.export(&output)?;
+    choice.read(log)?.export(&output)?;
     note(format_args!("wrote {}", output.display()));
     Ok(())
 }

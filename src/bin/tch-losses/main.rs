@@ -2,6 +2,7 @@
 
 mod compare;
 mod log;
+mod objective;
 mod picture;
 mod plot;
 mod weights;
@@ -27,6 +28,8 @@ enum Command {
     #[command(subcommand)]
     Log(log::Command),
     #[command(subcommand)]
+    Objective(objective::Command),
+    #[command(subcommand)]
     Weights(weights::Command),
 }
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Log(command) => log::run(&command),
+        Command::Objective(command) => objective::run(&command),
         Command::Weights(command) => weights::run(&command),
     };
     match done {

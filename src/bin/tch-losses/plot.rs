@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
-use tch_losses::manager::log::LoggedRun;
 use tch_losses::visual::LossCurves;
 
+use crate::log::Choice;
 use crate::note;
 
 /// Draw the loss curves of a training run from its log, also while it is running
@@ -36,6 +36,9 @@ pub struct Args {
     /// One more panel, with the weights that were applied
     #[arg(long)]
     weights: bool,
+
+    #[command(flatten)]
+    choice: Choice,
 }
 
 /// Runs the subcommand.
@@ -45,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     if !["png", "svg"].iter().any(|known| extension.eq_ignore_ascii_case(known)) {
         bail!("--output {}: its name has to end in .png or .svg", output.display());
     }
-    let run = LoggedRun::read(&args.log)?;
+    let run = args.choice.read(&args.log)?;
     if run.losses.values().all(|loss| loss.steps.is_empty()) {
         bail!("{} has no records yet: there is nothing to draw", args.log.display());
     }

@@ -1,6 +1,5 @@
 //! The lines of a log as JSON.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -9,32 +8,42 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::RunInfo;
 
-/// What the run is: the first line, and again where a run goes on elsewhere.
-#[derive(Serialize, Deserialize)]
+/// What the run is: the first line, and again where a run goes on elsewhere or another one begins.
+#[derive(Serialize)]
 pub(super) struct Header<'a> {
     pub tch_losses_log: u32,
     #[serde(flatten)]
-    pub run: Cow<'a, RunInfo>,
+    pub run: &'a RunInfo,
 }
 
 /// Stands before the first record of a loss, and again where its tags change.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 pub(super) struct Declaration<'a> {
-    pub loss: Cow<'a, str>,
-    pub tags: Cow<'a, [String]>,
+    pub loss: &'a str,
+    pub tags: &'a [String],
 }
 
-/// The losses of one step.
+/// A line as it is read, whichever of the three it is: other programs write the keys in another order, and
+/// with spaces.
 #[derive(Deserialize)]
-pub(super) struct Step {
-    pub step: u64,
-    pub epoch: u64,
-    #[serde(deserialize_with = "points")]
-    pub losses: IndexMap<String, Point>,
+#[serde(expecting = "an object")]
+pub(super) struct Fields {
+    pub tch_losses_log: Option<u64>,
+    pub experiment: Option<String>,
+    pub device: Option<String>,
+    pub dataroot: Option<String>,
+    pub dataset_length: Option<u64>,
+    pub loss: Option<String>,
+    pub tags: Option<Vec<String>>,
+    pub step: Option<u64>,
+    pub epoch: Option<u64>,
+    #[serde(default, deserialize_with = "points")]
+    pub losses: Option<IndexMap<String, Point>>,
 }
 
 /// What a step's line holds of one loss.
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "an object with `value`, `weight` and `weighted`")]
 pub(super) struct Point {
     #[serde(with = "number")]
     pub value: f64,
@@ -101,7 +110,7 @@ pub(super) fn not_finite(number: f64) -> &'static str {
 }
 
 /// A map in which no name comes twice: the default for maps takes the last and says nothing.
-fn points<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, Point>, D::Error> {
+fn points<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IndexMap<String, Point>>, D::Error> {
     struct Points;
 
     impl<'de> Visitor<'de> for Points {
@@ -123,5 +132,5 @@ fn points<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String,
         }
     }
 
-    deserializer.deserialize_map(Points)
+    deserializer.deserialize_map(Points).map(Some)
 }

@@ -1,21 +1,42 @@
 //! A log, line by line.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use super::json::{Declaration, Header, Step};
-use super::RunInfo;
-use crate::{Error, Result};
+use indexmap::IndexMap;
+use serde::de::Error as _;
+use serde::Deserialize;
 
-/// How every log begins; the number is that of the format.
+use super::course::Position;
+use super::json::{Fields, Point};
+use super::RunInfo;
+use crate::{printable, Error, Result};
+
+/// The number of the format, which the first line tells.
+pub(super) const FORMAT: u32 = 1;
+
+/// How a log begins that was cut off in its first line, but for spaces.
 const START: &[u8] = br#"{"tch_losses_log":1,"#;
 
 /// One line.
 pub(super) enum Line {
     Header(RunInfo),
-    Declaration(Declaration<'static>),
+    Declaration { loss: String, tags: Vec<String> },
     Step(Step),
+}
+
+/// The losses of one step.
+pub(super) struct Step {
+    pub at: Position,
+    pub losses: IndexMap<String, Point>,
+}
+
+impl Step {
+    pub fn names(&self) -> HashSet<&str> {
+        self.losses.keys().map(String::as_str).collect()
+    }
 }
 
 /// Reads a log line by line, in the memory of the longest.
@@ -36,15 +57,16 @@ impl<'a> Lines<'a> {
         let input = BufReader::with_capacity(1 << 16, file);
         let mut lines = Lines { path, input, line: Vec::new(), count: 0, end: 0 };
         let start = lines.input.fill_buf().map_err(|reason| Error::Read { path: path.into(), reason })?;
-        let length = start.len().min(START.len());
-        if start[..length] != START[..length] {
+        if let Err(problem) = check_start(start) {
             lines.count = 1;
-            return Err(lines.damage("not the first line of a loss log of format 1"));
+            return Err(lines.damage(problem));
         }
         Ok(lines)
     }
 
     /// The next line. What follows the last line's end is not there yet, or was cut off in writing.
+    ///
+    /// After an error about a line, the one after it can be read.
     pub fn next(&mut self) -> Result<Option<Line>> {
         self.line.clear();
         let length = self.input.read_until(b'\n', &mut self.line);
@@ -53,18 +75,19 @@ impl<'a> Lines<'a> {
             return Ok(None);
         }
         self.count += 1;
+        self.end += length as u64;
         let line = parse(&self.line).map_err(|error| {
             // serde_json counts the lines within what it was given.
             let problem = error.to_string();
             self.damage(problem.split(" at line ").next().unwrap_or_default())
         })?;
-        self.end += length as u64;
         Ok(Some(line))
     }
 
     /// The error that the last line is not right.
-    pub fn damage(&self, problem: impl Into<String>) -> Error {
-        Error::Log { path: self.path.into(), line: self.count, problem: problem.into() }
+    pub fn damage(&self, problem: impl AsRef<str>) -> Error {
+        let problem = printable(problem.as_ref()).to_string();
+        Error::Log { path: self.path.into(), line: self.count, problem }
     }
 
     /// The error that the last line has a loss which was not declared.
@@ -73,17 +96,63 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Whether a file that begins with these bytes is a log.
+fn check_start(start: &[u8]) -> std::result::Result<(), String> {
+    #[derive(Deserialize)]
+    struct Mark {
+        tch_losses_log: u64,
+    }
+
+    let no_log = format!("not the first line of a loss log of format {FORMAT}");
+    match start.iter().position(|byte| *byte == b'\n') {
+        Some(end) if is_object(start) => match serde_json::from_slice(&start[..end]) {
+            Ok(Mark { tch_losses_log: format }) if format == u64::from(FORMAT) => Ok(()),
+            Ok(Mark { tch_losses_log: format }) => Err(format!("{no_log}, but of format {format}")),
+            Err(_) => Err(no_log),
+        },
+        Some(_) => Err(no_log),
+        None if start.is_empty() => Ok(()),
+        None => {
+            let mut begun = start.iter().filter(|byte| !byte.is_ascii_whitespace()).zip(START);
+            match is_object(start) && begun.all(|(byte, own)| byte == own) {
+                true => Ok(()),
+                false => Err(no_log),
+            }
+        }
+    }
+}
+
+/// serde would take the values of an object without their names, too.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
+}
+
 fn parse(line: &[u8]) -> serde_json::Result<Line> {
-    // By the first key, as they are written: to try one after the other would give errors that say nothing.
-    if line.starts_with(br#"{"step":"#) {
-        return serde_json::from_slice(line).map(Line::Step);
+    if !is_object(line) {
+        return Err(serde_json::Error::custom("a line must be a JSON object"));
     }
-    if line.starts_with(br#"{"loss":"#) {
-        return serde_json::from_slice(line).map(Line::Declaration);
+    let fields: Fields = serde_json::from_slice(line)?;
+    match (fields.tch_losses_log, fields.loss, fields.step) {
+        (Some(format), ..) if format != u64::from(FORMAT) => {
+            Err(serde_json::Error::custom(format!("a line of format {format}, not {FORMAT}")))
+        }
+        (Some(_), ..) => Ok(Line::Header(RunInfo {
+            experiment: required("experiment", fields.experiment)?,
+            device: required("device", fields.device)?,
+            dataroot: required("dataroot", fields.dataroot)?,
+            dataset_length: required("dataset_length", fields.dataset_length)?,
+        })),
+        (None, Some(loss), _) => Ok(Line::Declaration { loss, tags: required("tags", fields.tags)? }),
+        (None, None, Some(step)) => {
+            let at = Position { epoch: required("epoch", fields.epoch)?, step };
+            Ok(Line::Step(Step { at, losses: required("losses", fields.losses)? }))
+        }
+        (None, None, None) => {
+            Err(serde_json::Error::custom("a line must have a step, a loss or the mark of a loss log"))
+        }
     }
-    if line.starts_with(START) {
-        let header: Header = serde_json::from_slice(line)?;
-        return Ok(Line::Header(header.run.into_owned()));
-    }
-    Err(serde::de::Error::custom("a line must begin with its step, its loss or the mark of a loss log"))
+}
+
+fn required<T>(name: &'static str, value: Option<T>) -> serde_json::Result<T> {
+    value.ok_or_else(|| serde_json::Error::missing_field(name))
 }

@@ -11,11 +11,17 @@
 //! ```
 //!
 //! - The first line says what the run is, and that the file is a log of format 1. It comes again where a run
-//!   goes on with another description; the last one holds.
+//!   goes on with another description, and where the log is opened again to record steps that it has already.
+//! - Steps that go back to where the run began start another run. Steps that go back less far repeat a part of
+//!   the run, as after a crash: what was recorded of these steps and later ones before no longer counts.
+//! - Steps go back where a loss comes again at a lower step of the same or an earlier epoch; or, where the first
+//!   line comes again, where any loss was further. Steps may therefore be counted within the epoch, but plots
+//!   want them counted over the whole run.
 //! - A loss is declared, with its tags, before its first record, and again where its tags change.
 //! - The records of one step that come together share a line, unless the same name comes twice.
 //! - Numbers read back exactly. Those that JSON lacks are the strings `"NaN"`, `"Infinity"` and
 //!   `"-Infinity"`.
+//! - The keys of a line may come in any order, and with spaces.
 //! - Every line that is finished ends with a line feed. Whatever follows the last one is not finished, and is
 //!   ignored by the reader and cut off by the next writer.
 //!
@@ -32,6 +38,7 @@
 )]
 
 mod append;
+mod course;
 mod export;
 mod json;
 mod line;

@@ -54,7 +54,8 @@ pub struct TensorBoardLog {
 }
 
 impl TensorBoardLog {
-    /// Makes an event file in `directory`, and the folder if it is not there.
+    /// Makes an event file in `directory`, and the folder if it is not there. Another run wants another folder:
+    /// TensorBoard draws all files of a folder as one line.
     ///
     /// # Errors
     /// [`Error::Write`] where it cannot be written.

@@ -1,6 +1,5 @@
 //! The writer of the log.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -10,8 +9,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::append::Appender;
+use super::course::{Course, Position, Progress};
 use super::json::{Declaration, Header, Point};
-use super::line::{Line, Lines};
+use super::line::{Line, Lines, FORMAT};
 use super::RunInfo;
 use crate::manager::{LogSink, Record};
 use crate::{Error, Result};
@@ -72,6 +72,9 @@ pub struct LossLog {
     tags: Tags,
     /// What is written next; kept to spare the allocation.
     text: Vec<u8>,
+    /// Until the first records come: how far the run in the log had come when it was opened, and the
+    /// description to write again where these are not beyond.
+    reopened: Option<(Progress, RunInfo)>,
 }
 
 impl LossLog {
@@ -79,6 +82,13 @@ impl LossLog {
     ///
     /// It is read once, in little memory, and a last line that is torn is cut off. Where `run` is not what
     /// the log says, for instance on another device, that is noted in it.
+    ///
+    /// Records at the first step begin another run in the same log, which the readers show apart
+    /// ([`LoggedRun::read_all`](super::LoggedRun::read_all)). Records at some later step that the log has
+    /// already go on from there. Where a checkpoint is what the training goes on from, [`resume`] also cuts
+    /// off what came after it.
+    ///
+    /// [`resume`]: LossLog::resume
     ///
     /// # Errors
     /// - [`Error::Locked`] where it is open already, here or in another process;
@@ -92,9 +102,9 @@ impl LossLog {
     /// [`open`](LossLog::open)s the log for a run that goes on from its checkpoint of `step`, the last that
     /// it contains.
     ///
-    /// The log is cut off before the first record of a later step. If what was computed by then had been
-    /// flushed when the checkpoint was written, the log becomes that of a run that was never interrupted,
-    /// byte by byte, as long as the losses do.
+    /// The last run in the log is cut off before the first record of a later step. If what was computed by
+    /// then had been flushed when the checkpoint was written, the log becomes that of a run that was never
+    /// interrupted, byte by byte, as long as the losses do.
     ///
     /// # Errors
     /// As [`open`](LossLog::open).
@@ -106,23 +116,34 @@ impl LossLog {
         let (file, lock) = open_locked(path)?;
         let kept = Kept::of(path, &file, last_step)?;
         let mut text = Vec::new();
+        let mut reopened = None;
         match kept.run {
             Some(logged) if logged.experiment != run.experiment => {
-                let problem = format!("the experiment is {:?}, not {:?}", logged.experiment, run.experiment);
+                let problem = format!(
+                    "the experiment is {:?}, not {:?}: choose another file, or this experiment's name",
+                    logged.experiment, run.experiment
+                );
                 return Err(Error::Log { path: path.into(), line: 1, problem });
             }
-            Some(logged) if logged == *run => {}
-            _ => write_line(&mut text, &Header { tch_losses_log: 1, run: Cow::Borrowed(run) }),
+            Some(logged) if logged == *run => reopened = Some((kept.progress, logged)),
+            _ => write_header(&mut text, run),
         }
         let mut file = Appender::new(path.into(), file, kept.end)?;
         file.append(&text)?;
-        Ok(LossLog { file, _lock: lock, tags: kept.tags, text })
+        Ok(LossLog { file, _lock: lock, tags: kept.tags, text, reopened })
     }
 }
 
 impl LogSink for LossLog {
     fn append(&mut self, records: &[Record]) -> Result<()> {
+        let Some(Record { epoch, step, .. }) = records.first() else { return Ok(()) };
         self.text.clear();
+        if let Some((progress, run)) = &self.reopened {
+            // Tells the reader that the program was started again, whatever losses it now has.
+            if progress.reaches(Position { epoch: *epoch, step: *step }) {
+                write_header(&mut self.text, run);
+            }
+        }
         let mut declared = Tags::new();
         let mut rest = records;
         while let Some(first) = rest.first() {
@@ -134,8 +155,7 @@ impl LogSink for LossLog {
             let (step, later) = rest.split_at(length.count());
             for Record { name, tags, .. } in step {
                 if declared.get(name).or_else(|| self.tags.get(name)) != Some(tags) {
-                    let declaration = Declaration { loss: name.as_ref().into(), tags: tags.as_ref().into() };
-                    write_line(&mut self.text, &declaration);
+                    write_line(&mut self.text, &Declaration { loss: name, tags });
                     declared.insert(name.clone(), tags.clone());
                 }
             }
@@ -145,48 +165,83 @@ impl LogSink for LossLog {
         self.file.append(&self.text)?;
         // Not before: what could not be written is declared again when it comes again.
         self.tags.extend(declared);
+        self.reopened = None;
         Ok(())
     }
 }
 
 /// The part of a log that stays.
+#[derive(Clone, Default)]
 struct Kept {
     run: Option<RunInfo>,
     tags: Tags,
+    /// Of the last run.
+    progress: Progress,
     end: u64,
 }
 
 impl Kept {
-    /// What there is up to the last line that has a step, which is to be no later than `last_step`.
+    /// What there is up to the last line that has a step, which is to be no later than `last_step` of the last
+    /// run.
     fn of(path: &Path, file: &File, last_step: u64) -> Result<Kept> {
         let mut lines = Lines::new(path, file)?;
-        let mut kept = Kept { run: None, tags: Tags::new(), end: 0 };
+        let mut all = Kept::default();
         // These wait for a step: what stands at the end of the log is written again when it is needed.
         let mut run = None;
         let mut tags = Tags::new();
-        while let Some(line) = lines.next()? {
+        // What was there before the first step of the run that is too late, and the damage after it.
+        let mut cut: Option<(Kept, Option<Error>)> = None;
+        loop {
+            let line = match (lines.next(), &mut cut) {
+                (Ok(Some(line)), _) => line,
+                (Ok(None), _) => break,
+                // No hindrance where it is cut off.
+                (Err(error @ Error::Log { .. }), Some((_, damage))) => {
+                    damage.get_or_insert(error);
+                    continue;
+                }
+                (Err(error), _) => return Err(error),
+            };
             match line {
                 Line::Header(info) if lines.count == 1 => {
-                    kept.run = Some(info);
-                    kept.end = lines.end;
+                    all.run = Some(info);
+                    all.end = lines.end;
                 }
                 Line::Header(info) => run = Some(info),
-                Line::Declaration(Declaration { loss, tags: given }) => {
+                Line::Declaration { loss, tags: given } => {
                     tags.insert(loss.into(), given.into());
                 }
-                Line::Step(step) if step.step > last_step => break,
                 Line::Step(step) => {
-                    kept.run = run.take().or(kept.run);
-                    kept.tags.extend(tags.drain());
-                    kept.end = lines.end;
-                    if let Some(name) = step.losses.keys().find(|name| !kept.tags.contains_key(name.as_str()))
-                    {
-                        return Err(lines.undeclared(name));
+                    let names = step.names();
+                    let course = all.progress.course(step.at, &names, run.is_some());
+                    let keeps_all_before = match course {
+                        Course::Onwards => false,
+                        Course::Back => step.at.step <= last_step,
+                        Course::Anew => true,
+                    };
+                    if keeps_all_before {
+                        if let Some((_, Some(damage))) = cut.take() {
+                            return Err(damage);
+                        }
+                    }
+                    if step.at.step > last_step && cut.is_none() {
+                        cut = Some((all.clone(), None));
+                    }
+                    all.progress.enter(course, step.at, &names);
+                    all.run = run.take().or(all.run);
+                    all.tags.extend(tags.drain());
+                    all.end = lines.end;
+                    if let Some(name) = names.into_iter().find(|name| !all.tags.contains_key(*name)) {
+                        let error = lines.undeclared(name);
+                        match &mut cut {
+                            Some((_, damage)) => damage.get_or_insert(error),
+                            None => return Err(error),
+                        };
                     }
                 }
             }
         }
-        Ok(kept)
+        Ok(cut.map_or(all, |(kept, _)| kept))
     }
 }
 
@@ -223,6 +278,10 @@ fn open_locked(path: &Path) -> Result<(File, Lock)> {
 
 fn write_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     serde_json::to_writer(text, value).expect("memory takes everything, and the keys are strings");
+}
+
+fn write_header(text: &mut Vec<u8>, run: &RunInfo) {
+    write_line(text, &Header { tch_losses_log: FORMAT, run });
 }
 
 fn write_line(text: &mut Vec<u8>, value: &impl Serialize) {

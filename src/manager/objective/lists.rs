@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Reduction, Tensor};
 
+use super::networks::Networks;
 use super::spec::Build;
-use super::Networks;
 use crate::manager::Term;
 use crate::{
     check, BceLoss, BceWithLogitsLoss, CrossEntropyLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss,

@@ -1,29 +1,37 @@
 //! An objective as data: which losses, with which options, weights and tags.
 
+mod file;
 mod lists;
+mod networks;
+mod node;
+mod others;
 mod pix2pix;
+mod problem;
+mod read;
 mod spec;
+mod summary;
+mod vgg;
 
-use std::collections::HashMap;
-use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use indexmap::IndexMap;
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use tch::Device;
 
 pub use lists::{
     BceSpec, BceWithLogitsSpec, CrossEntropySpec, MultiLabelSoftMarginSpec, MultiMarginSpec, NllSpec,
 };
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
-pub use spec::{LossSpec, VggPerceptualSpec, VggWeights};
+pub use spec::LossSpec;
+pub use vgg::{VggPerceptualSpec, VggWeights};
 
 use super::{LossManager, Schedule};
-use crate::{file, Error, Result, Vgg19};
+use crate::{Error, Result};
+use file::File;
+use networks::Networks;
+use node::Node;
+use problem::Problem;
 
 /// What a training run minimises, as data: for files, so that an experiment can be repeated.
 ///
@@ -47,10 +55,30 @@ use crate::{file, Error, Result, Vgg19};
 /// weight = 10.0
 /// ```
 ///
-/// `loss` and `options` are those of [`LossSpec`]. A loss has either a `weight` (1 if nothing is said) or a
-/// `schedule`: `constant`, `linear`, `exponential`, `cosine`, `step`, `piecewise` or `warm_up`, each with the
-/// fields that the constructor in [`Schedule`] has as arguments. What is not known is an error, and errors
-/// say where they are: `objective.toml: losses.G_SOBEL.options.eps: ...`.
+/// - `loss` and `options` are those of [`LossSpec`], for the perceptual loss of [`VggPerceptualSpec`].
+/// - A loss has either a `weight` (1 if nothing is said) or a `schedule`: `constant`, `linear`, `exponential`,
+///   `cosine`, `step`, `piecewise` or `warm_up`, each with the fields that the constructor in [`Schedule`] has as
+///   arguments.
+/// - One value may stand for a list of one: `tags = "G"`, `pos_weight = 2.0`.
+/// - Whatever is not known is an error, which says where it is, what is accepted and what may be meant:
+///
+/// ```text
+/// objective.toml: losses.G_SOBEL.options.epsilon: there is no such option, did you mean `eps`? There are `reduction`,
+/// `eps` (line 8)
+/// ```
+///
+/// `tch-losses objective check FILE` prints what a file says, as [`Display`](std::fmt::Display) does:
+///
+/// ```text
+/// G_L1     L1Loss         weight 100                                   tags G, image
+/// G_SOBEL  Sobel          weight 0 (epoch 1) to 10 (epoch 20), linear  tags G, image
+/// G_VGG    VggPerceptual  weight 10                                    no tags
+///          taps = { relu2_2 = 1.0, relu3_3 = 0.5 }
+///          normalization = "imagenet_from_signed"
+///
+/// tag G      G_L1, G_SOBEL
+/// tag image  G_L1, G_SOBEL
+/// ```
 ///
 /// ```
 /// use tch::Device;
@@ -94,7 +122,7 @@ impl Objective {
     ///
     /// # Errors
     /// A file that cannot be read, that has another extension, or that is not an objective:
-    /// [`Error::Objective`], with the path of the field.
+    /// [`Error::Objective`], with the path of the field and the line.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Objective> {
         let path = path.as_ref();
         let format = Format::of(path)?;
@@ -114,26 +142,17 @@ impl Objective {
     /// Reads an objective from the text of a TOML file.
     ///
     /// # Errors
-    /// A text that is not an objective: [`Error::Objective`], with the path of the field.
+    /// A text that is not an objective: [`Error::Objective`], with the path of the field and the line.
     pub fn from_toml(text: &str) -> Result<Objective> {
-        let file = toml::Deserializer::parse(text).map_err(|error| in_toml(text, &error, ""))?;
-        let file: File = serde_path_to_error::deserialize(file)
-            .map_err(|error| in_toml(text, error.inner(), &error.path().to_string()))?;
-        file.try_into()
+        read(Node::from_toml(text))
     }
 
     /// Reads an objective from the text of a JSON file.
     ///
     /// # Errors
-    /// A text that is not an objective: [`Error::Objective`], with the path of the field.
+    /// A text that is not an objective: [`Error::Objective`], with the path of the field and the line.
     pub fn from_json(text: &str) -> Result<Objective> {
-        // As TOML's parser does: some editors put it there.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut file = serde_json::Deserializer::from_str(text);
-        let objective: File = serde_path_to_error::deserialize(&mut file)
-            .map_err(|error| problem(&error.path().to_string(), error.inner()))?;
-        file.end().map_err(|error| problem("", &error))?;
-        objective.try_into()
+        read(Node::from_json(text))
     }
 
     /// The text of a TOML file that says the same.
@@ -142,7 +161,7 @@ impl Objective {
     /// What data cannot say: a [custom schedule](Schedule::custom), a reduction that tch has no name for.
     /// What could not be read back: a weight that is not finite, options that make no sense.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(&File::try_from(self)?).map_err(|error| problem("", &error))
+        toml::to_string(&self.file()?).map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))
     }
 
     /// The text of a JSON file that says the same.
@@ -150,7 +169,8 @@ impl Objective {
     /// # Errors
     /// As [`to_toml`](Self::to_toml).
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(&File::try_from(self)?).map_err(|error| problem("", &error))
+        serde_json::to_string_pretty(&self.file()?)
+            .map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))
     }
 
     /// Writes the objective to a `.toml` or `.json` file, which is there as a whole or as it was.
@@ -163,15 +183,19 @@ impl Objective {
             Format::Toml => self.to_toml()?,
             Format::Json => self.to_json()?,
         };
-        file::write(path, |file| file.write_all(text.as_bytes()))
+        crate::file::write(path, |file| file.write_all(text.as_bytes()))
+    }
+
+    fn file(&self) -> Result<File> {
+        File::new(self).map_err(|problem| problem.into_error(ORIGIN))
     }
 
     /// A manager with these losses, computing on `device`; where several of them need the same network, it is
     /// there once.
     ///
     /// # Errors
-    /// Weights that cannot be had: see [`Vgg19::pretrained`] and [`Vgg19::from_file`]. A weight that is not
-    /// finite.
+    /// Weights that cannot be had: see [`Vgg19::pretrained`](crate::Vgg19::pretrained) and
+    /// [`Vgg19::from_file`](crate::Vgg19::from_file). A weight that is not finite.
     pub fn build(&self, device: Device) -> Result<LossManager> {
         let mut networks = Networks::default();
         let mut manager = LossManager::new();
@@ -183,22 +207,11 @@ impl Objective {
     }
 }
 
-/// The networks that were loaded, by where from.
-#[derive(Default)]
-struct Networks(HashMap<VggWeights, Vgg19>);
+/// What errors call a text that has no file.
+const ORIGIN: &str = "objective";
 
-impl Networks {
-    fn get(&mut self, weights: &VggWeights, device: Device) -> Result<Vgg19> {
-        if let Some(vgg) = self.0.get(weights) {
-            return Ok(vgg.clone());
-        }
-        let vgg = match weights {
-            VggWeights::Pretrained => Vgg19::pretrained(device)?,
-            VggWeights::File(path) => Vgg19::from_file(path, device)?,
-        };
-        self.0.insert(weights.clone(), vgg.clone());
-        Ok(vgg)
-    }
+fn read(file: std::result::Result<Node, Problem>) -> Result<Objective> {
+    file.and_then(|file| file::objective(&file)).map_err(|problem| problem.into_error(ORIGIN))
 }
 
 enum Format {
@@ -211,136 +224,10 @@ impl Format {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("toml") => Ok(Format::Toml),
             Some("json") => Ok(Format::Json),
-            _ => Err(Error::Objective {
-                origin: path.display().to_string(),
-                field: String::new(),
-                problem: "the name of an objective's file ends in .toml or .json".into(),
-            }),
-        }
-    }
-}
-
-/// What a file looks like.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table with the table `losses`")]
-struct File {
-    losses: Table,
-}
-
-struct Table(IndexMap<String, Row>);
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table that describes a loss")]
-struct Row {
-    loss: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weight: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schedule: Option<Schedule>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    options: Option<Value>,
-}
-
-impl Serialize for Table {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-/// A map that refuses what TOML refuses, and JSON leaves to the reader: a name that comes twice.
-impl<'de> Deserialize<'de> for Table {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Table, D::Error> {
-        struct Rows;
-        impl<'de> Visitor<'de> for Rows {
-            type Value = Table;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("a table of losses by name")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Table, A::Error> {
-                let mut rows = IndexMap::new();
-                while let Some((name, row)) = map.next_entry::<String, Row>()? {
-                    if rows.contains_key(&name) {
-                        return Err(A::Error::custom(format!("two losses are named `{name}`")));
-                    }
-                    rows.insert(name, row);
-                }
-                Ok(Table(rows))
+            _ => {
+                let problem = Problem::new("the name of an objective's file ends in .toml or .json");
+                Err(problem.into_error(path.display().to_string()))
             }
         }
-        deserializer.deserialize_map(Rows)
-    }
-}
-
-impl TryFrom<File> for Objective {
-    type Error = Error;
-
-    fn try_from(file: File) -> Result<Objective> {
-        let term = |(name, row): (String, Row)| {
-            let at = |field: &str, text: &str| problem(&join(&format!("losses.{name}"), field), &text);
-            let weight = match (row.weight, row.schedule) {
-                (Some(_), Some(_)) => return Err(at("schedule", "there is a `weight`, too: choose one")),
-                (None, Some(schedule)) => schedule,
-                (Some(weight), None) if !weight.is_finite() => return Err(at("weight", "it is not finite")),
-                (weight, None) => Schedule::fixed(weight.unwrap_or(1.0)),
-            };
-            let options = row.options.unwrap_or_else(|| Value::Object(Default::default()));
-            let loss = LossSpec::from_parts(&row.loss, options).map_err(|p| at(&p.path, &p.problem))?;
-            Ok((name, TermSpec { loss, weight, tags: row.tags }))
-        };
-        Ok(Objective { losses: file.losses.0.into_iter().map(term).collect::<Result<_>>()? })
-    }
-}
-
-impl TryFrom<&Objective> for File {
-    type Error = Error;
-
-    fn try_from(objective: &Objective) -> Result<File> {
-        let row = |(name, term): (&String, &TermSpec)| {
-            let at =
-                |field: &str, text: &dyn fmt::Display| problem(&join(&format!("losses.{name}"), field), text);
-            let options = term.loss.options().map_err(|error| at("options", &error))?;
-            // JSON has no NaN: `null` would be read as something else.
-            term.loss.check().map_err(|p| at(&p.path, &p.problem))?;
-            let weight = term.weight.as_constant();
-            if weight.is_some_and(|weight| !weight.is_finite()) {
-                return Err(at("weight", &"it is not finite"));
-            }
-            let schedule = if weight.is_none() { Some(term.weight.clone()) } else { None };
-            let row = Row {
-                loss: term.loss.name().into(),
-                weight,
-                schedule,
-                tags: term.tags.clone(),
-                options: Some(options),
-            };
-            Ok((name.clone(), row))
-        };
-        Ok(File { losses: Table(objective.losses.iter().map(row).collect::<Result<_>>()?) })
-    }
-}
-
-/// `field` in `parent`, as a path: `losses.G_L1` and `options.eps` make `losses.G_L1.options.eps`.
-fn join(parent: &str, field: &str) -> String {
-    match field {
-        "" | "." => parent.into(),
-        _ => format!("{parent}.{field}"),
-    }
-}
-
-fn problem(field: &str, problem: &dyn fmt::Display) -> Error {
-    let field = if field == "." { String::new() } else { field.into() };
-    Error::Objective { origin: "objective".into(), field, problem: problem.to_string() }
-}
-
-/// With the number of the line, which is all of the place that the TOML error's message leaves out.
-fn in_toml(text: &str, error: &toml::de::Error, field: &str) -> Error {
-    let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
-    match line {
-        Some(line) => problem(field, &format!("{} (line {line})", error.message())),
-        None => problem(field, &error.message()),
     }
 }

@@ -1,23 +1,22 @@
 //! Losses as data: what a file can say about them.
 
-use std::fmt;
-use std::path::PathBuf;
-
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
-use serde::ser::{Error as _, SerializeMap};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::Device;
 
+use super::networks::Networks;
+use super::node::Node;
+use super::others;
+use super::problem::{nearest, Problem};
+use super::read::{field_names, read};
 use super::{
-    BceSpec, BceWithLogitsSpec, CrossEntropySpec, MultiLabelSoftMarginSpec, MultiMarginSpec, Networks,
-    NllSpec,
+    BceSpec, BceWithLogitsSpec, CrossEntropySpec, MultiLabelSoftMarginSpec, MultiMarginSpec, NllSpec,
+    VggPerceptualSpec,
 };
 use crate::manager::Term;
 use crate::{
-    check, Error, FeatureCriterion, HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss,
-    Laplacian, MseLoss, MultiLabelMarginLoss, PoissonNllLoss, Result, SmoothL1Loss, Sobel, SoftMarginLoss,
-    VggLayer, VggPerceptual,
+    check, Error, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian, MseLoss, MultiLabelMarginLoss,
+    PoissonNllLoss, Result, SmoothL1Loss, Sobel, SoftMarginLoss,
 };
 
 /// What the options of a loss in a file become.
@@ -62,14 +61,25 @@ macro_rules! loss_specs {
                 }
             }
 
-            fn read(name: &str, options: Value) -> std::result::Result<LossSpec, Problem> {
+            /// The options that are the defaults.
+            pub(super) fn default_of(&self) -> LossSpec {
+                match self {
+                    $(LossSpec::$name(_) => LossSpec::$name(<$options>::default()),)*
+                }
+            }
+
+            /// The names of the options of the loss with this name, if there is one.
+            pub(super) fn option_names(name: &str) -> Option<&'static [&'static str]> {
                 match name {
-                    $(stringify!($name) $(| $pytorch)? => Ok(LossSpec::$name(read(options)?)),)*
-                    _ => {
-                        let names = [$(stringify!($name)),*].join(", ");
-                        let problem = format!("`{name}` is no loss, expected one of {names}");
-                        Err(Problem { path: "loss".into(), problem })
-                    }
+                    $(stringify!($name) $(| $pytorch)? => Some(field_names::<$options>()),)*
+                    _ => None,
+                }
+            }
+
+            fn read(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {
+                match name {
+                    $(stringify!($name) $(| $pytorch)? => Ok(LossSpec::$name(read_options(options)?)),)*
+                    _ => Err(unknown(name, &[$(stringify!($name)),*])),
                 }
             }
 
@@ -104,27 +114,25 @@ loss_specs! {
 }
 
 impl LossSpec {
-    pub(super) fn from_parts(name: &str, options: Value) -> std::result::Result<LossSpec, Problem> {
-        if let Some(path) = null("options", &options) {
-            // TOML has numbers that are not finite, which end up as null; for an option that may be left out
-            // it would mean just that.
-            return Err(Problem { path, problem: "null, or a number that is not finite".into() });
-        }
+    pub(super) fn from_parts(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {
         let spec = LossSpec::read(name, options)?;
-        spec.check()?;
+        spec.check().map_err(|problem| {
+            let option = problem.path.strip_prefix("options.").and_then(|option| options.get(option));
+            problem.or_line(option.unwrap_or(options).line)
+        })?;
         Ok(spec)
     }
 
     /// Whether its options make sense.
     pub(super) fn check(&self) -> std::result::Result<(), Problem> {
-        match self.as_build().check() {
-            Ok(()) => Ok(()),
+        let problem = match self.as_build().check() {
+            Ok(()) => return Ok(()),
             Err(Error::Option { option, given, expected }) => {
-                let problem = format!("{given} is not {expected}");
-                Err(Problem { path: super::join("options", option), problem })
+                Problem::new(format!("given {given}, expected {expected}")).within(option)
             }
-            Err(error) => Err(Problem { path: "options".into(), problem: error.to_string() }),
-        }
+            Err(error) => Problem::new(error.to_string()),
+        };
+        Err(problem.within("options"))
     }
 
     /// The loss itself, on `device`.
@@ -133,31 +141,36 @@ impl LossSpec {
     }
 }
 
-/// What is wrong with a loss in a file, and where in its options, if it is there.
-pub(super) struct Problem {
-    pub path: String,
-    pub problem: String,
+fn read_options<T: DeserializeOwned>(options: &Node) -> std::result::Result<T, Problem> {
+    read(options).map_err(|problem| problem.within("options"))
 }
 
-/// Where there is a null in `value`, if there is one.
-fn null(path: &str, value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some(path.into()),
-        Value::Array(values) => {
-            values.iter().enumerate().find_map(|(index, value)| null(&format!("{path}[{index}]"), value))
-        }
-        Value::Object(fields) => {
-            fields.iter().find_map(|(name, value)| null(&format!("{path}.{name}"), value))
-        }
-        _ => None,
+/// What people write for losses that are called otherwise.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("L2", "MseLoss"),
+    ("L2Loss", "MseLoss"),
+    ("MAE", "L1Loss"),
+    ("VGGLoss", "VggPerceptual"),
+    ("VGG19", "VggPerceptual"),
+    ("PerceptualLoss", "VggPerceptual"),
+    ("GANLoss", "BceWithLogitsLoss"),
+    ("binary_cross_entropy", "BceLoss"),
+    ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
+];
+
+fn unknown(name: &str, names: &[&'static str]) -> Problem {
+    if let Some(usage) = others::usage(name) {
+        return Problem::new(usage).within("loss");
     }
-}
-
-fn read<T: DeserializeOwned>(options: Value) -> std::result::Result<T, Problem> {
-    serde_path_to_error::deserialize(options).map_err(|error| Problem {
-        path: super::join("options", &error.path().to_string()),
-        problem: error.inner().to_string(),
-    })
+    // Without the module that it has in Python, `nn.L1Loss`.
+    let own = name.rsplit('.').next().unwrap_or(name);
+    let near = nearest(own, &[names, &others::NAMES].concat(), &SYNONYMS);
+    let text = match near.map(|near| (near, others::usage(near))) {
+        Some((near, None)) => format!("`{name}` is no loss, did you mean `{near}`?"),
+        Some((near, Some(usage))) => format!("`{name}` is no loss, did you mean `{near}`? But {usage}"),
+        None => format!("`{name}` is no loss, expected one of {}", names.join(", ")),
+    };
+    Problem::new(text).within("loss")
 }
 
 /// Losses that are data themselves, and which of their options have a range.
@@ -188,117 +201,4 @@ build_copies! {
     MultiLabelMarginLoss
     Sobel { eps: non_negative }
     Laplacian
-}
-
-/// The options of [`VggPerceptual`] as data.
-///
-/// - **Defaults**: the pretrained weights and the loss's own defaults.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct VggPerceptualSpec {
-    /// The weights of the network.
-    pub weights: VggWeights,
-    /// Its `taps`; in a file a table of weights by layer: `{ relu1_2 = 1.0, relu2_2 = 0.5 }`.
-    #[serde(with = "taps")]
-    pub taps: Vec<(VggLayer, f64)>,
-    /// Its `criterion`.
-    pub criterion: FeatureCriterion,
-    /// Its `normalization`.
-    pub normalization: InputNormalization,
-}
-
-impl Default for VggPerceptualSpec {
-    fn default() -> Self {
-        VggPerceptualSpec {
-            weights: VggWeights::default(),
-            taps: VggPerceptual::DEFAULT_TAPS.into(),
-            criterion: FeatureCriterion::default(),
-            normalization: InputNormalization::default(),
-        }
-    }
-}
-
-impl Build for VggPerceptualSpec {
-    fn check(&self) -> Result<()> {
-        VggPerceptual::check_taps(&self.taps)
-    }
-
-    fn build(&self, device: Device, networks: &mut Networks) -> Result<Term> {
-        Ok(Term::new(VggPerceptual {
-            taps: self.taps.clone(),
-            criterion: self.criterion,
-            normalization: self.normalization,
-            ..VggPerceptual::new(networks.get(&self.weights, device)?)
-        }))
-    }
-}
-
-/// Where the weights of a [`Vgg19`](crate::Vgg19) come from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(from = "PathBuf", into = "PathBuf")]
-pub enum VggWeights {
-    /// [`Vgg19::pretrained`](crate::Vgg19::pretrained); in a file the word `pretrained`.
-    #[default]
-    Pretrained,
-    /// [`Vgg19::from_file`](crate::Vgg19::from_file); a relative path starts at the current directory.
-    File(PathBuf),
-}
-
-const PRETRAINED: &str = "pretrained";
-
-impl From<PathBuf> for VggWeights {
-    fn from(path: PathBuf) -> VggWeights {
-        if path.as_os_str() == PRETRAINED {
-            VggWeights::Pretrained
-        } else {
-            VggWeights::File(path)
-        }
-    }
-}
-
-impl From<VggWeights> for PathBuf {
-    fn from(weights: VggWeights) -> PathBuf {
-        match weights {
-            VggWeights::Pretrained => PRETRAINED.into(),
-            VggWeights::File(path) => path,
-        }
-    }
-}
-
-/// Taps as a table, in the order given.
-mod taps {
-    use super::*;
-
-    pub fn serialize<S: Serializer>(taps: &[(VggLayer, f64)], serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(taps.len()))?;
-        for (index, (layer, weight)) in taps.iter().enumerate() {
-            if taps[..index].iter().any(|(other, _)| other == layer) {
-                return Err(S::Error::custom(format!("the tap {layer} is there twice")));
-            }
-            map.serialize_entry(&layer.to_string(), weight)?;
-        }
-        map.end()
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(VggLayer, f64)>, D::Error> {
-        struct Table;
-        impl<'de> Visitor<'de> for Table {
-            type Value = Vec<(VggLayer, f64)>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("a table of weights by layer, such as { relu1_2 = 1.0 }")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut taps = Vec::new();
-                while let Some((layer, weight)) = map.next_entry::<String, f64>()? {
-                    taps.push((layer.parse().map_err(A::Error::custom)?, weight));
-                }
-                Ok(taps)
-            }
-        }
-        deserializer.deserialize_map(Table)
-    }
-
-    use std::result::Result;
 }

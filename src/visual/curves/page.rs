@@ -11,6 +11,7 @@ use resvg::usvg::{fontdb, Options, Tree};
 use super::axis::Axis;
 use super::panel::{Area, Panel};
 use crate::manager::log::LoggedRun;
+use crate::printable;
 use crate::visual::numbers::grouped;
 use crate::visual::text;
 
@@ -105,6 +106,11 @@ impl Page<'_> {
                 ),
             );
         }
+        if self.run.losses.values().any(|loss| !loss.steps.is_sorted()) {
+            let note = "Steps begin anew in later epochs, and the epochs lie on top of each other: count steps over the \
+                        whole run.";
+            notes.push(note.into());
+        }
         if notes.len() > MOST_NOTES {
             let more = notes.len() - MOST_NOTES;
             notes.truncate(MOST_NOTES);
@@ -152,13 +158,14 @@ pub(super) fn words(text: &str, size: f64, room: f64, x: f64, y: f64) -> String 
     format!(r#"<text x="{x:.1}" y="{y:.1}">{}</text>"#, escaped(&shortened(text, size, room)))
 }
 
-/// A text with its middle left out, if it has to be.
+/// A text that can be shown, with its middle left out, if it has to be.
 pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
     // No more of a text is ever shown, and measuring takes its time.
     const MOST: usize = 240;
+    let text = printable(text).to_string();
     let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= MOST && text::em_width(text, size) <= room {
-        return text.into();
+    if letters.len() <= MOST && text::em_width(&text, size) <= room {
+        return text;
     }
     let cut = |kept: usize| -> String {
         let (head, tail) = (kept.div_ceil(2), kept / 2);
@@ -172,14 +179,13 @@ pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
 /// Text for XML, which has no place for control characters.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).to_string().chars() {
         match character {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            character if character.is_control() => escaped.push('\u{fffd}'),
             character => escaped.push(character),
         }
     }

@@ -1,0 +1,86 @@
+//! The networks of an objective, each once.
+
+use std::collections::HashMap;
+
+use tch::{nn, no_grad, Device, Kind, Tensor};
+
+use super::VggWeights;
+use crate::{Result, Vgg19};
+
+/// The networks that were made, by what they were made of.
+#[derive(Default)]
+pub(super) struct Networks(HashMap<(VggWeights, i64, Kind), Vgg19>);
+
+impl Networks {
+    pub fn get(&mut self, weights: &VggWeights, seed: i64, kind: Kind, device: Device) -> Result<Vgg19> {
+        let mut key = (weights.clone(), seed, Kind::Float);
+        let loaded = match self.0.get(&key) {
+            Some(vgg) => vgg.clone(),
+            None => {
+                let vgg = match weights {
+                    VggWeights::Pretrained => Vgg19::pretrained(device)?,
+                    VggWeights::Random => random(seed, device)?,
+                    VggWeights::File(path) => Vgg19::from_file(path, device)?,
+                };
+                self.0.insert(key.clone(), vgg.clone());
+                vgg
+            }
+        };
+        key.2 = kind;
+        if let Some(vgg) = self.0.get(&key) {
+            return Ok(vgg.clone());
+        }
+        let vgg = loaded.to_kind(kind)?;
+        self.0.insert(key, vgg.clone());
+        Ok(vgg)
+    }
+}
+
+/// A network with uniform weights of the variance that torchvision's begin with, 2 / fan-out, and no biases. Not
+/// from libtorch's generator, which whoever trains has seeded for something else.
+fn random(seed: i64, device: Device) -> Result<Vgg19> {
+    let store = nn::VarStore::new(device);
+    let vgg = Vgg19::new(&store.root());
+    let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
+    variables.retain(|(name, _)| name.ends_with("weight"));
+    variables.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut state = seed as u64;
+    for (_, mut weight) in variables {
+        let shape = weight.size();
+        let bound = (6.0 / (shape[0] * shape[2] * shape[3]) as f64).sqrt() as f32;
+        let numbers: Vec<f32> = (0..weight.numel()).map(|_| bound * signed_unit(&mut state)).collect();
+        let numbers = Tensor::f_from_slice(&numbers)?.f_view(shape.as_slice())?;
+        no_grad(|| weight.f_copy_(&numbers))?;
+    }
+    Ok(vgg)
+}
+
+/// The next of evenly spread numbers in [-1, 1), by the generator SplitMix64.
+fn signed_unit(state: &mut u64) -> f32 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut bits = *state;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^= bits >> 31;
+    // As many bits as an `f32` has.
+    (bits >> 40) as f32 / (1 << 23) as f32 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signed_unit;
+
+    /// The first outputs of the reference implementation for the seed 1234567: 6457827717110365317,
+    /// 3203168211198807973, 9817491932198370423 (<https://prng.di.unimi.it/splitmix64.c>).
+    #[test]
+    fn it_is_splitmix64() {
+        let mut state = 1234567;
+        for bits in [6457827717110365317u64, 3203168211198807973, 9817491932198370423] {
+            // 2^63 is the middle of the range.
+            let expected = bits as f64 / 2f64.powi(63) - 1.0;
+            let error = expected - f64::from(signed_unit(&mut state));
+            // Rounded down to a multiple of 2^-23.
+            assert!((0.0..2f64.powi(-23)).contains(&error), "{error}");
+        }
+    }
+}
