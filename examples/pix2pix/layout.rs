@@ -127,7 +127,7 @@ fn strips(folder: &Path, strip: Option<&Strip>) -> Result<Vec<PairFiles>> {
         let name = path.display();
         match strip {
             Some(strip) => ensure!(
-                width as usize % strip.columns() == 0,
+                (width as usize).is_multiple_of(strip.columns()),
                 "{name} is {width} x {height} pixels: no strip of {} images (--strip {strip}), as the width is no \
                  multiple of that",
                 strip.columns()

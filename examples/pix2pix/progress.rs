@@ -34,8 +34,8 @@ impl Progress {
             say(&losses);
             self.next_line = step + self.bar.length().unwrap_or(0) / 20;
         }
-        self.bar.set_message(losses);
         self.bar.set_position(step);
+        self.bar.set_message(losses);
     }
 
     /// A line that stays.

@@ -135,7 +135,7 @@ pub fn train(run: &Run) -> Result<Ended> {
     match ended {
         Ended::Finished => summarise(run, trainer.state.first_l1)?,
         Ended::Interrupted(_) => say(format_args!(
-            "stopped, with a checkpoint, after step {} of {steps}. This goes on:\n  {} --resume {}",
+            "stopped after step {} of {steps}; its checkpoint is saved. To go on:\n  {} --resume {}",
             trainer.state.step,
             env::args().next().unwrap_or("pix2pix".into()),
             run.folder().display()
