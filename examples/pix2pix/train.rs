@@ -91,7 +91,10 @@ pub fn train(run: &Run) -> Result<Ended> {
     let mut progress = Progress::new(steps, trainer.state.step);
     let interrupt = Interrupt::listen(&progress)?;
     if resumes {
-        progress.note(&format!("going on after step {} of {steps}", trainer.state.step));
+        progress.note(&match trainer.state.step {
+            done if done == steps => format!("all {steps} steps are done already"),
+            done => format!("going on after step {done} of {steps}"),
+        });
     } else {
         trainer.state.first_l1 = trainer.validate(&validation, settings)?;
     }
