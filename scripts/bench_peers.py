@@ -31,6 +31,25 @@ from pathlib import Path
 
 import peer_env
 
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def parse():
+    parser = peer_env.parser(__doc__)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument("--quick", action="store_true", help="few rows, less time for each")
+    parser.add_argument("--only", metavar="TEXT", action="append", help="rows whose name contains it")
+    parser.add_argument("--seconds", type=float, help="how long to take steps for each row (default: 30; quick: 5)")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    default = ROOT / "target" / "peers"
+    parser.add_argument("--out", metavar="FOLDER", type=Path, default=default, help="default: target/peers")
+    parser.add_argument("--serve", choices=["eager", "compiled"], help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    OPTIONS = parse()
+
 peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
 
 import safetensors.torch  # noqa: E402
@@ -39,7 +58,6 @@ import torchvision  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
 EDGES = [(1, 256), (8, 256), (16, 512)]
 NETWORK = [(1, 256), (4, 256), (16, 256)]
 # Name, work, what VGG19 computes in, batch and side, PyTorch's work: by its median, the ratio is taken.
@@ -317,29 +335,20 @@ def table(result):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--quick", action="store_true", help="few rows, less time for each")
-    parser.add_argument("--only", metavar="TEXT", action="append", help="rows whose name contains it")
-    parser.add_argument("--seconds", type=float, help="how long to take steps for each row (default: 30; quick: 5)")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--out", type=Path, default=ROOT / "target" / "peers")
-    parser.add_argument("--serve", choices=["eager", "compiled"], help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        return serve(options.serve)
-    if options.device == "cuda" and not torch.cuda.is_available():
+    if OPTIONS.serve:
+        return serve(OPTIONS.serve)
+    if OPTIONS.device == "cuda" and not torch.cuda.is_available():
         sys.exit("bench_peers: PyTorch finds no CUDA device")
-    seconds = options.seconds or (5 if options.quick else 30)
-    rows = [row for row in ROWS if not options.quick or row[0].startswith(QUICK)]
-    rows = [row for row in rows if not options.only or any(text in row[0] for text in options.only)]
+    seconds = OPTIONS.seconds or (5 if OPTIONS.quick else 30)
+    rows = [row for row in ROWS if not OPTIONS.quick or row[0].startswith(QUICK)]
+    rows = [row for row in rows if not OPTIONS.only or any(text in row[0] for text in OPTIONS.only)]
     serving = [sys.executable, __file__, "--serve"]
-    commands = {"ours": [runner(options.device)], "eager": [*serving, "eager"], "compiled": [*serving, "compiled"]}
-    if options.no_compile:
+    commands = {"ours": [runner(OPTIONS.device)], "eager": [*serving, "eager"], "compiled": [*serving, "compiled"]}
+    if OPTIONS.no_compile:
         del commands["compiled"]
-    described = {"device": options.device, **machine(options.device)}
-    result = {"machine": described, "bandwidth": bandwidth(options.device), "rows": {}, "floors": {}}
-    options.out.mkdir(parents=True, exist_ok=True)
+    described = {"device": OPTIONS.device, **machine(OPTIONS.device)}
+    result = {"machine": described, "bandwidth": bandwidth(OPTIONS.device), "rows": {}, "floors": {}}
+    OPTIONS.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "vgg19.safetensors"
         torch.manual_seed(0)
@@ -363,7 +372,7 @@ def main():
                 "images": str(images),
                 "weights": str(weights),
                 "needs_weights": work not in ("sobel", "laplacian"),
-                "device": options.device,
+                "device": OPTIONS.device,
             }
             row = result["rows"][name] = measure(commands, setup, seconds)
             if work in ("sobel", "laplacian"):
@@ -372,8 +381,8 @@ def main():
                 times = row["seconds"]["ours"] / (moved / result["bandwidth"])
                 result["floors"][name] = {"bytes": moved, "times": times}
             print(table({**result, "rows": {name: row}, "floors": {}}).splitlines()[-1], flush=True)
-            (options.out / "peers.json").write_text(json.dumps(result, indent=1) + "\n")
-            (options.out / "peers.md").write_text(table(result))
+            (OPTIONS.out / "peers.json").write_text(json.dumps(result, indent=1) + "\n")
+            (OPTIONS.out / "peers.md").write_text(table(result))
     print("\n" + table(result))
 
 

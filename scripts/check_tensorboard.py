@@ -10,6 +10,17 @@ import sys
 
 import peer_env
 
+
+def parse():
+    parser = peer_env.parser(__doc__)
+    parser.add_argument("directory", metavar="DIRECTORY", help="where the event files are")
+    parser.add_argument("log", metavar="LOSS_LOG", help="loss_log.jsonl")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    OPTIONS = parse()
+
 peer_env.ensure(["tensorboard==2.21.0", "numpy==2.4.6"])
 
 import numpy as np  # noqa: E402
@@ -30,9 +41,8 @@ def logged(path):
 
 
 def main():
-    directory, log = sys.argv[1:]
-    events = EventAccumulator(directory, size_guidance={SCALARS: 0}).Reload()
-    expected = logged(log)
+    events = EventAccumulator(OPTIONS.directory, size_guidance={SCALARS: 0}).Reload()
+    expected = logged(OPTIONS.log)
     scalars = {tag: events.Scalars(tag) for tag in events.Tags()[SCALARS]}
     found = {tag: [(event.step, event.value) for event in scalars[tag]] for tag in scalars}
     print(json.dumps({"version": events.file_version, "scalars": {tag: len(found[tag]) for tag in found}}))

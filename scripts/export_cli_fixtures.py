@@ -14,6 +14,9 @@ from pathlib import Path
 
 import peer_env
 
+if __name__ == "__main__":
+    peer_env.parser(__doc__).parse_args()
+
 peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
 
 import numpy as np  # noqa: E402

@@ -20,13 +20,15 @@ elements, `relu1_2.every7` with each seventh element of the flattened tensor. Th
 both sides compute them (`hashed`), and the cases `weights.features.{k}` hold the first eight of each layer.
 """
 
-import argparse
 import json
 import math
 import zlib
 from pathlib import Path
 
 import peer_env
+
+if __name__ == "__main__":
+    OUT = peer_env.out_folder(__doc__)
 
 peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
 
@@ -394,17 +396,13 @@ def vgg(network, indices):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
-    parser.add_argument("--out", type=Path, default=default, help="directory to write to (tests/fixtures)")
-    out = parser.parse_args().out
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    out.mkdir(parents=True, exist_ok=True)
+    OUT.mkdir(parents=True, exist_ok=True)
     network, indices = vgg19_features()
     fixtures = [regression(), classification(), edge(), perceptual(network, indices), vgg(network, indices)]
-    total = sum(fixture.save(out) for fixture in fixtures)
-    print(f"{total} bytes in {out}")
+    total = sum(fixture.save(OUT) for fixture in fixtures)
+    print(f"{total} bytes in {OUT}")
     if total > SIZE_LIMIT:
         raise SystemExit(f"more than {SIZE_LIMIT} bytes: use smaller shapes")
 

@@ -12,11 +12,12 @@ The images of step s are `noise(10 * s + k, shape)`, k being 0 for the fake, 1 f
 discriminator's output for either; both sides compute them.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import peer_env
+
+if __name__ == "__main__":
+    OUT = peer_env.out_folder(__doc__)
 
 peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
 
@@ -146,15 +147,13 @@ def run():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "tests" / "fixtures")
-    out = parser.parse_args().out
     printed, log = run()
     tables = [schedule.options | {"values": [schedule(epoch) for epoch in range(25)]} for schedule in SCHEDULES]
     fixture = {"torch": torch.__version__.split("+")[0], "schedules": tables, "printed": printed, "log": log}
     text = json.dumps(fixture, separators=(",", ":"))
     # A line to each part: a change can be seen in a diff.
-    (out / "manager.json").write_text(text.replace(',"schedules"', ',\n"schedules"').replace(',"printed"', ',\n"printed"').replace(',"log"', ',\n"log"') + "\n")
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "manager.json").write_text(text.replace(',"schedules"', ',\n"schedules"').replace(',"printed"', ',\n"printed"').replace(',"log"', ',\n"log"') + "\n")
 
 
 if __name__ == "__main__":

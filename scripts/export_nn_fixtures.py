@@ -17,16 +17,20 @@ It also writes tests/fixtures/nn_losses.json: the losses that the installed PyTo
 no counterpart in src.
 """
 
-import argparse
 import json
 import re
 import warnings
 from pathlib import Path
 
-from export_fixtures import DTYPES, REDUCTIONS, Draw, Fixture, label  # also installs what is pinned
+import peer_env
 
-import torch
-from torch import nn
+if __name__ == "__main__":
+    OUT = peer_env.out_folder(__doc__)
+
+from export_fixtures import DTYPES, REDUCTIONS, Draw, Fixture, label  # noqa: E402  also installs what is pinned
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
 
 SIZE_LIMIT = 500_000  # bytes, all files together: they live in the repository
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -440,22 +444,18 @@ def linear():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = REPOSITORY / "tests" / "fixtures"
-    parser.add_argument("--out", type=Path, default=default, help="directory to write to (tests/fixtures)")
-    out = parser.parse_args().out
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     warnings.filterwarnings("ignore", message="reduction: 'mean' divides the total loss")
     missing = set(losses_of_pytorch()) - types_of_the_crate()
     if missing:
         raise SystemExit(f"without a counterpart in src, nor left out on purpose: {', '.join(sorted(missing))}")
-    out.mkdir(parents=True, exist_ok=True)
+    OUT.mkdir(parents=True, exist_ok=True)
     names = {"torch": torch.__version__.split("+")[0], "losses": losses_of_pytorch(), "left_out": LEFT_OUT}
-    (out / "nn_losses.json").write_text(json.dumps(names, indent=1) + "\n")
+    (OUT / "nn_losses.json").write_text(json.dumps(names, indent=1) + "\n")
     fixtures = [regression(), binary(), classification(), distribution(), adaptive(), linear()]
-    total = sum(fixture.save(out) for fixture in fixtures)
-    print(f"{total} bytes in {out}")
+    total = sum(fixture.save(OUT) for fixture in fixtures)
+    print(f"{total} bytes in {OUT}")
     if total > SIZE_LIMIT:
         raise SystemExit(f"more than {SIZE_LIMIT} bytes: use smaller shapes")
 

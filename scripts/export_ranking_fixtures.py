@@ -14,15 +14,19 @@ The files are made as by export_fixtures.py and have its form. Roles:
 The lengths of CTC are among the options.
 """
 
-import argparse
 import itertools
 from pathlib import Path
 
-from export_fixtures import DTYPES, REDUCTIONS, Draw, Fixture
+import peer_env
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+if __name__ == "__main__":
+    OUT = peer_env.out_folder(__doc__)
+
+from export_fixtures import DTYPES, REDUCTIONS, Draw, Fixture  # noqa: E402
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
 
 SIZE_LIMIT = 350_000  # bytes, both files together
 
@@ -337,18 +341,14 @@ def ctc():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
-    parser.add_argument("--out", type=Path, default=default, help="directory to write to (tests/fixtures)")
-    out = parser.parse_args().out
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    out.mkdir(parents=True, exist_ok=True)
+    OUT.mkdir(parents=True, exist_ok=True)
     fixture = Fixture("ranking")
     for family in (hinge, soft, ranking, cosine, multi_margin, multi_label, multi_label_soft, triplet):
         family(fixture)
-    total = sum(made.save(out) for made in (fixture, ctc()))
-    print(f"{total} bytes in {out}")
+    total = sum(made.save(OUT) for made in (fixture, ctc()))
+    print(f"{total} bytes in {OUT}")
     if total > SIZE_LIMIT:
         raise SystemExit(f"more than {SIZE_LIMIT} bytes: use smaller shapes")
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import peer_env
 
+if __name__ == "__main__":
+    peer_env.parser(__doc__).parse_args()
+
 peer_env.ensure(["torch==2.13.0", "numpy==2.4.6", "tensorboard==2.21.0"])
 
 from torch.utils.tensorboard import SummaryWriter  # noqa: E402

@@ -1,6 +1,8 @@
 """A Python environment with pinned packages, for the scripts that compare against PyTorch.
 
     import peer_env
+    if __name__ == "__main__":
+        OPTIONS = peer_env.parser(__doc__).parse_args()  # --help and mistakes install nothing
     peer_env.ensure(["torch==2.13.0", "numpy==2.4.6"])
     import torch  # from here on, exactly that version
 
@@ -9,6 +11,7 @@ environment under `${TCH_LOSSES_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tch-losses}/p
 requirement, and runs the script again in it. pip's own settings (PIP_INDEX_URL and so on) apply. POSIX only.
 """
 
+import argparse
 import fcntl
 import importlib
 import importlib.metadata
@@ -18,6 +21,21 @@ import sys
 from pathlib import Path
 
 _REEXECUTED = "TCH_LOSSES_PEER_ENV"
+
+
+def parser(documentation):
+    """A parser of a script's options, whose help is the script's documentation. Parse them before `ensure`."""
+    return argparse.ArgumentParser(
+        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def out_folder(documentation):
+    """The folder given with `--out`, the only option of a script that writes fixtures: else tests/fixtures."""
+    options = parser(documentation)
+    default = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
+    options.add_argument("--out", metavar="DIR", type=Path, default=default, help="default: tests/fixtures")
+    return options.parse_args().out
 
 
 def cache_dir():

@@ -21,6 +21,8 @@ except ImportError:  # before Python 3.11
     tomllib = None
 
 SCRIPT = Path(__file__).resolve().parent / "with-libtorch"
+# So many seconds late, a process hangs. It starts a few interpreters, which takes a busy machine seconds, not minutes.
+HANGS = 600
 
 # A project is a folder with a Cargo.toml; it is locked to the torch-sys in its folder of that name, if any.
 CARGO = """#!/bin/sh
@@ -71,7 +73,7 @@ if arguments[0] == "download":
     folder = Path(arguments[arguments.index("--dest") + 1])
     if mode == "hang":
         (folder / "torch.whl.part").write_text("half")
-        time.sleep(60)
+        time.sleep(600)  # until it is killed: not so briefly that it could go on before
     (torch,) = (argument for argument in arguments if argument.startswith("torch=="))
     with zipfile.ZipFile(folder / "torch-any.whl", "w") as wheel:
         for name in ["libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libtorch_cuda.so", "libtorch.so"]:
@@ -139,7 +141,7 @@ class WithLibtorch(unittest.TestCase):
 
     def run_script(self, *arguments, **options):
         process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANGS)
         return process.returncode, out, err
 
     def libtorch_of(self, *arguments, **options):
@@ -225,7 +227,7 @@ class WithLibtorch(unittest.TestCase):
     def test_two_at_once_fetch_once(self):
         processes = [self.start("true") for _ in range(4)]
         for process in processes:
-            process.communicate(timeout=60)
+            process.communicate(timeout=HANGS)
             self.assertEqual(process.returncode, 0)
         self.assertEqual(len(self.fetches()), 2)
 

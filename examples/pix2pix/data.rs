@@ -1,66 +1,61 @@
 //! Pairs of images from a folder, and batches of them.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::mpsc::{sync_channel, Receiver};
-use std::thread;
+use std::thread::Scope;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Result};
 use clap::ValueEnum;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
-use tch_losses::visual::image::ImageReader;
+use tch::Tensor;
 
-/// Which half of a strip is the input.
+use crate::layout::{self, PairFiles, Strip};
+use crate::pictures::{decode, resize};
+
+/// Which of a pair is the input.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
 pub enum Direction {
-    /// The left half, or the folder A
+    /// A: the left one of a strip, or that in the folder A
     #[value(name = "AtoB")]
     AtoB,
-    /// The right half, or the folder B
+    /// B: the right one of a strip, or that in the folder B
     #[value(name = "BtoA")]
     BtoA,
 }
 
-/// Where the pairs of a data set are.
+/// The pairs of a data set.
 #[derive(Clone, Debug)]
 pub struct Pairs {
     files: Vec<PairFiles>,
+    strip: Strip,
     direction: Direction,
 }
 
-#[derive(Clone, Debug)]
-enum PairFiles {
-    /// A beside B in one image.
-    Strip(PathBuf),
-    Two {
-        a: PathBuf,
-        b: PathBuf,
-    },
-}
-
 impl Pairs {
-    /// All pairs in `folder`: its images are strips, or it has folders `A` and `B` with images of the same
-    /// names. Looks at the sizes of all of them.
-    pub fn open(folder: &Path, direction: Direction) -> Result<Pairs> {
-        let (a, b) = (folder.join("A"), folder.join("B"));
-        let files = if a.is_dir() && b.is_dir() { matched(&a, &b)? } else { strips(folder)? };
-        Ok(Pairs { files, direction })
+    /// All pairs in `folder`: those to learn from and those to validate on, which are every tenth if `folder`
+    /// does not tell them apart.
+    pub fn open(folder: &Path, strip: Option<&Strip>, direction: Direction) -> Result<[Pairs; 2]> {
+        let (mut train, val) = layout::find(folder, strip)?;
+        let val = match val {
+            Some(val) => val,
+            None => {
+                ensure!(
+                    train.len() > 1,
+                    "{} has one pair, which leaves none to validate on: add some, or put it into DIR/train and \
+                     others into DIR/val",
+                    folder.display()
+                );
+                split_off_tenth(&mut train)
+            }
+        };
+        let strip = strip.cloned().unwrap_or_default();
+        Ok([train, val].map(|files| Pairs { files, strip: strip.clone(), direction }))
     }
 
     pub fn len(&self) -> usize {
         self.files.len()
-    }
-
-    /// Takes every tenth pair out, beginning with the first.
-    pub fn split_off_tenth(&mut self) -> Pairs {
-        let (kept, taken): (Vec<_>, Vec<_>) =
-            self.files.drain(..).enumerate().partition(|(index, _)| index % 10 != 0);
-        let files = |pairs: Vec<(usize, PairFiles)>| pairs.into_iter().map(|(_, files)| files).collect();
-        self.files = files(kept);
-        Pairs { files: files(taken), direction: self.direction }
     }
 
     /// Input and truth, `[3, H, W]`, -1 to 1.
@@ -69,8 +64,8 @@ impl Pairs {
             PairFiles::Two { a, b } => [decode(a)?, decode(b)?],
             PairFiles::Strip(path) => {
                 let strip = decode(path)?;
-                let width = strip.size()[2] / 2;
-                [strip.narrow(2, 0, width), strip.narrow(2, width, width)]
+                let width = strip.size()[2] / self.strip.columns() as i64;
+                self.strip.pair().map(|column| strip.narrow(2, column as i64 * width, width))
             }
         };
         Ok(match self.direction {
@@ -85,88 +80,12 @@ impl Pairs {
     }
 }
 
-fn strips(folder: &Path) -> Result<Vec<PairFiles>> {
-    let strips = images(folder)?;
-    for path in &strips {
-        let (width, height) = size(path)?;
-        ensure!(
-            width % 2 == 0,
-            "{} is {width} x {height} pixels: input and output side by side have an even width",
-            path.display()
-        );
-    }
-    Ok(strips.into_iter().map(PairFiles::Strip).collect())
-}
-
-fn matched(folder_a: &Path, folder_b: &Path) -> Result<Vec<PairFiles>> {
-    let [mut by_name_a, mut by_name_b] = [BTreeMap::new(), BTreeMap::new()];
-    for (folder, by_name) in [(folder_a, &mut by_name_a), (folder_b, &mut by_name_b)] {
-        for path in images(folder)? {
-            let stem = path.file_stem().unwrap_or_default().to_os_string();
-            if let Some(other) = by_name.insert(stem, path.clone()) {
-                bail!("{} and {} have the same name", other.display(), path.display());
-            }
-        }
-    }
-    for (mine, theirs, folder) in [(&by_name_a, &by_name_b, folder_b), (&by_name_b, &by_name_a, folder_a)] {
-        if let Some((_, path)) = mine.iter().find(|(stem, _)| !theirs.contains_key(*stem)) {
-            bail!("{} has no counterpart in {}", path.display(), folder.display());
-        }
-    }
-    let pairs = by_name_a.into_values().zip(by_name_b.into_values());
-    pairs
-        .map(|(a, b)| {
-            let ((aw, ah), (bw, bh)) = (size(&a)?, size(&b)?);
-            ensure!(
-                (aw, ah) == (bw, bh),
-                "{} and {} differ in size: {aw} x {ah} and {bw} x {bh} pixels",
-                a.display(),
-                b.display()
-            );
-            Ok(PairFiles::Two { a, b })
-        })
-        .collect()
-}
-
-/// The PNG and JPEG files in a folder, by name.
-fn images(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = || format!("cannot read the folder {}", folder.display());
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if ["png", "jpg", "jpeg"].iter().any(|known| extension == *known) {
-            paths.push(path);
-        }
-    }
-    ensure!(!paths.is_empty(), "{} has no PNG or JPEG files", folder.display());
-    paths.sort();
-    Ok(paths)
-}
-
-fn size(path: &Path) -> Result<(u32, u32)> {
-    let reader = ImageReader::open(path).and_then(|reader| reader.with_guessed_format());
-    let size = reader.map_err(anyhow::Error::from).and_then(|reader| Ok(reader.into_dimensions()?));
-    size.with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// `[3, H, W]`, -1 to 1.
-pub fn decode(path: &Path) -> Result<Tensor> {
-    let reader = ImageReader::open(path).and_then(|reader| reader.with_guessed_format());
-    let image = reader.map_err(anyhow::Error::from).and_then(|reader| Ok(reader.decode()?.into_rgb8()));
-    let image = image.with_context(|| format!("cannot read {}", path.display()))?;
-    let (width, height) = image.dimensions();
-    let rows = Tensor::from_slice(image.as_raw()).view([i64::from(height), i64::from(width), 3]);
-    Ok(rows.permute([2, 0, 1]).to_kind(Kind::Float) / 127.5 - 1.0)
-}
-
-/// `[3, H, W]` to a square, as Pillow's bicubic filter does it.
-pub fn resize(image: &Tensor, size: i64) -> Tensor {
-    if image.size()[1..] == [size, size] {
-        return image.shallow_clone();
-    }
-    let resized = image.unsqueeze(0).internal_upsample_bicubic2d_aa([size, size], false, None, None);
-    resized.squeeze_dim(0).clamp(-1.0, 1.0)
+/// Takes every tenth pair out, beginning with the first.
+fn split_off_tenth(pairs: &mut Vec<PairFiles>) -> Vec<PairFiles> {
+    let (kept, taken): (Vec<_>, Vec<_>) = pairs.drain(..).enumerate().partition(|(index, _)| index % 10 != 0);
+    let files = |pairs: Vec<(usize, PairFiles)>| pairs.into_iter().map(|(_, files)| files).collect();
+    *pairs = files(kept);
+    files(taken)
 }
 
 fn stack(pairs: impl Iterator<Item = Result<[Tensor; 2]>>) -> Result<[Tensor; 2]> {
@@ -224,18 +143,18 @@ impl Augmentation {
     }
 
     /// The batches of `steps`, made in a thread of their own a few steps ahead.
-    pub fn batches(&self, pairs: &Pairs, steps: std::ops::Range<u64>) -> Receiver<Result<[Tensor; 2]>> {
+    pub fn batches<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        pairs: &'scope Pairs,
+        mut steps: Range<u64>,
+    ) -> Receiver<Result<[Tensor; 2]>> {
         let (sender, receiver) = sync_channel(4);
-        let (augmentation, pairs) = (self.clone(), pairs.clone());
-        thread::spawn(move || {
+        scope.spawn(move || {
             // Of this thread: the cores are for the training.
             tch::set_num_threads(1);
-            for step in steps {
-                // Nobody listens any more when the training has ended with an error.
-                if sender.send(augmentation.batch(&pairs, step)).is_err() {
-                    break;
-                }
-            }
+            // Nobody listens any more when the training has ended early.
+            steps.all(|step| sender.send(self.batch(pairs, step)).is_ok())
         });
         receiver
     }

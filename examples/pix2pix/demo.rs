@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use tch::Tensor;
 use tch_losses::visual::save_png;
 
-use crate::data::{chance, decode, resize};
-use crate::pictures::to_picture;
+use crate::data::chance;
+use crate::pictures::{decode, resize, to_picture};
 
 const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 

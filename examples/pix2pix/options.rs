@@ -1,28 +1,30 @@
 //! The command line, and what it comes to.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
+use clap::builder::TypedValueParser;
 use clap::{Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
-use tch::{Cuda, Device};
-use tch_losses::manager::{pix2pix, Lambdas, Objective, Ramp, Schedule, Subspec};
+use tch_losses::manager::{pix2pix, Lambdas, Objective, Subspec};
 
-use crate::data::{Augmentation, Direction};
+use crate::data::Direction;
+use crate::layout::Strip;
+use crate::settings::{Place, Settings};
 
 /// pix2pix: learns from pairs of images to turn the one into the other.
 ///
 /// A U-Net paints, a PatchGAN judges, and tch-losses' loss manager weighs the losses between them.
-/// Everything goes to the folder of the run: objective, loss log, checkpoints, samples, heat maps, curves. A
-/// run that was interrupted, even by kill -9, goes on with --resume as if nothing had happened.
+/// Everything goes to the folder of the run: objective, loss log, checkpoints, samples, heat maps, curves.
+/// Ctrl-C saves a checkpoint and stops. A run that was interrupted, even by kill -9, goes on with --resume as
+/// if nothing had happened.
 #[derive(Debug, Parser)]
 #[command(name = "pix2pix", max_term_width = 100, after_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["data", "demo", "resume"])))]
 pub struct Options {
-    /// The pairs: strips (input and output side by side in one image), or folders A and B with images of the
-    /// same names. They are in DIR itself, or those to learn from in DIR/train and those to validate on in
-    /// DIR/val; without DIR/val every tenth pair is kept back for that
+    /// The pairs: strips (input and output side by side in one PNG or JPEG image), or folders A and B with
+    /// images of the same names. They are in DIR itself, or those to learn from in DIR/train and those to
+    /// validate on in DIR/val; without DIR/val every tenth pair is kept back for that
     #[arg(long, value_name = "DIR", help_heading = "What to do (one of them)")]
     data: Option<PathBuf>,
 
@@ -35,7 +37,7 @@ pub struct Options {
     #[arg(long, value_name = "RUN", exclusive = true, help_heading = "What to do (one of them)")]
     pub resume: Option<PathBuf>,
 
-    /// The name of the run: its folder is runs/NAME [default: the last part of DIR, or demo]
+    /// The name of the run, which its folder in --runs has [default: the last part of DIR, or demo]
     #[arg(long, value_name = "NAME", help_heading = "The run")]
     name: Option<String>,
 
@@ -63,6 +65,11 @@ pub struct Options {
     #[arg(long, value_enum, help_heading = "Images")]
     direction: Option<Direction>,
 
+    /// How strips are divided: a letter for each image side by side, A, B, or _ for one to leave out. A_B takes
+    /// the first and the last of three [default: AB, two squares]
+    #[arg(long, value_name = "LETTERS", conflicts_with = "demo", help_heading = "Images")]
+    strip: Option<Strip>,
+
     /// Both images of a pair are resized to a square of so many pixels ... [default: 286]
     #[arg(long, value_name = "PIXELS", value_parser = positive_size(), help_heading = "Images")]
     load_size: Option<i64>,
@@ -82,7 +89,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", conflicts_with = "loss", help_heading = "Objective")]
     objective: Option<PathBuf>,
 
-    /// Which losses [default: basic]
+    /// Which losses [default: basic; of the demo: extended]
     #[arg(long, value_enum, help_heading = "Objective")]
     loss: Option<LossSet>,
 
@@ -98,11 +105,11 @@ pub struct Options {
     depth: Option<i64>,
 
     /// Epochs with the full learning rate ... [default: 100]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = epochs(), help_heading = "Training")]
     epochs: Option<u64>,
 
     /// ... and then epochs in which it falls to 0 [default: 100]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = epochs(), help_heading = "Training")]
     decay_epochs: Option<u64>,
 
     /// Pairs in a step [default: 1]
@@ -115,24 +122,25 @@ pub struct Options {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Objective", allow_negative_numbers = true)]
 struct LambdaOptions {
     /// Weight of the GAN loss [default: 1]
-    #[arg(long, value_name = "W", conflicts_with = "objective", help_heading = "Objective")]
+    #[arg(long, value_name = "W", value_parser = weight(), conflicts_with = "objective")]
     lambda_gan: Option<f64>,
     /// Weight of L1 [default: 100]
-    #[arg(long, value_name = "W", conflicts_with = "objective", help_heading = "Objective")]
+    #[arg(long, value_name = "W", value_parser = weight(), conflicts_with = "objective")]
     lambda_l1: Option<f64>,
-    /// Weight of L2, in `extended` [default: 10]
-    #[arg(long, value_name = "W", conflicts_with = "objective", help_heading = "Objective")]
+    /// Weight of L2, in extended [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight(), conflicts_with = "objective")]
     lambda_l2: Option<f64>,
-    /// Weight of Sobel, in `extended` [default: 10]
-    #[arg(long, value_name = "W", conflicts_with = "objective", help_heading = "Objective")]
+    /// Weight of Sobel, in extended [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight(), conflicts_with = "objective")]
     lambda_sobel: Option<f64>,
-    /// Weight of the Laplacian, in `extended` [default: 10]
-    #[arg(long, value_name = "W", conflicts_with = "objective", help_heading = "Objective")]
+    /// Weight of the Laplacian, in extended [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight(), conflicts_with = "objective")]
     lambda_lap: Option<f64>,
-    /// Weight of VGG, in `+vgg` [default: 10]
-    #[arg(long, value_name = "W", conflicts_with = "objective", help_heading = "Objective")]
+    /// Weight of VGG, in basic+vgg and extended+vgg [default: 10]
+    #[arg(long, value_name = "W", value_parser = weight(), conflicts_with = "objective")]
     lambda_vgg: Option<f64>,
 }
 
@@ -141,60 +149,54 @@ Examples:
   pix2pix --demo
   pix2pix --data facades --direction BtoA --name facades
   pix2pix --data facades --direction BtoA --name facades-vgg --loss extended+vgg --lambda-vgg 5
+  pix2pix --data samples --strip A_B
   pix2pix --resume runs/facades";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LossSet {
     /// GAN and L1, as in the paper
     Basic,
-    /// and VGG19 perceptual loss
+    /// Those of basic and VGG19 perceptual loss
     #[value(name = "basic+vgg")]
     BasicVgg,
     /// GAN, L1, L2, Sobel and Laplacian
     Extended,
-    /// and VGG19 perceptual loss
+    /// Those of extended and VGG19 perceptual loss
     #[value(name = "extended+vgg")]
     ExtendedVgg,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    Cpu,
-    /// The first CUDA device
-    Cuda,
+impl LossSet {
+    fn name(self) -> String {
+        self.to_possible_value().expect("none is hidden").get_name().into()
+    }
+
+    fn objective(self, lambdas: &Lambdas) -> Objective {
+        let subspec = match self {
+            LossSet::Basic => Subspec::Basic,
+            LossSet::BasicVgg => Subspec::BasicVgg,
+            LossSet::Extended => Subspec::Extended,
+            LossSet::ExtendedVgg => Subspec::ExtendedVgg,
+        };
+        pix2pix(subspec, lambdas)
+    }
 }
 
-fn positive() -> impl clap::builder::TypedValueParser<Value = u64> {
+fn epochs() -> impl TypedValueParser<Value = u64> {
+    clap::value_parser!(u64).range(..=1_000_000)
+}
+
+fn weight() -> impl TypedValueParser<Value = f64> {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|weight| weight.is_finite() && *weight >= 0.0);
+    move |text: &str| number(text).ok_or("a weight is a number, 0 or more")
+}
+
+fn positive() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(1..=1_000_000)
 }
 
-fn positive_size() -> impl clap::builder::TypedValueParser<Value = i64> {
+fn positive_size() -> impl TypedValueParser<Value = i64> {
     clap::value_parser!(i64).range(1..=65_536)
-}
-
-/// What a run was started with, as its folder keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The name of the run.
-    pub name: String,
-    /// Where the pairs are; none for the demo, which makes its own.
-    pub data: Option<PathBuf>,
-    pub direction: Direction,
-    pub load_size: i64,
-    pub crop_size: i64,
-    pub flip: bool,
-    pub width: i64,
-    pub depth: i64,
-    pub epochs: u64,
-    pub decay_epochs: u64,
-    pub batch_size: u64,
-    pub learning_rate: f64,
-    pub save_every: u64,
-    pub maps_every: u64,
-    pub device: Place,
-    pub seed: u32,
 }
 
 impl Options {
@@ -207,13 +209,25 @@ impl Options {
             ),
             None => None,
         };
-        let of_data = data.as_ref().and_then(|data| data.file_name());
-        let name = of_data.map_or("demo".into(), |name| name.to_string_lossy().into_owned());
+        let name = match (&self.name, &data) {
+            (Some(name), _) => name.clone(),
+            (None, None) => "demo".into(),
+            // Only the root of all folders has no name.
+            (None, Some(data)) => {
+                data.file_name().context("--data: such a run needs a --name")?.to_string_lossy().into_owned()
+            }
+        };
+        ensure!(
+            is_folder_name(&name),
+            "--name {name:?}: a run has the name of its folder in {} (--runs), so it cannot be a path",
+            self.runs.display()
+        );
         let defaults = if self.demo { Settings::demo() } else { Settings::default() };
         let crop_size = self.crop_size.unwrap_or(defaults.crop_size);
         let settings = Settings {
-            name: self.name.clone().unwrap_or(name),
+            name,
             data,
+            strip: self.strip.clone(),
             direction: self.direction.unwrap_or(defaults.direction),
             load_size: self.load_size.unwrap_or(defaults.load_size),
             crop_size,
@@ -238,13 +252,8 @@ impl Options {
         if let Some(path) = &self.objective {
             return Ok(Objective::from_file(path)?);
         }
-        let subspec = match self.loss {
-            None if self.demo => Subspec::Extended,
-            None | Some(LossSet::Basic) => Subspec::Basic,
-            Some(LossSet::BasicVgg) => Subspec::BasicVgg,
-            Some(LossSet::Extended) => Subspec::Extended,
-            Some(LossSet::ExtendedVgg) => Subspec::ExtendedVgg,
-        };
+        let default = if self.demo { LossSet::Extended } else { LossSet::Basic };
+        let losses = self.loss.unwrap_or(default);
         let given = &self.lambdas;
         let lambdas = Lambdas {
             gan: given.lambda_gan.unwrap_or(1.0),
@@ -254,99 +263,31 @@ impl Options {
             laplacian: given.lambda_lap.unwrap_or(10.0),
             vgg: given.lambda_vgg.unwrap_or(10.0),
         };
-        Ok(pix2pix(subspec, &lambdas))
-    }
-}
-
-impl Default for Settings {
-    /// Those of the paper.
-    fn default() -> Self {
-        Settings {
-            name: "demo".into(),
-            data: None,
-            direction: Direction::AtoB,
-            load_size: 286,
-            crop_size: 256,
-            flip: true,
-            width: 64,
-            depth: 8,
-            epochs: 100,
-            decay_epochs: 100,
-            batch_size: 1,
-            learning_rate: 2e-4,
-            save_every: 5,
-            maps_every: 1000,
-            device: if Cuda::is_available() { Place::Cuda } else { Place::Cpu },
-            seed: 0,
-        }
-    }
-}
-
-impl Settings {
-    /// What two CPU cores can do in five minutes.
-    fn demo() -> Settings {
-        Settings {
-            load_size: 144,
-            crop_size: 128,
-            width: 32,
-            depth: 5,
-            epochs: 8,
-            decay_epochs: 8,
-            batch_size: 8,
-            learning_rate: 1e-3,
-            save_every: 2,
-            maps_every: 100,
-            ..Settings::default()
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        let Settings { load_size, crop_size, depth, .. } = *self;
-        ensure!(
-            load_size >= crop_size,
-            "--load-size {load_size}: an image of that size cannot be cropped to {crop_size} (--crop-size)"
-        );
-        ensure!(crop_size >= 32, "--crop-size {crop_size}: the discriminator needs 32 pixels or more");
-        ensure!(
-            (2..=16).contains(&depth) && crop_size % (1 << depth) == 0,
-            "--crop-size {crop_size}, --depth {depth}: the size must be a multiple of 2^depth, the depth 2 to 16"
-        );
-        ensure!(self.epochs + self.decay_epochs > 0, "--epochs 0 --decay-epochs 0: there is nothing to do");
-        ensure!(
-            self.learning_rate > 0.0 && self.learning_rate.is_finite(),
-            "--learning-rate {}: it must be a positive number",
-            self.learning_rate
-        );
-        Ok(())
-    }
-
-    pub fn device(&self) -> Result<Device> {
-        match self.device {
-            Place::Cpu => Ok(Device::Cpu),
-            Place::Cuda => {
-                ensure!(Cuda::is_available(), "the run needs CUDA, and libtorch finds no CUDA device here");
-                Ok(Device::Cuda(0))
+        let objective = losses.objective(&lambdas);
+        for (option, value, loss) in [
+            ("--lambda-l2", given.lambda_l2, "G_L2"),
+            ("--lambda-sobel", given.lambda_sobel, "G_SOBEL"),
+            ("--lambda-lap", given.lambda_lap, "G_LAP"),
+            ("--lambda-vgg", given.lambda_vgg, "G_VGG"),
+        ] {
+            let has_it = |objective: &Objective| objective.losses.contains_key(loss);
+            if let Some(value) = value.filter(|_| !has_it(&objective)) {
+                let others = LossSet::value_variants().iter().filter(|set| has_it(&set.objective(&lambdas)));
+                let others: Vec<String> = others.map(|set| set.name()).collect();
+                bail!(
+                    "{option} {value} has no effect: {loss} is not among the losses of --loss {}; choose --loss {}",
+                    losses.name(),
+                    others.join(" or ")
+                );
             }
         }
+        Ok(objective)
     }
+}
 
-    pub fn augmentation(&self) -> Augmentation {
-        Augmentation {
-            batch_size: self.batch_size as usize,
-            load_size: self.load_size,
-            crop_size: self.crop_size,
-            flip: self.flip,
-            seed: self.seed.into(),
-        }
-    }
-
-    /// Constant, then in equal steps towards 0, which would be reached in the epoch after the last.
-    pub fn learning_rates(&self) -> Result<Schedule> {
-        Ok(Schedule::linear(Ramp {
-            start_epoch: self.epochs,
-            end_epoch: self.epochs + self.decay_epochs + 1,
-            initial_value: self.learning_rate,
-            target_value: 0.0,
-        })?)
-    }
+/// Whether a folder of that name lies in the folder in which it is made, whatever the system.
+fn is_folder_name(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
+        && !name.contains(|character: char| character.is_control() || ['/', '\\'].contains(&character))
 }

@@ -7,7 +7,8 @@ use anyhow::{ensure, Context, Result};
 use tch_losses::manager::Objective;
 
 use crate::checkpoint::atomically;
-use crate::options::{Options, Settings};
+use crate::options::Options;
+use crate::settings::Settings;
 
 const SETTINGS: &str = "settings.toml";
 const OBJECTIVE: &str = "objective.toml";
@@ -72,6 +73,10 @@ impl Run {
     fn taken(&self) -> String {
         let name = self.folder.display();
         format!("{name} is there already: go on with it (--resume {name}), or take another --name")
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub fn log(&self) -> PathBuf {
