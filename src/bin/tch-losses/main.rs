@@ -2,6 +2,7 @@
 
 mod compare;
 mod log;
+mod pair;
 mod picture;
 mod plot;
 mod weights;
