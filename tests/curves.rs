@@ -336,7 +336,7 @@ fn the_facts_of_the_run_are_told() {
     };
     let document = document(svg_of(&LossCurves::new(&run)));
     let all = texts(document.root());
-    assert_eq!(all[0], "faces & <edges> \u{fffd}");
+    assert_eq!(all[0], r"faces & <edges> \u{7}");
     assert_eq!(all[1], "up to step 3, epoch 1  ·  Cuda(0)  ·  /data/faces, 12,345 samples");
     // An epoch is where it begins.
     let epochs = with_class(document.root(), "epochs")[0];

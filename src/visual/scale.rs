@@ -174,3 +174,33 @@ fn is_flat(response: Image, nothing: f64) -> Result<bool> {
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    /// Those of the values in order, as many as they are.
+    #[test]
+    fn quantiles_are_those_of_all_values() {
+        tch::manual_seed(0);
+        for (height, width) in [(1, 1), (1, 2), (3, 67), (20, 50), (97, 1031), (1, 70000)] {
+            let plane = Tensor::randn([1, 1, height, width], (Kind::Double, Device::Cpu));
+            // Some that are equal, some that are not finite.
+            let plane = (plane * 8.0).round() / 8.0;
+            let plane = plane.where_self(&plane.lt(2.5), &Tensor::from(f64::NAN));
+            let mut sorted = super::values(&plane).unwrap();
+            sorted.retain(|value| value.is_finite());
+            sorted.sort_unstable_by(f64::total_cmp);
+            let values = Values::of(&[Image::single("plane", &plane, &[1], None).unwrap()]).unwrap();
+            assert_eq!(values.finite, sorted.len());
+            assert_eq!(values.not_finite as i64, height * width - sorted.len() as i64);
+            for part in [0.0, 1.0 - COVERED, COVERED, 1.0] {
+                let place = (part * sorted.len().saturating_sub(1) as f64).round() as usize;
+                let expected = sorted.get(place).copied().unwrap_or(0.0);
+                assert_eq!(values.quantile(part), expected, "{part} of {height}x{width}");
+            }
+        }
+    }
+}

@@ -119,3 +119,93 @@ impl Strip {
         Ok(plane.f_narrow(2, self.start - self.read, self.count)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::path::Path;
+
+    use tch_losses::{L1Loss, Laplacian, Loss, MseLoss, Sobel};
+
+    use super::*;
+    use crate::picture;
+
+    const WIDTH: i64 = 23;
+    const HEIGHT: i64 = 19;
+
+    /// So many rows at a time.
+    fn pair(rows: i64) -> Pair {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli");
+        let load = |name| picture::load(&folder.join(name), (-1.0, 1.0), 1 << 20).unwrap();
+        Pair { pixels_at_once: rows * WIDTH, ..Pair::new(load("rgb16.png"), load("real.png"), Device::Cpu) }
+    }
+
+    /// Of a map: some 20 roundings of numbers below 16, each by 6e-8 of the number at most, may turn out differently.
+    /// The mean, which is below 1, has as much again for its sum of 437 values. A row that is missing at the edge
+    /// of a strip changes a map in the first digit, and its mean in the second.
+    const TOLERANCE: f64 = 2e-5;
+
+    fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
+        assert_eq!(found.size(), [1, 1, HEIGHT, WIDTH], "{what}");
+        let off = (found - expected).abs().max().double_value(&[]);
+        assert!(off <= TOLERANCE, "{what}: {off}");
+    }
+
+    #[test]
+    fn strips_make_what_whole_pictures_make() {
+        let whole = pair(HEIGHT);
+        let losses: [(&dyn LossMap, i64); 4] = [
+            (&L1Loss::default(), 0),
+            (&MseLoss::default(), 0),
+            (&Sobel::default(), 1),
+            (&Laplacian::default(), 1),
+        ];
+        for (loss, reach) in losses {
+            let value = whole.value(loss, Reach::All).unwrap();
+            for rows in [1, 2, 7, 18, 19, 40] {
+                let (strips, reach, what) =
+                    (pair(rows), Reach::Rows(reach), format!("{loss:?} by {rows} rows"));
+                let found = strips.value(loss, reach).unwrap();
+                assert!((found - value).abs() <= 2.0 * TOLERANCE, "{what}: {found}, as a whole {value}");
+                let map = |pair: &Pair, reach| pair.map(loss, reach).unwrap();
+                assert_close(&what, &map(&strips, reach), &map(&whole, Reach::All));
+                let responses = |pair: &Pair, reach| pair.responses(loss, reach).unwrap();
+                match (responses(&strips, reach), responses(&whole, Reach::All)) {
+                    (Some((fake, real)), Some((whole_fake, whole_real))) => {
+                        assert_close(&what, &fake, &whole_fake);
+                        assert_close(&what, &real, &whole_real);
+                    }
+                    (None, None) => {}
+                    _ => panic!("{what}: a response of one kind"),
+                }
+            }
+        }
+    }
+
+    /// Notes how many rows it is given at the most.
+    #[derive(Debug, Default)]
+    struct Heights(Cell<i64>);
+
+    impl Loss for Heights {
+        fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+            Ok(self.loss_map(input, target)?.f_mean(Kind::Float)?)
+        }
+    }
+
+    impl LossMap for Heights {
+        fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+            self.0.set(self.0.get().max(input.size()[2]));
+            L1Loss::default().loss_map(input, target)
+        }
+    }
+
+    #[test]
+    fn large_pictures_are_never_whole() {
+        for (reach, expected) in [(Reach::Rows(0), 4), (Reach::Rows(2), 8), (Reach::All, HEIGHT)] {
+            let (pair, loss) = (pair(4), Heights::default());
+            pair.value(&loss, reach).unwrap();
+            let _ = pair.map(&loss, reach).unwrap();
+            assert_eq!(loss.0.get(), expected);
+        }
+    }
+}

@@ -1,10 +1,10 @@
 //! Image files, decoded.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use file_format::FileFormat;
 use tch::{Kind, Tensor};
 use tch_losses::printable;
@@ -77,25 +77,20 @@ impl ImageRows for Picture {
 /// gamma are left alone, as PyTorch users' loaders do.
 pub fn load(path: &Path, ends: Ends, max_pixels: u64) -> Result<Picture> {
     let name = path.display().to_string();
-    let name = printable(&name);
+    let name = printable(&name).to_string();
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
     match reader.format() {
         Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Tiff | ImageFormat::Bmp) => {}
-        Some(ImageFormat::Jpeg) => check_complete_jpeg(&bytes)
-            .with_context(|| format!("{name} is not whole, save or fetch it anew"))?,
-        _ => bail!("{name} {}", unknown(&bytes)),
+        Some(ImageFormat::Jpeg) if is_complete_jpeg(&bytes) => {}
+        Some(ImageFormat::Jpeg) => return Err(incomplete(&name)),
+        _ => return Err(unread(&name, &bytes)),
     }
     // The size is known, and refused, before anything of it is allocated; 16 bytes are a pixel and room to decode it.
     let mut limits = Limits::default();
-    limits.max_alloc = limits.max_alloc.max(max_pixels.checked_mul(16));
+    limits.max_alloc = limits.max_alloc.max(Some(max_pixels.saturating_mul(16)));
     reader.limits(limits);
-    let undecodable = |error: ImageError| match error {
-        ImageError::Unsupported(_) => {
-            anyhow::Error::new(error).context(format!("cannot decode {name}, convert it to PNG"))
-        }
-        _ => anyhow::Error::new(error).context(format!("cannot decode {name}, save or fetch it anew")),
-    };
+    let undecodable = |error| undecodable(&name, error);
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
@@ -104,7 +99,14 @@ pub fn load(path: &Path, ends: Ends, max_pixels: u64) -> Result<Picture> {
              raise the limit"
         );
     }
+    if width == 0 || height == 0 {
+        bail!("{name} has no pixels");
+    }
     let colour = decoder.color_type();
+    let sample_bytes = colour.bytes_per_pixel() / colour.channel_count();
+    if sample_bytes > 2 {
+        bail!("{name} has floating-point samples: convert it to 8 or 16 bits");
+    }
     if colour.has_alpha() {
         note(format_args!("{name}: alpha channel dropped"));
     }
@@ -115,38 +117,58 @@ pub fn load(path: &Path, ends: Ends, max_pixels: u64) -> Result<Picture> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     drop(bytes);
     image.apply_orientation(orientation);
-    let samples = match colour.bytes_per_pixel() / colour.channel_count() {
+    let samples = match sample_bytes {
         1 => Samples::Eight(image.into_rgb8()),
-        2 => Samples::Sixteen(image.into_rgb16()),
-        _ => bail!("{name} has floating-point samples: convert it to 8 or 16 bits"),
+        _ => Samples::Sixteen(image.into_rgb16()),
     };
     Ok(Picture { samples, ends })
 }
 
-/// What a file is that is not read.
-fn unknown(bytes: &[u8]) -> String {
-    const KNOWN: &str = "PNG, JPEG, WebP, TIFF and BMP are read";
+/// What is wrong with the file `name`, and what helps.
+fn undecodable(name: &str, error: ImageError) -> anyhow::Error {
+    match error {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => incomplete(name),
+        ImageError::Unsupported(_) => {
+            anyhow!(error).context(format!("cannot decode {name}, convert it to PNG"))
+        }
+        _ => anyhow!(error).context(format!("cannot decode {name}, save or fetch it anew")),
+    }
+}
+
+fn incomplete(name: &str) -> anyhow::Error {
+    anyhow!("{name} is not whole, its end is missing: save or fetch it anew")
+}
+
+/// What is wrong with a file that is in none of the formats that are read.
+fn unread(name: &str, bytes: &[u8]) -> anyhow::Error {
+    const READ: &str = "PNG, JPEG, WebP, TIFF and BMP are read";
     if bytes.is_empty() {
-        return "is empty".into();
+        return anyhow!("{name} is an empty file");
     }
     let format = FileFormat::from_bytes(bytes);
-    let name = format.short_name().unwrap_or(format.name());
     match format.kind() {
-        file_format::Kind::Image => format!("is a {name} file: {KNOWN}, so convert it"),
-        _ if format == FileFormat::default() => format!("is not an image: {KNOWN}"),
-        _ => format!("is not an image but {}: {KNOWN}", format.name()),
+        // The usual TGA file, which has no signature, begins as a cursor does that has no picture.
+        _ if bytes.starts_with(&[0, 0, 2, 0, 0, 0]) => {
+            anyhow!("{name} is a picture in TGA format, convert it: {READ}")
+        }
+        file_format::Kind::Image => {
+            let format = format.short_name().unwrap_or(format.name());
+            anyhow!("{name} is a picture in {format} format, convert it: {READ}")
+        }
+        _ if format == FileFormat::default() => anyhow!("{name} is not an image: {READ}"),
+        _ => anyhow!("{name} is not an image, it looks like {}: {READ}", format.name()),
     }
 }
 
 /// The decoder fills up what is missing with grey, so look for the end marker: from segment to segment, for
 /// thumbnails in them have end markers of their own.
-fn check_complete_jpeg(bytes: &[u8]) -> Result<()> {
+fn is_complete_jpeg(bytes: &[u8]) -> bool {
     // Within a scan's data 0xff is followed by zero or, between restart intervals, by 0xd0 to 0xd7.
     let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff);
     let mut rest = &bytes[2..];
     while let Some(start) = rest.windows(2).position(is_marker) {
         match rest[start..] {
-            [_, 0xd9, ..] => return Ok(()),
+            [_, 0xd9, ..] => return true,
             [_, _, high, low, ..] => {
                 let end = start + 2 + usize::from(u16::from_be_bytes([high, low]));
                 rest = rest.get(end..).unwrap_or_default();
@@ -154,5 +176,5 @@ fn check_complete_jpeg(bytes: &[u8]) -> Result<()> {
             _ => break,
         }
     }
-    bail!("its end is missing")
+    false
 }

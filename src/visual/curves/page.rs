@@ -11,6 +11,7 @@ use resvg::usvg::{fontdb, Options, Tree};
 use super::axis::Axis;
 use super::panel::{Area, Panel};
 use crate::manager::log::LoggedRun;
+use crate::printable;
 use crate::visual::numbers::grouped;
 use crate::visual::text;
 
@@ -169,17 +170,16 @@ pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
     cut(fitting.saturating_sub(1))
 }
 
-/// Text for XML, which has no place for control characters.
+/// Text for XML. It has no place for control characters, which names from files may have.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).to_string().chars() {
         match character {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            character if character.is_control() => escaped.push('\u{fffd}'),
             character => escaped.push(character),
         }
     }
