@@ -348,8 +348,10 @@ fn unusable_images_are_named() -> Result<()> {
         fs::write(&path, bytes)?;
         let path = path.to_str().context("path")?;
         assert_fails(&["--fake", path, "--real", "real.png"], &[path, problem])?;
-        assert_fails(&["--fake", "real.png", "--real", path, "--json"], &[path, problem])?;
     }
+    let path = folder.path().join("text.png");
+    let path = path.to_str().context("path")?;
+    assert_fails(&["--fake", "real.png", "--real", path, "--json"], &[path, "is not an image"])?;
     assert_fails(&["--fake", "nowhere.png", "--real", "real.png"], &["nowhere.png", "No such file"])?;
     assert_fails(&["--fake", ".", "--real", "real.png"], &["cannot read .: "])
 }

@@ -178,10 +178,11 @@ fn flat(side: i64, level: f64) -> Tensor {
 
 #[test]
 fn flat_pictures_are_black_to_losses_that_see_edges() {
+    let pairs = [(0.0, 0.0), (0.4, 0.4), (-0.7, -0.7), (0.4, -0.7), (1.0, -1.0)];
     // Of the largest, the frame that zero padding makes is less than what a scale leaves out.
-    for side in [8, 256, 1000] {
-        for (of_fake, of_real) in [(0.0, 0.0), (0.4, 0.4), (-0.7, -0.7), (0.4, -0.7), (1.0, -1.0)] {
-            let (fake, real) = (flat(side, of_fake), flat(side, of_real));
+    for (side, pairs) in [(8, &pairs[..]), (256, &pairs), (1000, &pairs[3..4])] {
+        for (of_fake, of_real) in pairs {
+            let (fake, real) = (flat(side, *of_fake), flat(side, *of_real));
             for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
                 let picture = sheet_of(loss, &fake, &real).render().unwrap();
                 assert_eq!(middles(&picture), [[0; 3]; 2], "{loss:?} {side} {of_fake} {of_real}");

@@ -48,7 +48,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
 
-    /// Refuse images of more pixels. 8-bit pairs take some 20 bytes of memory per pixel, with --vgg 2 kB
+    /// Refuse images of more pixels, by default of more than 33 megapixels. A pair takes some 30 bytes of memory per
+    /// pixel, with --vgg some 2000
     #[arg(long, value_name = "N", default_value_t = 1 << 25)]
     max_pixels: u64,
 }
