@@ -157,8 +157,10 @@ fn responses_with_a_sign_have_grey_for_nothing() {
     let quarter = 64 * 256;
     // 0 -1 2 0 on a scale from -2 to 2, and 0 0 2 0 on one from 0 to 2; the images, 0 in [-1, 1], are grey too.
     let signed = picture(-1.0);
-    assert_grey(&signed, 128, 8 * quarter + 2 * quarter + 4 * quarter);
+    assert_grey(&signed, 128, 8 * quarter + 2 * quarter);
     assert_grey(&signed, 64, quarter);
+    // Where the other has nothing to see, it is black all the same.
+    assert_grey(&signed, 0, 4 * quarter);
     let unsigned = picture(0.0);
     assert_grey(&unsigned, 128, 8 * quarter);
     assert_grey(&unsigned, 0, 3 * quarter + 4 * quarter);
@@ -192,6 +194,19 @@ fn flat_pictures_are_black_to_losses_that_see_edges() {
         let black = flat(side, 0.0);
         let sheet = ContactSheet { range: (0.0, 1.0), ..sheet_of(&Sobel::default(), &black, &black) };
         assert_eq!(middles(&sheet.render().unwrap()), [[0; 3]; 2]);
+    }
+}
+
+#[test]
+fn a_flat_picture_is_black_beside_one_with_edges() {
+    let (fake, real) = (flat(256, 0.4), random([1, 3, 256, 256], 0));
+    for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+        for (fake, real, place) in [(&fake, &real, 1), (&real, &fake, 0)] {
+            let picture = sheet_of(loss, fake, real).render().unwrap();
+            let middles = middles(&picture);
+            assert_eq!(middles[place], [0; 3], "{loss:?}");
+            assert_ne!(middles[1 - place], [0; 3], "{loss:?}");
+        }
     }
 }
 

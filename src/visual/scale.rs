@@ -125,17 +125,17 @@ impl Largest {
     }
 }
 
-/// The scale that two responses share, and the note that tells it. `extent` is the distance from black to white
-/// in the images.
+/// The scales of the responses to `fake` and to `real`, and the note that tells them. `extent` is the distance from
+/// black to white in the images.
 ///
-/// A flat image has no edges and has to look like that, not like whatever rounding or `eps` make of it: without
-/// anything that could be seen in a picture, the scale is that of the images.
-pub(super) fn of_responses(responses: [Image; 2], extent: f64) -> Result<((f64, f64), String)> {
+/// They share one, but for a flat image: it has no edges and has to look like that, not like whatever rounding or
+/// `eps` make of it, so it is black.
+pub(super) fn of_responses(responses: [Image; 2], extent: f64) -> Result<([(f64, f64); 2], String)> {
     let nothing = extent / STEPS;
-    if is_flat(responses[0], nothing)? && is_flat(responses[1], nothing)? {
-        let note =
-            format!("The loss sees nothing in either: black is 0, white {} or more.", number(extent, 3));
-        return Ok(((0.0, extent), note));
+    let black = (0.0, extent);
+    let flat = [is_flat(responses[0], nothing)?, is_flat(responses[1], nothing)?];
+    if flat == [true; 2] {
+        return Ok(([black; 2], "The loss sees nothing in either image: black.".into()));
     }
     let values = Values::of(&responses)?;
     let (mut low, mut high) = values.range();
@@ -143,16 +143,21 @@ pub(super) fn of_responses(responses: [Image; 2], extent: f64) -> Result<((f64, 
     if high.max(-low) <= nothing && values.largest() > high {
         (low, high) = (values.least().min(0.0), values.largest());
     }
-    if values.least() < 0.0 {
+    let (scale, mut note) = if values.least() < 0.0 {
         let limit = high.max(-low);
         let text = number(limit, 3);
         let note = format!("As the loss sees them: grey is 0, black -{text} or less, white {text} or more.");
-        Ok(((-limit, limit), note))
+        ((-limit, limit), note)
     } else {
-        let note =
-            format!("As the loss sees them: black is {}, white {} or more.", number(low, 3), number(high, 3));
-        Ok(((low, high), note))
+        let (black, white) = (number(low, 3), number(high, 3));
+        ((low, high), format!("As the loss sees them: black is {black}, white {white} or more."))
+    };
+    for (flat, name) in flat.into_iter().zip(["fake", "real"]) {
+        if flat {
+            note += &format!(" In {name} it sees nothing: black.");
+        }
     }
+    Ok((flat.map(|flat| if flat { black } else { scale }), note))
 }
 
 /// Whether a response is next to nothing, but for the frame that the zeros around the image make.

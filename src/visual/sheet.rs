@@ -18,8 +18,8 @@ use crate::Result;
 ///   `[1, 1, H, W]`. Any size: the picture is about 1300 pixels wide, images are enlarged or reduced to fit.
 /// - **Values**: the heat map's scale starts at 0 (lower, if there are negative values) and ends at the
 ///   99.5th percentile, so that a few outliers do not hide the rest; a note under it says what lies beyond.
-///   The two responses share a scale: black to white, or, where they have a sign, grey for 0. Where neither
-///   image has anything to see, as if both are flat, both are black. Values that are not finite are drawn in
+///   The two responses share a scale: black to white, or, where they have a sign, grey for 0. A response with
+///   nothing to see, as an edge filter's to a flat image, is black. Values that are not finite are drawn in
 ///   [`NOT_FINITE`](super::NOT_FINITE).
 ///
 /// See the [module](super) for an example.
@@ -93,11 +93,11 @@ impl ContactSheet<'_> {
         if let Some((of_fake, of_real)) = &self.responses {
             let of_fake = Image::single("response of fake", of_fake, &[1], Some(fake))?;
             let of_real = Image::single("response of real", of_real, &[1], Some(fake))?;
-            let (range, note) = of_responses([of_fake, of_real], high - low)?;
+            let ([fake_range, real_range], note) = of_responses([of_fake, of_real], high - low)?;
             notes.push(note);
             columns.push([
-                tile("real, as the loss sees it", of_real, range)?,
-                tile("fake, as the loss sees it", of_fake, range)?,
+                tile("real, as the loss sees it", of_real, real_range)?,
+                tile("fake, as the loss sees it", of_fake, fake_range)?,
             ]);
         }
 
