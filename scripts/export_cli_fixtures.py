@@ -4,9 +4,11 @@
 
 Writes small images of every kind that `tch-losses compare` reads to tests/fixtures/cli/, and for each the losses
 against real.png: {file name: {"signed": {"l1": ..}, "unit": {"l1": ..}}}. PNG samples are what they were made from;
-JPEGs are decoded again, by libjpeg-turbo. VGG19 has the weights of export_fixtures.py.
+JPEGs are decoded again, by libjpeg-turbo; WebP, TIFF and BMP files are written, and decoded again, by Pillow, which also
+turns a JPEG with an EXIF orientation upright. VGG19 has the weights of export_fixtures.py.
 """
 
+import io
 import json
 import struct
 import zlib
@@ -17,11 +19,12 @@ import peer_env
 if __name__ == "__main__":
     peer_env.parser(__doc__).parse_args()
 
-peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
+peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0", "pillow==13.0.0"])
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torchvision.io  # noqa: E402
+from PIL import Image, ImageOps  # noqa: E402
 from torch import nn  # noqa: E402
 
 from export_fixtures import Laplacian, Sobel, VGGPerceptual, vgg19_features  # noqa: E402
@@ -107,6 +110,31 @@ def main():
         file = torchvision.io.encode_jpeg(pixels, quality=95)
         decoded = torchvision.io.decode_jpeg(file, torchvision.io.ImageReadMode.RGB).permute(1, 2, 0).numpy()
         cases[name] = (file.numpy().tobytes(), unit(decoded, 255))
+
+    def written(samples, file_format, **options):
+        """A file that Pillow writes, with the image that Pillow reads from it."""
+        file = io.BytesIO()
+        image = samples if isinstance(samples, Image.Image) else Image.fromarray(samples)
+        image.save(file, file_format, **options)
+        decoded = ImageOps.exif_transpose(Image.open(file))
+        if decoded.mode == "I;16":
+            return file.getvalue(), unit(np.asarray(decoded)[:, :, None], 65535)
+        return file.getvalue(), unit(np.asarray(decoded.convert("RGB")), 255)
+
+    bytes8 = colour8.astype(np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned right by a quarter
+    cases |= {
+        "rgb.webp": written(bytes8, "WEBP", lossless=True),
+        "rgb_alpha.webp": written(np.concatenate([bytes8, alpha8.astype(np.uint8)], 2), "WEBP", lossless=True, exact=True),
+        "rgb.tif": written(bytes8, "TIFF", compression="tiff_lzw"),
+        "grey16.tif": written(grey16[:, :, 0].astype(np.uint16), "TIFF"),
+        "rgb.bmp": written(bytes8, "BMP"),
+        "palette.bmp": written(Image.fromarray(bytes8).quantize(16), "BMP"),
+        "lossy.webp": written(bytes8, "WEBP", quality=95),
+        "turned.jpg": written(np.rot90(bytes8).copy(), "JPEG", quality=95, exif=turned),
+        "cmyk.jpg": written(Image.fromarray(bytes8).convert("CMYK"), "JPEG", quality=95),
+    }
 
     expected = {}
     for name, (file, image) in sorted(cases.items()):

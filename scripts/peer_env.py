@@ -21,6 +21,8 @@ import sys
 from pathlib import Path
 
 _REEXECUTED = "TCH_LOSSES_PEER_ENV"
+# Packages that are not imported by their own name.
+_IMPORT_NAMES = {"pillow": "PIL"}
 
 
 def parser(documentation):
@@ -55,7 +57,7 @@ def _missing(requirements):
             # "2.13.0+cpu" and "2.13.0+cu130" are builds of the same release.
             found = importlib.metadata.version(name).split("+")[0]
             if found == version:
-                importlib.import_module(name)
+                importlib.import_module(_IMPORT_NAMES.get(name, name))
             else:
                 missing.append(f"{requirement} (found {found})")
         except (ImportError, OSError) as error:  # OSError: a shared library that does not load
@@ -90,7 +92,7 @@ def _install(env, python, requirements):
 def ensure(requirements):
     """Returns in a Python that has every `name==version` of `requirements`; restarts the script for it if need be.
 
-    Call it before importing any of them. The names must be those that both pip and `import` use.
+    Call it before importing any of them. The names are pip's.
     """
     missing = _missing(requirements)
     if not missing:

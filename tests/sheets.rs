@@ -19,7 +19,7 @@ fn manager() -> LossManager {
     manager.register("G_L1", Term::new(sum).weight(100.0).tags(["G", "pixel"])).unwrap();
     manager.register("G_SOBEL", Term::new(Sobel::default()).tags(["G"])).unwrap();
     manager.register("G_TRIPLET", Term::xyz(|a, b, c| Ok(a + b + c)).tags(["G"])).unwrap();
-    manager.register("../D: a/b", Term::new(L1Loss::default()).tags(["D"])).unwrap();
+    manager.register("../D: a/b\u{202e}\n", Term::new(L1Loss::default()).tags(["D"])).unwrap();
     manager
 }
 
@@ -70,7 +70,7 @@ fn tags_choose_and_names_become_file_names() {
     sheets.write(&manager(), &["D", "pixel"], 7, &batch(0), &batch(1)).unwrap();
     assert_eq!(names(folder.path()), ["step-000007"]);
     let step = folder.path().join("step-000007");
-    assert_eq!(names(&step), [".._D_ a_b.png", "G_L1.png"]);
+    assert_eq!(names(&step), [".._D_ a_b__.png", "G_L1.png"]);
     // Again, over the old ones.
     let before = fs::read(step.join("G_L1.png")).unwrap();
     sheets.write(&manager(), &["pixel"], 7, &batch(2), &batch(3)).unwrap();

@@ -3,7 +3,8 @@
 use image::{Rgb, RgbImage};
 use tch::Tensor;
 
-use super::pixels::{painted, single};
+use super::pixels::painted;
+use super::rows::Image;
 use crate::{check, Error, Result};
 
 /// The colour of values that are not finite: cyan, which the colour map does not have.
@@ -40,11 +41,11 @@ pub fn heat_map(map: &Tensor, range: (f64, f64)) -> Result<RgbImage> {
             return Err(Error::Shape { argument: "map", given, expected });
         }
     };
-    heat(&single("map", &plane, &[1], None)?, range)
+    heat(Image::single("map", &plane, &[1], None)?, range)
 }
 
-/// [`heat_map`] of a `[1, H, W]` plane in f64.
-pub(super) fn heat(plane: &Tensor, range: (f64, f64)) -> Result<RgbImage> {
+/// [`heat_map`] of a plane.
+pub(super) fn heat(plane: Image, range: (f64, f64)) -> Result<RgbImage> {
     painted(plane, |value| finite(value, |value| heat_colour(position(value[0], range))))
 }
 
@@ -53,8 +54,8 @@ pub(super) fn heat_colour(position: f64) -> Rgb<u8> {
     Rgb(colorous::INFERNO.eval_continuous(position).into_array())
 }
 
-/// `[C, H, W]` with one or three channels as a grey or colour picture, `range` from black to full.
-pub(super) fn photo(image: &Tensor, range: (f64, f64)) -> Result<RgbImage> {
+/// An image of one or three channels as a grey or colour picture, `range` from black to full.
+pub(super) fn photo(image: Image, range: (f64, f64)) -> Result<RgbImage> {
     let level = |value| (position(value, range) * 255.0).round() as u8;
     painted(image, |pixel| {
         finite(pixel, |pixel| match pixel {

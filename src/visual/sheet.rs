@@ -5,7 +5,9 @@ use tch::Tensor;
 
 use super::heat::{heat, heat_colour, photo, range_option};
 use super::numbers::{number, ticks};
-use super::pixels::{resized, single, values};
+use super::pixels::resized;
+use super::rows::{Image, ImageRows};
+use super::scale::{of_responses, Values};
 use super::text;
 use crate::Result;
 
@@ -16,8 +18,9 @@ use crate::Result;
 ///   `[1, 1, H, W]`. Any size: the picture is about 1300 pixels wide, images are enlarged or reduced to fit.
 /// - **Values**: the heat map's scale starts at 0 (lower, if there are negative values) and ends at the
 ///   99.5th percentile, so that a few outliers do not hide the rest; a note under it says what lies beyond.
-///   The two responses share a scale: black to white, or, where they have a sign, grey for 0. Values that are
-///   not finite are drawn in [`NOT_FINITE`](super::NOT_FINITE).
+///   The two responses share a scale: black to white, or, where they have a sign, grey for 0. A response with
+///   nothing to see, as an edge filter's to a flat image, is black. Values that are not finite are drawn in
+///   [`NOT_FINITE`](super::NOT_FINITE).
 ///
 /// See the [module](super) for an example.
 #[derive(Debug)]
@@ -27,9 +30,9 @@ pub struct ContactSheet<'a> {
     /// The loss, for the headline.
     pub value: f64,
     /// The generated image.
-    pub fake: &'a Tensor,
+    pub fake: &'a dyn ImageRows,
     /// The image that it should have been.
-    pub real: &'a Tensor,
+    pub real: &'a dyn ImageRows,
     /// The values of the images that mean black and white, `(-1.0, 1.0)` or `(0.0, 1.0)`.
     pub range: (f64, f64),
     /// What the loss sees of `fake` and of `real`, as [`LossMap::response`](crate::LossMap::response) tells.
@@ -63,9 +66,6 @@ const BAR_WIDTH: u32 = 22;
 const BAR_LEAST_HEIGHT: u32 = 160;
 const TICK: u32 = 6;
 
-/// The part of the values that a scale covers.
-const COVERED: f64 = 0.995;
-
 impl ContactSheet<'_> {
     /// Draws the sheet.
     ///
@@ -73,34 +73,36 @@ impl ContactSheet<'_> {
     /// A batch of more than one image; shapes, kinds or a range other than described at the type.
     pub fn render(&self) -> Result<RgbImage> {
         range_option(self.range)?;
-        let fake = single("fake", self.fake, &[1, 3], None)?;
-        let real = single("real", self.real, &[1, 3], Some(self.fake))?;
-        let map = single("map", &self.map, &[1], Some(self.fake))?;
-        let map_values = Values::of(&[&map])?;
+        let fake = Image::single("fake", self.fake, &[1, 3], None)?;
+        let real = Image::single("real", self.real, &[1, 3], Some(fake))?;
+        let map = Image::single("map", &self.map, &[1], Some(fake))?;
+        let map_values = Values::of(&[map])?;
         let map_range = map_values.range();
         range_option(map_range)?;
-        let (width, height) = (fake.size()[2], fake.size()[1]);
+        let (width, height) = (fake.width, fake.height);
         let (low, high) = self.range;
         let mut notes = vec![format!("Images: {width} × {height} pixels, values from {low} to {high}.")];
 
         let tile_size = fitted((width, height), (TILE, TILE));
-        let tile = |label, image: &Tensor, range| -> Result<Tile> {
-            Ok(Tile { label, picture: photo(&resized(image, tile_size)?, range)? })
+        let tile = |label, image: Image, range| -> Result<Tile> {
+            let image = resized(image, tile_size)?;
+            let image = Image::single("image", &image, &[1, 3], None)?;
+            Ok(Tile { label, picture: photo(image, range)? })
         };
-        let mut columns = vec![[tile("real", &real, self.range)?, tile("fake", &fake, self.range)?]];
+        let mut columns = vec![[tile("real", real, self.range)?, tile("fake", fake, self.range)?]];
         if let Some((of_fake, of_real)) = &self.responses {
-            let of_fake = single("response of fake", of_fake, &[1], Some(self.fake))?;
-            let of_real = single("response of real", of_real, &[1], Some(self.fake))?;
-            let values = Values::of(&[&of_fake, &of_real])?;
-            let range = values.response_range();
-            notes.push(values.response_note(range));
+            let of_fake = Image::single("response of fake", of_fake, &[1], Some(fake))?;
+            let of_real = Image::single("response of real", of_real, &[1], Some(fake))?;
+            let ([fake_range, real_range], note) = of_responses([of_fake, of_real], high - low)?;
+            notes.push(note);
             columns.push([
-                tile("real, as the loss sees it", &of_real, range)?,
-                tile("fake, as the loss sees it", &of_fake, range)?,
+                tile("real, as the loss sees it", of_real, real_range)?,
+                tile("fake, as the loss sees it", of_fake, fake_range)?,
             ]);
         }
 
-        let map_picture = heat(&resized(&map, fitted((width, height), MAP))?, map_range)?;
+        let map_picture = resized(map, fitted((width, height), MAP))?;
+        let map_picture = heat(Image::single("map", &map_picture, &[1], None)?, map_range)?;
         let map_notes = map_values.beyond_notes(map_range);
         let headline = [self.name, &format!("mean {}", number(self.value, 6))];
         Ok(compose(headline, &columns, &notes, (&map_picture, map_range), &map_notes))
@@ -192,90 +194,4 @@ fn fitted((width, height): (i64, i64), (box_width, box_height): (u32, u32)) -> (
     let scale = (f64::from(box_width) / width as f64).min(f64::from(box_height) / height as f64);
     let side = |side: i64| ((side as f64 * scale).round() as u32).max(THINNEST);
     (side(width), side(height))
-}
-
-/// The values behind a scale.
-struct Values {
-    /// In order.
-    finite: Vec<f64>,
-    not_finite: usize,
-}
-
-impl Values {
-    fn of(planes: &[&Tensor]) -> Result<Values> {
-        let mut all = Vec::new();
-        for plane in planes {
-            all.extend(values(plane)?);
-        }
-        let count = all.len();
-        all.retain(|value| value.is_finite());
-        all.sort_unstable_by(f64::total_cmp);
-        Ok(Values { not_finite: count - all.len(), finite: all })
-    }
-
-    fn quantile(&self, part: f64) -> f64 {
-        let place = (part * self.finite.len().saturating_sub(1) as f64).round() as usize;
-        self.finite.get(place).copied().unwrap_or(0.0)
-    }
-
-    fn least(&self) -> f64 {
-        self.quantile(0.0)
-    }
-
-    fn largest(&self) -> f64 {
-        self.quantile(1.0)
-    }
-
-    /// The scale of a heat map.
-    fn range(&self) -> (f64, f64) {
-        let low = self.quantile(1.0 - COVERED).min(0.0);
-        let high = self.quantile(COVERED);
-        // A few points on a flat ground.
-        let high = if high > low { high } else { self.largest() }.max(0.0);
-        // All of it 0, or next to it.
-        if high - low > 1e-300 {
-            (low, high)
-        } else {
-            (0.0, 1.0)
-        }
-    }
-
-    /// The scale of responses: from 0, or with 0 in the middle.
-    fn response_range(&self) -> (f64, f64) {
-        let (low, high) = self.range();
-        if self.least() < 0.0 {
-            let limit = high.max(-low);
-            (-limit, limit)
-        } else {
-            (low, high)
-        }
-    }
-
-    fn response_note(&self, (low, high): (f64, f64)) -> String {
-        let (low, high) = (number(low, 3), number(high, 3));
-        if self.least() < 0.0 {
-            format!("As the loss sees them: grey is 0, black {low} or less, white {high} or more.")
-        } else {
-            format!("As the loss sees them: black is {low}, white {high} or more.")
-        }
-    }
-
-    /// What the heat map's scale leaves out.
-    fn beyond_notes(&self, (low, high): (f64, f64)) -> Vec<String> {
-        let all = self.finite.len() + self.not_finite;
-        let above = self.finite.iter().filter(|value| **value > high).count();
-        let below = self.finite.iter().filter(|value| **value < low).count();
-        let cases = [
-            (above, format!("above the scale, up to {}", number(self.largest(), 3))),
-            (below, format!("below the scale, down to {}", number(self.least(), 3))),
-            (self.not_finite, "not finite (cyan)".into()),
-        ];
-        let present = cases.into_iter().filter(|(count, _)| *count > 0);
-        present
-            .map(|(count, what)| {
-                let percent = number(100.0 * count as f64 / all as f64, 2);
-                format!("{percent} % of the pixels are {what}.")
-            })
-            .collect()
-    }
 }

@@ -6,7 +6,7 @@ use tch::{no_grad, Kind, Tensor};
 
 use super::{save_png, ContactSheet};
 use crate::manager::LossManager;
-use crate::{check, Error, LossMap, Result};
+use crate::{check, printable, Error, LossMap, Result};
 
 /// Writes the [`ContactSheet`] of every image loss of a training, each time that some steps have gone by.
 ///
@@ -93,8 +93,8 @@ fn first(argument: &'static str, batch: &Tensor) -> Result<Tensor> {
     Ok(batch.f_narrow(0, 0, 1)?)
 }
 
-/// The loss's name, with what some system's file names cannot have replaced.
+/// The loss's name, with what some system's file names cannot have, or cannot show, replaced.
 fn file_name(name: &str) -> String {
-    let replaced = |c: char| c.is_control() || r#"/\:*?"<>|"#.contains(c);
-    format!("{}.png", name.replace(replaced, "_"))
+    let is_shown = |c: char| printable(c.encode_utf8(&mut [0; 4])).to_string().chars().eq([c]);
+    format!("{}.png", name.replace(|c| !is_shown(c) || r#"/\:*?"<>|"#.contains(c), "_"))
 }

@@ -4,15 +4,19 @@ use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont};
 use epaint_default_fonts::UBUNTU_LIGHT;
 use image::{Pixel, Rgb, RgbImage, Rgba};
 
+use crate::printable;
+
 fn font() -> FontRef<'static> {
     FontRef::try_from_slice(UBUNTU_LIGHT).expect("the built-in font is a font")
 }
 
 /// Calls `place` for each character with its horizontal offset; returns the width of the text.
+///
+/// Names come from files. The font has no glyphs for control characters, so they are [escaped](printable).
 fn lay_out(font: &FontRef, text: &str, size: f32, mut place: impl FnMut(GlyphId, f32)) -> f32 {
     let font = font.as_scaled(PxScale::from(size));
     let (mut x, mut previous) = (0.0, None);
-    for character in text.chars() {
+    for character in printable(text).to_string().chars() {
         let glyph = font.glyph_id(character);
         x += previous.map_or(0.0, |previous| font.kern(previous, glyph));
         place(glyph, x);

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
-use tch::{Cuda, Device, Tensor};
+use tch::{Cuda, Device};
 use tch_losses::visual::{save_png, ContactSheet};
-use tch_losses::{L1Loss, Laplacian, LossMap, MseLoss, Sobel, Vgg19, VggPerceptual};
+use tch_losses::{printable, L1Loss, Laplacian, LossMap, MseLoss, Sobel, Vgg19, VggPerceptual};
 
+use crate::pair::{Pair, Reach};
+use crate::picture::Picture;
 use crate::{note, picture, print};
 
 /// Compare a generated image with the real one: their losses as a table, as JSON, as pictures.
 ///
-/// Images are PNG or JPEG files with 8 or 16 bits, grey or colour, of one size.
+/// Images are PNG, JPEG, WebP, TIFF or BMP files with 8 or 16 bits, grey or colour, of one size. They are turned as
+/// their EXIF orientation says.
 #[derive(clap::Args)]
 pub struct Args {
     /// The generated image
@@ -44,6 +47,11 @@ pub struct Args {
     /// Write a picture of each loss, such as sobel.png, to this folder (made if it is not there)
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
+
+    /// Refuse images of more pixels, by default of more than 33 megapixels. A pair takes some 30 bytes of memory per
+    /// pixel, with --vgg some 2000
+    #[arg(long, value_name = "N", default_value_t = 1 << 25)]
+    max_pixels: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -60,13 +68,6 @@ impl Range {
             Range::Signed => (-1.0, 1.0),
             Range::Unit => (0.0, 1.0),
         }
-    }
-
-    fn apply(self, unit: Tensor) -> Result<Tensor> {
-        Ok(match self {
-            Range::Signed => unit.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?,
-            Range::Unit => unit,
-        })
     }
 }
 
@@ -92,31 +93,32 @@ struct Entry {
     key: &'static str,
     name: &'static str,
     loss: Box<dyn LossMap>,
+    reach: Reach,
 }
 
 impl Entry {
-    fn new(key: &'static str, name: &'static str, loss: impl LossMap + 'static) -> Entry {
-        Entry { key, name, loss: Box::new(loss) }
+    fn new(key: &'static str, name: &'static str, loss: impl LossMap + 'static, reach: Reach) -> Entry {
+        Entry { key, name, loss: Box::new(loss), reach }
     }
 }
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
     let device = args.device.device()?;
-    let load =
-        |path: &Path| -> Result<Tensor> { Ok(args.range.apply(picture::load(path)?)?.f_to_device(device)?) };
-    let (fake, real) = (load(&args.fake)?, load(&args.real)?);
-    let pair = format!("{} and {}", args.fake.display(), args.real.display());
-    if fake.size() != real.size() {
-        let (fake, real) = (size_in_words(&fake), size_in_words(&real));
-        bail!("{pair} differ in size, {fake} and {real} pixels: crop or resize one of them");
+    let load = |path: &Path| picture::load(path, args.range.ends(), args.max_pixels);
+    let pair = Pair::new(load(&args.fake)?, load(&args.real)?, device);
+    let (fake_name, real_name) = (args.fake.display().to_string(), args.real.display().to_string());
+    let names = format!("{} and {}", printable(&fake_name), printable(&real_name));
+    if pair.fake.size() != pair.real.size() {
+        let (fake, real) = (size_in_words(&pair.fake), size_in_words(&pair.real));
+        bail!("{names} differ in size, {fake} and {real} pixels: crop or resize one of them");
     }
 
     let mut entries = vec![
-        Entry::new("l1", "L1", L1Loss::default()),
-        Entry::new("mse", "MSE", MseLoss::default()),
-        Entry::new("sobel", "Sobel", Sobel::default()),
-        Entry::new("laplacian", "Laplacian", Laplacian::default()),
+        Entry::new("l1", "L1", L1Loss::default(), Reach::Rows(0)),
+        Entry::new("mse", "MSE", MseLoss::default(), Reach::Rows(0)),
+        Entry::new("sobel", "Sobel", Sobel::default(), Reach::Rows(1)),
+        Entry::new("laplacian", "Laplacian", Laplacian::default(), Reach::Rows(1)),
     ];
     if let Some(path) = &args.vgg {
         let vgg = match path.to_str() {
@@ -124,40 +126,40 @@ pub fn run(args: &Args) -> Result<()> {
             _ => Vgg19::from_file(path, device),
         };
         let vgg = vgg.context("--vgg")?;
-        entries.push(Entry::new("vgg", "VGG19 perceptual", VggPerceptual::new(vgg)));
+        entries.push(Entry::new("vgg", "VGG19 perceptual", VggPerceptual::new(vgg), Reach::All));
     }
     let mut values = Vec::new();
-    for Entry { key, loss, .. } in &entries {
+    for Entry { key, loss, reach, .. } in &entries {
         let value =
-            loss.try_forward(&fake, &real).with_context(|| format!("cannot compute {key} of {pair}"))?;
-        values.push((*key, value.double_value(&[])));
+            pair.value(loss.as_ref(), *reach).with_context(|| format!("cannot compute {key} of {names}"))?;
+        values.push((*key, value));
     }
 
     if let Some(directory) = &args.maps {
         fs::create_dir_all(directory)
             .with_context(|| format!("--maps: cannot make the folder {}", directory.display()))?;
-        for (Entry { key, name, loss }, (_, value)) in entries.iter().zip(&values) {
+        for (Entry { key, name, loss, reach }, (_, value)) in entries.iter().zip(&values) {
             let sheet = ContactSheet {
                 name,
                 value: *value,
-                fake: &fake,
-                real: &real,
+                fake: &pair.fake,
+                real: &pair.real,
                 range: args.range.ends(),
-                responses: loss.response(&fake)?.zip(loss.response(&real)?),
-                map: loss.loss_map(&fake, &real)?,
+                responses: pair.responses(loss.as_ref(), *reach)?,
+                map: pair.map(loss.as_ref(), *reach)?,
             };
             let path = directory.join(format!("{key}.png"));
             save_png(&sheet.render()?, &path).context("--maps")?;
-            note(format_args!("wrote {}", path.display()));
+            note(format_args!("wrote {}", printable(&path.display().to_string())));
         }
     }
 
-    print(&if args.json { json(&values) } else { table(args, device, &fake, &values) })
+    print(&if args.json { json(&values) } else { table(args, device, &pair.fake, &values) })
 }
 
-fn size_in_words(image: &Tensor) -> String {
-    let size = image.size();
-    format!("{} x {}", size[3], size[2])
+fn size_in_words(picture: &Picture) -> String {
+    let (width, height) = picture.size();
+    format!("{width} x {height}")
 }
 
 fn json(values: &[(&str, f64)]) -> String {
@@ -167,12 +169,12 @@ fn json(values: &[(&str, f64)]) -> String {
     format!("{}\n", serde_json::Value::from(object))
 }
 
-fn table(args: &Args, device: Device, image: &Tensor, values: &[(&str, f64)]) -> String {
+fn table(args: &Args, device: Device, picture: &Picture, values: &[(&str, f64)]) -> String {
     let (low, high) = args.range.ends();
     let device = if device.is_cuda() { "CUDA" } else { "CPU" };
-    let mut text = format!("fake       {}\n", args.fake.display());
-    text += &format!("real       {}\n", args.real.display());
-    text += &format!("size       {} pixels\n", size_in_words(image));
+    let mut text = format!("fake       {}\n", printable(&args.fake.display().to_string()));
+    text += &format!("real       {}\n", printable(&args.real.display().to_string()));
+    text += &format!("size       {} pixels\n", size_in_words(picture));
     text += &format!("range      {low} to {high}\n");
     text += &format!("device     {device}\n\n");
     text += "loss       value\n";

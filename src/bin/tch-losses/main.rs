@@ -3,6 +3,7 @@
 mod compare;
 mod log;
 mod objective;
+mod pair;
 mod picture;
 mod plot;
 mod weights;

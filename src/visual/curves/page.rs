@@ -176,7 +176,7 @@ pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
     cut(fitting.saturating_sub(1))
 }
 
-/// Text for XML, which has no place for control characters.
+/// Text for XML. It has no place for control characters, which names from files may have.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in printable(text).to_string().chars() {
