@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, TchError};
 
+use crate::printable;
 #[cfg(feature = "download")]
 use crate::weights::fetch::FetchError;
 use crate::weights::pth::PthError;
+use crate::weights::WrongFile;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -177,7 +179,7 @@ pub enum Error {
     },
 
     /// A file was read, but does not hold the weights that are needed.
-    #[error("no usable weights in {}: {problem}", path.display())]
+    #[error("no usable weights in {}: {}", path.display(), printable(problem))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -200,7 +202,8 @@ pub enum Error {
     #[cfg(feature = "download")]
     #[error(
         "cannot fetch {url}: {reason} (attempts: {attempts}); to go on by hand, download that URL elsewhere, put \
-         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}", target.display()
+         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}{}", target.display(),
+         after_semicolons(wrong)
     )]
     Fetch {
         /// The URL that was to be fetched.
@@ -213,6 +216,8 @@ pub enum Error {
         sha256: String,
         /// How many attempts were made.
         attempts: u32,
+        /// What lies where the file was looked for, but is not it.
+        wrong: Vec<WrongFile>,
         /// What went wrong in the last of them.
         reason: Box<FetchError>,
     },
@@ -247,7 +252,7 @@ pub enum Error {
     /// A file is needed that is not there, and may not be fetched.
     #[error(
         "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}{}, {size} bytes with the \
-         SHA-256 {sha256}", target.display(), or_hub(hub.as_deref())
+         SHA-256 {sha256}{}", target.display(), or_hub(hub.as_deref()), after_semicolons(wrong)
     )]
     Unavailable {
         /// Why it may not be fetched.
@@ -262,6 +267,8 @@ pub enum Error {
         target: PathBuf,
         /// Where `torch.hub` would have it, which will do, too.
         hub: Option<PathBuf>,
+        /// What lies there, or where the converted file is kept, but is not it.
+        wrong: Vec<WrongFile>,
     },
 
     /// libtorch refused an operation, for instance because memory ran out.
@@ -297,6 +304,10 @@ fn there_are(known: &[String]) -> String {
         }
     }
     format!("there are `{}`", unique.join("`, `"))
+}
+
+fn after_semicolons(wrong: &[WrongFile]) -> String {
+    wrong.iter().map(|file| format!("; {file}")).collect()
 }
 
 fn or_hub(hub: Option<&Path>) -> String {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::convert::{convert_known, KEPT, SOURCE_SHA256};
 use super::safetensors::SafetensorsFile;
-use super::{open, KnownFile, Source};
+use super::{open, KnownFile, Source, WrongFile};
 use crate::{Error, Result};
 
 /// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
@@ -75,6 +75,8 @@ impl Cache {
     /// - `Error::Fetch` (feature `download`) where it cannot be fetched;
     /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
     /// - [`Error::Pth`] where the file is not what its hash promises.
+    ///
+    /// The first two say what lies in these places that is not the file, if anything does.
     pub fn get(&self, file: &KnownFile) -> Result<PathBuf> {
         let path = self.path(file);
         if is_whole(&path, file) {
@@ -94,7 +96,8 @@ impl Cache {
         let original = match in_hub.iter().chain([&downloaded]).find(is_there) {
             Some(original) => original,
             None => {
-                self.fetch(&file.source, &downloaded, in_hub.as_deref())?;
+                self.fetch(&file.source, &downloaded, in_hub.as_deref())
+                    .map_err(|error| with_wrong_files(error, self.wrong_files(file)))?;
                 &downloaded
             }
         };
@@ -104,6 +107,26 @@ impl Cache {
             let _ = fs::remove_file(&downloaded);
         }
         Ok(path)
+    }
+
+    /// What lies where the file is looked for, but is not it: a page that a server sent in its place, a part of a
+    /// download, damage.
+    ///
+    /// Nothing if the file that [`path`](Self::path) names is right, whatever lies in the other places. [`get`](Self::get)
+    /// uses none of them, and mends or replaces those in its own folder.
+    pub fn wrong_files(&self, file: &KnownFile) -> Vec<WrongFile> {
+        let kept = self.path(file);
+        if is_whole(&kept, file) {
+            return Vec::new();
+        }
+        let name = file.source.file_name();
+        let originals = self.hub.iter().map(|hub| hub.join(name)).chain([self.folder().join(name)]);
+        let mut wrong: Vec<WrongFile> =
+            originals.filter_map(|path| WrongFile::instead_of(&file.source, &path)).collect();
+        if kept.exists() {
+            wrong.push(WrongFile::at(&kept, None));
+        }
+        wrong
     }
 
     fn folder(&self) -> PathBuf {
@@ -118,6 +141,7 @@ impl Cache {
             sha256: source.sha256.into(),
             target: target.into(),
             hub: in_hub.map(Path::to_path_buf),
+            wrong: Vec::new(),
         };
         if self.offline {
             return Err(unavailable("TCH_LOSSES_OFFLINE is set"));
@@ -127,6 +151,17 @@ impl Cache {
         #[cfg(not(feature = "download"))]
         return Err(unavailable("tch-losses was built without its feature `download`"));
     }
+}
+
+/// The error about a file that is not there, with what is there instead.
+fn with_wrong_files(mut error: Error, files: Vec<WrongFile>) -> Error {
+    match &mut error {
+        Error::Unavailable { wrong, .. } => *wrong = files,
+        #[cfg(feature = "download")]
+        Error::Fetch { wrong, .. } => *wrong = files,
+        _ => {}
+    }
+    error
 }
 
 /// Whether this is what is made of `known`, undamaged. What is not, for whatever reason, is made anew.
