@@ -551,6 +551,8 @@ fn only_what_is_asked_for_is_read() {
     let sparse = Sparse { len: head.len() as u64 + 4 * large as u64, head, position: 0, read: read.clone() };
     let mut file = PthFile::from_reader(sparse, "sparse").unwrap();
     assert_eq!(file.find("large").unwrap().size_in_bytes(), 40_000_000_000);
+    // The reader's buffer has 8 KiB, and is filled at the file's start and after each of the two storages. This is twice
+    // that, of 40 GB.
     assert!(read.take() < 50_000);
     assert_eq!(file.read("small").unwrap(), Tensor::from_slice(&[f32::from_bits(0x0101_0101); 4]));
     assert!(read.take() < 50_000);
@@ -559,7 +561,8 @@ fn only_what_is_asked_for_is_read() {
     // A sink that has enough ends it.
     let error = file.read_chunks("large", |_| Err(Error::from(tch::TchError::Shape("enough".into()))));
     assert!(matches!(error, Err(Error::Torch(_))));
-    assert!(read.take() < 1_000_000);
+    // One piece of 256 KiB.
+    assert!(read.take() < 300_000);
 }
 
 /// Always the same cases.

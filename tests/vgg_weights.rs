@@ -15,6 +15,8 @@ fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
     path
 }
 
+/// Networks with the same parameters give the same bits: they run the same operations on the same numbers, with the same
+/// number of threads, in memory that libtorch always aligns alike.
 fn features(vgg: &Vgg19) -> Tensor {
     vgg.features(&noise(1, &[1, 3, 16, 16], Kind::Float), &[VggLayer::Relu5_4]).unwrap().remove(0)
 }

@@ -8,6 +8,7 @@ mod http;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -1086,6 +1087,25 @@ fn assert_fails(arguments: &[&str], variables: &[(&str, &str)], words: &[&str]) 
     assert_eq!((code, &*stdout), (Some(1), ""), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.starts_with("tch-losses: ") && words.iter().all(|word| stderr.contains(word)), "{stderr}");
+}
+
+/// A network that swallows everything: said within two seconds, not when the first attempt is given up.
+#[test]
+fn fetch_without_a_network_says_that_it_tries_again() {
+    let proxy = Server::http(|exchange| exchange.hang());
+    let place = Place::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
+    command.args(["weights", "fetch"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut command = set(command, &[("TCH_LOSSES_CACHE", text(&place.cache.directory))]);
+    command.env("HTTPS_PROXY", proxy.origin()).env("NO_PROXY", "").env_remove("ALL_PROXY");
+    let mut child = command.env_remove("https_proxy").env_remove("no_proxy").spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let expected =
+        format!("tch-losses: no answer yet from {}; will try again, 5 attempts in all\n", VGG19.source.url);
+    assert_eq!(line, expected);
 }
 
 #[test]
