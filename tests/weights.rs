@@ -264,10 +264,8 @@ fn what_shares_memory_is_written_out_to_a_limit() {
     let error = convert(&bomb, &output, &ALL).unwrap_err().to_string();
     // Four times the file, and 64 MiB.
     let limit = 4 * fs::metadata(&bomb).unwrap().len() + (64 << 20);
-    let words = format!(
-        "its tensors are {} bytes, for they share memory in a file that allows {limit}: ",
-        8u64 << 28
-    );
+    let words =
+        format!("take {} bytes, for they share memory in the file, and {limit} are allowed", 8u64 << 28);
     assert!(error.contains(&words) && error.contains("--expand"), "{error}");
     assert!(names(folder.path()).is_empty());
     let (code, _, stderr) = tch_losses(&["weights", "convert", text(&bomb), text(&output)], &[]);
@@ -466,7 +464,7 @@ fn a_wrong_file_of_torch_hub_is_named_and_left_alone() {
     for (wrong, words) in [
         (same_size, "it is a file of 5 other tensors, or of the same with other values"),
         (other, "it is a file of 5 other tensors"),
-        (half, "it seems to be a part of a download, or damaged"),
+        (half, "it seems to be a part of a file of torch.save, or a damaged one"),
         (page, "it is an HTML page"),
         (pointer, "it is a Git LFS pointer to a file of 6009 bytes"),
         (Vec::new(), "it is empty"),

@@ -57,6 +57,11 @@ impl WeightsFile {
         }))
     }
 
+    /// Whether [`convert`](super::convert()) takes it.
+    pub(super) fn is_pth(&self) -> bool {
+        matches!(self.0, Format::Pth(_))
+    }
+
     /// The names of the tensors that can be read, in the order of the file.
     pub fn names(&self) -> Vec<String> {
         match &self.0 {

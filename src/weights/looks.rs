@@ -117,7 +117,7 @@ fn of_text(text: &str) -> String {
         let of = size.map_or_else(String::new, |size| format!(" to a file of {size} bytes"));
         return format!("a Git LFS pointer{of}: `git lfs pull` fetches the file");
     }
-    if begins(&["{", "["]) {
+    if begins(&["{", "[{"]) {
         return "JSON, not the weights themselves".into();
     }
     let beginning: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
@@ -134,7 +134,7 @@ mod tests {
         tar[257..262].copy_from_slice(b"ustar");
         let cut = "ß".repeat(HEAD).into_bytes();
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 574673361\n";
-        let cases: [(&[u8], &str); 31] = [
+        let cases: [(&[u8], &str); 32] = [
             (b"", "empty"),
             (b"<!DOCTYPE html><html>", "an HTML page"),
             (b"\xef\xbb\xbf\n  <HTML lang=en>", "an HTML page"),
@@ -161,6 +161,7 @@ mod tests {
             (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
             (b"\xff\xd8\xff\xe0", "a JPEG picture"),
             (&[0; HEAD], "nothing but zeros"),
+            (b"[package]\nname = \"a\"", "text that begins with \"[package]\""),
             (b"Access denied\nhere", "text that begins with \"Access denied\""),
             (&cut, "text that begins with \"ßßß"),
             (b"\xffabc", "it begins with ff 61 62 63)"),

@@ -21,10 +21,10 @@ pub(crate) fn find(file: &WeightsFile, name: &str) -> Result<String, String> {
         [] => Ok(String::new()),
         [prefix] => Ok(prefix.into()),
         _ if prefixes.contains(&"") => Ok(String::new()),
-        [first, second, ..] => Err(format!(
-            "`{name}` is there with the prefix `{first}` and with `{second}`: `tch-losses weights convert --strip \
-             PREFIX` writes a file with one of them"
-        )),
+        [first, second, ..] => {
+            let problem = format!("`{name}` is there with the prefix `{first}` and with `{second}`");
+            Err(problem + &advice(file, first, "writes a file with the first"))
+        }
     }
 }
 
@@ -34,14 +34,20 @@ pub(crate) fn missing(file: &WeightsFile, name: &str) -> String {
         return reason;
     }
     let names = file.names();
-    let prefix = |present: &String| {
-        let prefix = present.strip_suffix(name).filter(|prefix| prefix.ends_with('.'))?;
-        Some(format!("{}", printable(prefix)))
-    };
-    match names.iter().find_map(prefix) {
-        Some(prefix) => format!(
-            "missing, but there is `{prefix}{name}`: `tch-losses weights convert --strip {prefix}` takes the prefix off"
-        ),
+    let mut prefixes = names.iter().filter_map(|present| present.strip_suffix(name));
+    match prefixes.find(|prefix| prefix.ends_with('.')) {
+        Some(prefix) => {
+            let problem = format!("missing, but there is `{}{name}`", printable(prefix));
+            problem + &advice(file, prefix, "takes the prefix off")
+        }
         None => "missing".into(),
+    }
+}
+
+/// What to do about a prefix.
+fn advice(file: &WeightsFile, prefix: &str, effect: &str) -> String {
+    match file.is_pth() {
+        true => format!(": `tch-losses weights convert --strip {}` {effect}", printable(prefix)),
+        false => String::new(),
     }
 }

@@ -68,9 +68,9 @@ fn seems(path: &Path) -> crate::Result<String> {
             "it is a file of {} other tensors, or of the same with other values",
             file.names().len()
         )),
-        Err(Error::Pth {
-            reason: reason @ (PthError::Truncated { .. } | PthError::Archive { .. }), ..
-        }) => Ok(format!("it seems to be a part of a download, or damaged: {reason}")),
+        Err(Error::Pth { reason: PthError::Truncated { .. } | PthError::Archive { .. }, .. }) => {
+            Ok("it seems to be a part of a file of torch.save, or a damaged one".into())
+        }
         Err(Error::Pth { reason, .. }) => Ok(reason.to_string()),
         Err(Error::Weights { problem, .. }) => Ok(problem),
         Err(error) => Err(error),

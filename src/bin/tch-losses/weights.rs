@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tch_losses::printable;
 use tch_losses::weights::{
     convert, sha256, Cache, ConvertOptions, Converted, WeightsFile, KNOWN_FILES, VGG19,
 };
+use tch_losses::{printable, Error};
 
 use crate::{note, print};
 
@@ -36,7 +36,7 @@ pub enum Command {
         /// Take this off the names that begin with it, such as module. of nn.DataParallel; --keep is for what is left
         #[arg(long, value_name = "PREFIX", default_value = "")]
         strip: String,
-        /// Write tensors that share memory in the file, however large they are without that
+        /// Allow any size: tensors that share memory in the file can be far larger once written out
         #[arg(long)]
         expand: bool,
     },
@@ -56,11 +56,14 @@ pub fn run(command: &Command) -> Result<()> {
             let cache = Cache::from_env()?;
             let files = if *all { KNOWN_FILES } else { &[VGG19] };
             files.iter().try_for_each(|file| {
-                // Without the network, the error says it.
                 if !cache.offline {
                     cache.wrong_files(file).iter().for_each(note);
                 }
-                print(&format!("{}\n", cache.get(file)?.display()))
+                let mut path = cache.get(file);
+                if let Err(Error::Fetch { wrong, .. }) = &mut path {
+                    wrong.clear(); // noted above
+                }
+                print(&format!("{}\n", path?.display()))
             })
         }
         Command::Convert { input, output, keep, strip, expand } => {

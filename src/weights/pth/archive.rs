@@ -124,7 +124,8 @@ impl Directory {
         input.window(start, tail)?;
         let mut bytes = vec![0; tail as usize];
         input.read(&mut bytes)?;
-        // The last one, whatever follows it: like PyTorch, this reads archives with up to 64 KiB behind their end.
+        // The last one, whatever follows it: like PyTorch (whose limit is some KiB further), this reads archives with up
+        // to 64 KiB behind their end.
         let at = (0..bytes.len().saturating_sub(DIRECTORY_END - 1))
             .rev()
             .find(|&at| bytes[at..].starts_with(b"PK\x05\x06"));

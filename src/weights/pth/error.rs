@@ -189,8 +189,8 @@ pub enum PthError {
 
     /// The tensors share so much of their storages that, written out, they are far larger than the file.
     #[error(
-        "written out, its tensors are {bytes} bytes, for they share memory in a file that allows {limit}: if that is \
-         meant, `ConvertOptions::expand` (on the command line `--expand`) allows any size"
+        "written out, its tensors take {bytes} bytes, for they share memory in the file, and {limit} are allowed: if \
+         that is meant, `ConvertOptions::expand` (on the command line `--expand`) allows any size"
     )]
     SharedStorages {
         /// What the tensors are together.
