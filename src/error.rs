@@ -1,6 +1,6 @@
 //! What can go wrong, as types.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tch::{Device, Kind, TchError};
 
@@ -216,8 +216,8 @@ pub enum Error {
         sha256: String,
         /// How many attempts were made.
         attempts: u32,
-        /// What lies where the file was looked for, but is not it.
-        wrong: Vec<WrongFile>,
+        /// What lies where a [`Cache`](crate::weights::Cache) looked for the file, but is not it.
+        wrong: Box<[WrongFile]>,
         /// What went wrong in the last of them.
         reason: Box<FetchError>,
     },
@@ -251,8 +251,8 @@ pub enum Error {
 
     /// A file is needed that is not there, and may not be fetched.
     #[error(
-        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}{}, {size} bytes with the \
-         SHA-256 {sha256}{}", target.display(), or_hub(hub.as_deref()), after_semicolons(wrong)
+        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}, {size} bytes with the \
+         SHA-256 {sha256}{}", joined(places), after_semicolons(wrong)
     )]
     Unavailable {
         /// Why it may not be fetched.
@@ -263,12 +263,10 @@ pub enum Error {
         size: u64,
         /// Its SHA-256, in hexadecimal.
         sha256: String,
-        /// Where it can be put.
-        target: PathBuf,
-        /// Where `torch.hub` would have it, which will do, too.
-        hub: Option<PathBuf>,
+        /// Where it can be put: the cache's own place and `torch.hub`'s, either will do.
+        places: Vec<PathBuf>,
         /// What lies there, or where the converted file is kept, but is not it.
-        wrong: Vec<WrongFile>,
+        wrong: Box<[WrongFile]>,
     },
 
     /// libtorch refused an operation, for instance because memory ran out.
@@ -310,6 +308,7 @@ fn after_semicolons(wrong: &[WrongFile]) -> String {
     wrong.iter().map(|file| format!("; {file}")).collect()
 }
 
-fn or_hub(hub: Option<&Path>) -> String {
-    hub.map_or_else(String::new, |hub| format!(" or {}", hub.display()))
+fn joined(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    places.join(" or ")
 }

@@ -139,9 +139,8 @@ impl Cache {
             url: source.url.into(),
             size: source.size,
             sha256: source.sha256.into(),
-            target: target.into(),
-            hub: in_hub.map(Path::to_path_buf),
-            wrong: Vec::new(),
+            places: [Some(target), in_hub].into_iter().flatten().map(Path::to_path_buf).collect(),
+            wrong: Box::default(),
         };
         if self.offline {
             return Err(unavailable("TCH_LOSSES_OFFLINE is set"));
@@ -156,9 +155,9 @@ impl Cache {
 /// The error about a file that is not there, with what is there instead.
 fn with_wrong_files(mut error: Error, files: Vec<WrongFile>) -> Error {
     match &mut error {
-        Error::Unavailable { wrong, .. } => *wrong = files,
+        Error::Unavailable { wrong, .. } => *wrong = files.into(),
         #[cfg(feature = "download")]
-        Error::Fetch { wrong, .. } => *wrong = files,
+        Error::Fetch { wrong, .. } => *wrong = files.into(),
         _ => {}
     }
     error

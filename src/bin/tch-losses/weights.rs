@@ -61,7 +61,7 @@ pub fn run(command: &Command) -> Result<()> {
                 }
                 let mut path = cache.get(file);
                 if let Err(Error::Fetch { wrong, .. }) = &mut path {
-                    wrong.clear(); // noted above
+                    *wrong = Box::default(); // noted above
                 }
                 print(&format!("{}\n", path?.display()))
             })
@@ -70,7 +70,8 @@ pub fn run(command: &Command) -> Result<()> {
             let options = ConvertOptions { keep, strip, expand: *expand };
             let Converted { written, left_out } = convert(input, output, &options)?;
             left_out.iter().for_each(|tensor| note(format_args!("left out: {tensor}")));
-            note(format_args!("wrote {written} tensors to {}", output.display()));
+            let plural = if written == 1 { "" } else { "s" };
+            note(format_args!("wrote {written} tensor{plural} to {}", output.display()));
             Ok(())
         }
         Command::Show { file } => print(&description(file)?),

@@ -145,20 +145,12 @@ impl Fetcher {
                 };
                 // After the first attempt, the reason why there is another has been given.
                 let silence = if attempt == 1 { QUIET } else { Duration::MAX };
-                let outcome = patiently(silence, complete, || {
-                    let (url, attempts) = (source.url, self.attempts);
-                    say(
-                        &bar,
-                        format_args!("no answer yet from {url}; will try again, {attempts} attempts in all"),
-                    );
-                });
-                match outcome {
+                match patiently(silence, complete, || self.remark(source, &bar)) {
                     Ok(()) => return partial.publish(target),
                     Err(error) if error.is_transient() && attempt < self.attempts => {
-                        let (pause, next) = (self.pause(attempt), attempt + 1);
-                        let seconds = pause.as_secs_f64();
-                        let attempts = self.attempts;
-                        say(&bar, format_args!("{error}; attempt {next} of {attempts} in {seconds:.1} s"));
+                        let pause = self.pause(attempt);
+                        let (next, all, seconds) = (attempt + 1, self.attempts, pause.as_secs_f64());
+                        say(&bar, format_args!("{error}; attempt {next} of {all} in {seconds:.1} s"));
                         thread::sleep(pause);
                     }
                     // One of its parts is wrong, perhaps that of another file. Once is enough: what comes then
@@ -180,6 +172,15 @@ impl Fetcher {
         outcome.map_err(|error| Self::failed(source, target, attempt, error))
     }
 
+    /// That nothing has come for a while, and what will be done about it.
+    fn remark(&self, source: &Source, bar: &ProgressBar) {
+        let url = source.url;
+        match self.attempts {
+            1 => say(bar, format_args!("no answer yet from {url}")),
+            all => say(bar, format_args!("no answer yet from {url}; will try again, {all} attempts in all")),
+        }
+    }
+
     fn pause(&self, attempt: u32) -> Duration {
         let doubled = self.backoff.saturating_mul(2u32.saturating_pow(attempt - 1));
         // The standard library's source of randomness: every `RandomState` has keys of its own.
@@ -194,7 +195,7 @@ impl Fetcher {
             size: source.size,
             sha256: source.sha256.to_ascii_lowercase(),
             attempts,
-            wrong: Vec::new(),
+            wrong: Box::default(),
             reason: Box::new(error),
         }
     }
