@@ -1092,18 +1092,24 @@ fn assert_fails(arguments: &[&str], variables: &[(&str, &str)], words: &[&str]) 
 fn fetch_without_a_network_says_that_it_tries_again() {
     let proxy = Server::http(|exchange| exchange.hang());
     let place = Place::new();
+    // What is there already, but is not the file, is said before.
+    let page = place.weights().join("vgg19-dcbb9e9d.pth");
+    fs::create_dir_all(place.weights()).unwrap();
+    fs::copy(fixture("pth/cases/html_page.pth"), &page).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
     command.args(["weights", "fetch"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut command = set(command, &[("TCH_LOSSES_CACHE", text(&place.cache.directory))]);
     command.env("HTTPS_PROXY", proxy.origin()).env("NO_PROXY", "").env_remove("ALL_PROXY");
     let mut child = command.env_remove("https_proxy").env_remove("no_proxy").spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let lines: Vec<String> = lines.take(2).map(|line| line.unwrap()).collect();
     child.kill().unwrap();
     child.wait().unwrap();
-    let expected =
-        format!("tch-losses: no answer yet from {}; will try again, 5 attempts in all\n", VGG19.source.url);
-    assert_eq!(line, expected);
+    let wrong = format!("tch-losses: the file at {} is not the right one: it has 53 bytes, ", page.display());
+    assert!(lines[0].starts_with(&wrong) && lines[0].contains("it is an HTML page"), "{lines:?}");
+    let silence =
+        format!("tch-losses: no answer yet from {}; will try again, 5 attempts in all", VGG19.source.url);
+    assert_eq!(lines[1], silence);
 }
 
 #[test]

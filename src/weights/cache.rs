@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::convert::{convert_known, KEPT, SOURCE_SHA256};
 use super::safetensors::SafetensorsFile;
-use super::{open, KnownFile, Source, WrongFile};
+use super::{open, KnownFile, WrongFile};
 use crate::{Error, Result};
 
 /// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
@@ -76,7 +76,8 @@ impl Cache {
     /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
     /// - [`Error::Pth`] where the file is not what its hash promises.
     ///
-    /// The first two say what lies in these places that is not the file, if anything does.
+    /// The first two say what lies in these places that is not the file, if anything does. So does a line on stderr
+    /// before a fetch.
     pub fn get(&self, file: &KnownFile) -> Result<PathBuf> {
         let path = self.path(file);
         if is_whole(&path, file) {
@@ -96,8 +97,7 @@ impl Cache {
         let original = match in_hub.iter().chain([&downloaded]).find(is_there) {
             Some(original) => original,
             None => {
-                self.fetch(&file.source, &downloaded, in_hub.as_deref())
-                    .map_err(|error| with_wrong_files(error, self.wrong_files(file)))?;
+                self.fetch(file, &downloaded, in_hub.as_deref())?;
                 &downloaded
             }
         };
@@ -133,34 +133,34 @@ impl Cache {
         self.directory.join("weights")
     }
 
-    fn fetch(&self, source: &Source, target: &Path, in_hub: Option<&Path>) -> Result<()> {
+    fn fetch(&self, file: &KnownFile, target: &Path, in_hub: Option<&Path>) -> Result<()> {
+        let source = &file.source;
+        let wrong_files: Box<[WrongFile]> = self.wrong_files(file).into();
         let unavailable = |reason: &'static str| Error::Unavailable {
             reason,
             url: source.url.into(),
             size: source.size,
             sha256: source.sha256.into(),
             places: [Some(target), in_hub].into_iter().flatten().map(Path::to_path_buf).collect(),
-            wrong: Box::default(),
+            wrong: wrong_files.clone(),
         };
         if self.offline {
             return Err(unavailable("TCH_LOSSES_OFFLINE is set"));
         }
         #[cfg(feature = "download")]
-        return super::fetch::Fetcher::default().fetch(source, target);
+        {
+            // Before half a gigabyte comes, though there seems to be a file.
+            wrong_files.iter().for_each(super::fetch::note);
+            return super::fetch::Fetcher::default().fetch(source, target).map_err(|mut error| {
+                if let Error::Fetch { wrong, .. } = &mut error {
+                    *wrong = wrong_files;
+                }
+                error
+            });
+        }
         #[cfg(not(feature = "download"))]
         return Err(unavailable("tch-losses was built without its feature `download`"));
     }
-}
-
-/// The error about a file that is not there, with what is there instead.
-fn with_wrong_files(mut error: Error, files: Vec<WrongFile>) -> Error {
-    match &mut error {
-        Error::Unavailable { wrong, .. } => *wrong = files.into(),
-        #[cfg(feature = "download")]
-        Error::Fetch { wrong, .. } => *wrong = files.into(),
-        _ => {}
-    }
-    error
 }
 
 /// Whether this is what is made of `known`, undamaged. What is not, for whatever reason, is made anew.

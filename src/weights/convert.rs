@@ -55,10 +55,10 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// How often a file's tensors may together be as large as the file: a network that is saved with an embedding under
-/// four names, as sequence-to-sequence models are, stays below.
+/// The tensors of a file may together be this many times as large as the file. Sequence-to-sequence models save one
+/// embedding under four names.
 const SHARED: u64 = 4;
-/// What small files may have beyond that.
+/// And that much larger: small files may hold filters that are spread over many channels.
 const SLACK: u64 = 64 << 20;
 
 /// Writes the tensors of a state dict in a `.pth` file to a safetensors file.

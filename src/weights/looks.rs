@@ -82,7 +82,9 @@ pub(super) fn is_safetensors(head: &[u8]) -> bool {
 fn is_onnx(head: &[u8]) -> bool {
     let [0x08, 1..=20, field, len, rest @ ..] = head else { return false };
     match field {
-        0x12 => rest.get(..usize::from(*len)).is_some_and(|name| name.iter().all(u8::is_ascii_graphic)),
+        0x12 => rest
+            .get(..usize::from(*len))
+            .is_some_and(|name| name.iter().all(|byte| matches!(byte, b' '..=b'~'))),
         0x3a => true,
         _ => false,
     }
@@ -134,7 +136,7 @@ mod tests {
         tar[257..262].copy_from_slice(b"ustar");
         let cut = "ß".repeat(HEAD).into_bytes();
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 574673361\n";
-        let cases: [(&[u8], &str); 32] = [
+        let cases: [(&[u8], &str); 33] = [
             (b"", "empty"),
             (b"<!DOCTYPE html><html>", "an HTML page"),
             (b"\xef\xbb\xbf\n  <HTML lang=en>", "an HTML page"),
@@ -148,6 +150,7 @@ mod tests {
             (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd"),
             (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file"),
             (b"\x08\x07\x12\x07pytorch\x1a\x05", "an ONNX model"),
+            (b"\x08\x08\x12\x08my tools:", "an ONNX model"),
             (b"\x08\x0a:\xd2\x01\n", "an ONNX model"),
             (b"\x1c\0\0\0TFL3", "a TensorFlow Lite model"),
             (b"GGUF\x03", "a GGUF file"),

@@ -56,12 +56,9 @@ pub fn run(command: &Command) -> Result<()> {
             let cache = Cache::from_env()?;
             let files = if *all { KNOWN_FILES } else { &[VGG19] };
             files.iter().try_for_each(|file| {
-                if !cache.offline {
-                    cache.wrong_files(file).iter().for_each(note);
-                }
                 let mut path = cache.get(file);
                 if let Err(Error::Fetch { wrong, .. }) = &mut path {
-                    *wrong = Box::default(); // noted above
+                    *wrong = Box::default(); // noted when the fetch began
                 }
                 print(&format!("{}\n", path?.display()))
             })

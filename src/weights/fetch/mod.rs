@@ -6,8 +6,8 @@
 //! ends with its process, however that ends.
 //!
 //! Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), trusted
-//! certificates those of the system (or of `SSL_CERT_FILE`). A progress bar is on stderr where that is a terminal; what
-//! goes wrong and is tried again is said there in any case, in lines that begin with `tch-losses: `.
+//! certificates those of the system (or of `SSL_CERT_FILE`). A progress bar is on stderr where that is a terminal. In any
+//! case, lines that begin with `tch-losses: ` say there what goes wrong and is tried again.
 //!
 //! ```no_run
 //! use tch_losses::weights::fetch::Fetcher;
@@ -223,9 +223,12 @@ fn patiently<T>(silence: Duration, work: impl FnOnce(Waiting) -> T, remark: impl
 
 /// A line on stderr, above the bar.
 fn say(bar: &ProgressBar, line: fmt::Arguments) {
-    let line = line.to_string();
-    // That nobody may be reading there is no error.
-    bar.suspend(|| drop(writeln!(io::stderr(), "tch-losses: {}", printable(&line))));
+    bar.suspend(|| note(line));
+}
+
+/// A line on stderr. That nobody may be reading there is no error.
+pub(super) fn note(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "tch-losses: {}", printable(&line.to_string()));
 }
 
 /// `target` with `suffix` added to its name.
