@@ -151,15 +151,16 @@ impl Cache {
         {
             // Before half a gigabyte comes, though there seems to be a file.
             wrong_files.iter().for_each(super::fetch::note);
-            return super::fetch::Fetcher::default().fetch(source, target).map_err(|mut error| {
+            let fetched = super::fetch::Fetcher::default().fetch(source, target);
+            fetched.map_err(|mut error| {
                 if let Error::Fetch { wrong, .. } = &mut error {
                     *wrong = wrong_files;
                 }
                 error
-            });
+            })
         }
         #[cfg(not(feature = "download"))]
-        return Err(unavailable("tch-losses was built without its feature `download`"));
+        Err(unavailable("tch-losses was built without its feature `download`"))
     }
 }
 

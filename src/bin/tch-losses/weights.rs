@@ -98,7 +98,9 @@ fn description(path: &Path) -> Result<String> {
     let unreadable = file.unreadable().into_iter();
     let unreadable = unreadable.map(|(name, reason)| [printable(&name).to_string(), "-".into(), reason]);
     let rows: Vec<[String; 3]> = readable.chain(unreadable).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // One name of 64 KiB does not make all rows that long.
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count().min(100)).max().unwrap_or(0);
     let (names, kinds) = (width(0), width(1));
     text += &format!("tensors    {}\n\n", rows.len());
     for [name, kind, shape] in &rows {

@@ -90,7 +90,7 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
 /// What an archive is that torch.save did not write.
 fn other_archive(first: Option<&[u8]>) -> String {
     let Some(first) = first else { return "a zip archive without entries".into() };
-    let first = String::from_utf8_lossy(first);
+    let first: String = String::from_utf8_lossy(first).chars().take(80).collect();
     format!("a zip archive of something else than a state dict; its first entry is `{}`", printable(&first))
 }
 
