@@ -3,7 +3,8 @@
     python3 scripts/export_pth_fixtures.py          # from any directory; fetches pinned packages once, see peer_env.py
 
 Each NAME.pth comes with NAME.safetensors, the tensors that it holds, by the names under which the reader lists them.
-Complex values are stored as pairs of reals, 8-bit floats as bytes: the Rust side's safetensors reader has no others. `refused/` has files that must not be read. lpips/ holds genuine files of 2018, from PyPI's lpips 0.1.4 (see lpips/LICENSE).
+Complex values are stored as pairs of reals, 8-bit floats as bytes: the Rust side's safetensors reader has no others.
+What NAME.safetensors lacks cannot be read, and must not keep the rest from being read. `refused/` has files that must not be read. lpips/ holds genuine files of 2018, from PyPI's lpips 0.1.4 (see lpips/LICENSE).
 In legacy files PyTorch names storages by their addresses: these differ from run to run, the values do not.
 """
 
@@ -15,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import peer_env
@@ -27,11 +28,14 @@ peer_env.ensure(["torch==2.13.0", "numpy==2.4.6", "safetensors==0.8.0"])
 
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
+from torch import _weights_only_unpickler  # noqa: E402
 from torch import nn  # noqa: E402
 
 FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "pth"
 SIZE_LIMIT = 300_000
 FORMATS = {"zip": True, "legacy": False}
+# PyTorch itself takes these for unsafe: it does not know Python 2's integers, nor later protocols' instructions.
+UNSAFE = ["python2", "python2_integers"] + [f"protocol{n}_{form}" for n in [3, 4, 5] for form in FORMATS]
 
 KINDS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16]
 KINDS += [torch.float32, torch.float64, torch.complex32, torch.complex64, torch.complex128, torch.bool]
@@ -60,7 +64,7 @@ def write(name, data, tensors):
     path.write_bytes(data)
     # What is expected is what PyTorch loads, where the names are the same. It cannot load the untyped storages that it
     # writes in the legacy format.
-    loaded = {} if name == "kinds_legacy" else torch.load(path, map_location="cpu", weights_only=False)
+    loaded = {} if name == "kinds_legacy" else torch.load(path, map_location="cpu", weights_only=name not in UNSAFE)
     for key in loaded if isinstance(loaded, dict) else []:
         if key in tensors:
             assert torch.equal(plain(loaded[key]), plain(tensors[key])), f"{key} in {name}"
@@ -213,6 +217,67 @@ def python2():
     return legacy(pickled, [("101", 12, values.numpy().tobytes())]), expected
 
 
+def tensor_pickle():
+    """The instructions for one tensor, the whole of the storage `101`."""
+    pickled = view_pickle([("w", "_rebuild_tensor_v2", None, 0, (12,), (1,))])
+    return pickled[pickled.index(b"ctorch._utils") : pickled.rindex(b"ee")]
+
+
+def python2_integers():
+    """Python 2 wrote integers beyond 32 bits in decimal digits: identities of parameters, as keys of an optimizer's
+    state. Pickles of protocol 1 have its bools in that form, too."""
+    tensor = tensor_pickle()
+    pickled = b"\x80\x02}(U\x05epochI139832181927520\nU\x05limitI-9223372036854775808\nU\x04longI" + b"9" * 30 + b"\n"
+    pickled += b"U\x03yesI01\nU\x02noI00\nU\x05state}I139832181927520\n}U\x03avg" + tensor + b"ssu."
+    values = torch.arange(12, dtype=torch.float32) / 4
+    return legacy(pickled, [("101", 12, values.numpy().tobytes())]), {"state.139832181927520.avg": values}
+
+
+def values():
+    """What may stand beside tensors: all that `torch.load(..., weights_only=True)` takes and that is no tensor."""
+    kept = [1 + 2j, torch.strided, torch.sparse_csr, torch.Size([]), torch.Size([2]), torch.device("cuda:0")]
+    kept += [{1, 2}, bytearray(b"x"), b"bytes", torch.per_channel_affine, Counter("aab"), torch.FloatStorage([1.0])]
+    return {"weight": torch.ones(2), "values": kept, "dtypes": KINDS, "complex": {1j: 0, torch.float32: 1, (1, 2): 2}}
+
+
+def globals_pickle():
+    """A state dict beside every name that PyTorch allows a pickle to mention."""
+    names = sorted(_weights_only_unpickler._get_allowed_globals())
+    mentioned = "".join("c" + " ".join(name.rsplit(".", 1)).replace(" ", "\n") + "\n" for name in names).encode()
+    assert len(names) > 140
+    pickled = b"\x80\x02}(U\x05names](" + mentioned + b"eU\x01w" + tensor_pickle() + b"u."
+    values = torch.arange(12, dtype=torch.float32) / 4
+    return legacy(pickled, [("101", 12, values.numpy().tobytes())]), {"w": values}
+
+
+def unreadable(zipped):
+    """Tensors that tch cannot hold, beside one that it can."""
+    ones = torch.ones(2)
+    tensors = {"count": torch.ones(2, dtype=torch.uint16), "fp4": torch.zeros(2, dtype=torch.uint8)}
+    tensors["fp4"] = tensors["fp4"].view(torch.float4_e2m1fn_x2)
+    tensors["nested"] = torch.nested.nested_tensor([ones, torch.ones(3)])
+    if not zipped:
+        tensors.clear()  # PyTorch cannot read back what it writes of these in the legacy format.
+    tensors |= {
+        "quantized": torch.quantize_per_tensor(ones, 0.1, 0, torch.qint8),
+        "channels": torch.quantize_per_channel(torch.ones(2, 3), ones.double(), torch.zeros(2).long(), 0, torch.quint8),
+        "coo": torch.eye(2).to_sparse(),
+        "csr": torch.eye(2).to_sparse_csr(),
+        "meta": torch.ones(2, device="meta"),
+        "conjugated": torch.ones(2, dtype=torch.complex64).conj(),
+        "negated": torch.ones(2, dtype=torch.complex64).conj().imag,
+        "keys": {None: ones, (1, 2): {"in": ones}, 1.5: [ones], "fine": ones * 3},
+    }
+    tensors["parameter"] = nn.Parameter(torch.eye(2).to_sparse(), requires_grad=False)
+    return tensors | {"weight": ones * 2}, {"weight": ones * 2, "keys.fine": ones * 3}
+
+
+def torch_script():
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(nn.Linear(2, 1)), buffer)
+    return buffer.getvalue()
+
+
 def refused():
     """Files and what the reader must say of them is in tests/pth.rs."""
     one = {"a": torch.ones(3)}
@@ -220,11 +285,8 @@ def refused():
         "big_endian_zip": rezipped(saved(one, True), lambda name, data: b"big" if name.endswith("byteorder") else data),
         "compressed": rezipped(saved({"a": torch.zeros(5000)}, True), lambda _, data: data, zipfile.ZIP_DEFLATED),
         "big_endian_legacy": legacy(b"\x80\x02}.", [], little_endian=False),
-        "conjugated": saved({"a": torch.ones(2, dtype=torch.complex64).conj()}, True),
-        "uint16": saved({"a": torch.ones(2, dtype=torch.uint16)}, True),
-        "quantized": saved({"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}, True),
-        "sparse": saved({"a": torch.eye(2).to_sparse()}, True),
         "module": saved(nn.Linear(1, 1), True),
+        "torch_script": torch_script(),
         "zip_of_something_else": rezipped(saved(one, True), lambda name, data: data).replace(b"data.pkl", b"data.txt"),
     }
     # The pickles are written by hand: none of these is ever called, here or there.
@@ -271,7 +333,12 @@ def main():
             write(f"protocol{protocol}_{form}", saved(nested()[0], zipped, protocol), nested()[1])
         state, expected = checkpoint(net)
         write(f"checkpoint_{form}", saved(state, zipped), expected)
+        write(f"values_{form}", saved(values(), zipped), {"weight": torch.ones(2)})
+        state, expected = unreadable(zipped)
+        write(f"unreadable_{form}", saved(state, zipped), expected)
     write("python2", *python2())
+    write("python2_integers", *python2_integers())
+    write("globals", *globals_pickle())
     obtain_lpips()
     for path in (FIXTURES / "lpips").glob("*.pth"):
         # Saved on a CUDA device by Python 2.

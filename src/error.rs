@@ -1,6 +1,6 @@
 //! What can go wrong, as types.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tch::{Device, Kind, TchError};
 
@@ -8,6 +8,7 @@ use crate::printable;
 #[cfg(feature = "download")]
 use crate::weights::fetch::FetchError;
 use crate::weights::pth::PthError;
+use crate::weights::WrongFile;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -181,7 +182,7 @@ pub enum Error {
     },
 
     /// A file was read, but does not hold the weights that are needed.
-    #[error("no usable weights in {}: {problem}", path.display())]
+    #[error("no usable weights in {}: {}", path.display(), printable(problem))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -204,7 +205,8 @@ pub enum Error {
     #[cfg(feature = "download")]
     #[error(
         "cannot fetch {url}: {reason} (attempts: {attempts}); to go on by hand, download that URL elsewhere, put \
-         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}", target.display()
+         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}{}", target.display(),
+         after_semicolons(wrong)
     )]
     Fetch {
         /// The URL that was to be fetched.
@@ -217,6 +219,8 @@ pub enum Error {
         sha256: String,
         /// How many attempts were made.
         attempts: u32,
+        /// What lies where a [`Cache`](crate::weights::Cache) looked for the file, but is not it.
+        wrong: Box<[WrongFile]>,
         /// What went wrong in the last of them.
         reason: Box<FetchError>,
     },
@@ -250,8 +254,8 @@ pub enum Error {
 
     /// A file is needed that is not there, and may not be fetched.
     #[error(
-        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}{}, {size} bytes with the \
-         SHA-256 {sha256}", target.display(), or_hub(hub.as_deref())
+        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}, {size} bytes with the \
+         SHA-256 {sha256}{}", joined(places), after_semicolons(wrong)
     )]
     Unavailable {
         /// Why it may not be fetched.
@@ -262,10 +266,10 @@ pub enum Error {
         size: u64,
         /// Its SHA-256, in hexadecimal.
         sha256: String,
-        /// Where it can be put.
-        target: PathBuf,
-        /// Where `torch.hub` would have it, which will do, too.
-        hub: Option<PathBuf>,
+        /// Where it can be put: the cache's own place and `torch.hub`'s, either will do.
+        places: Vec<PathBuf>,
+        /// What lies there, or where the converted file is kept, but is not it.
+        wrong: Box<[WrongFile]>,
     },
 
     /// libtorch refused an operation, for instance because memory ran out.
@@ -303,6 +307,11 @@ fn there_are(known: &[String]) -> String {
     format!("there are `{}`", printable(&unique.join("`, `")))
 }
 
-fn or_hub(hub: Option<&Path>) -> String {
-    hub.map_or_else(String::new, |hub| format!(" or {}", hub.display()))
+fn after_semicolons(wrong: &[WrongFile]) -> String {
+    wrong.iter().map(|file| format!("; {file}")).collect()
+}
+
+fn joined(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    places.join(" or ")
 }

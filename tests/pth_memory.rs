@@ -23,23 +23,29 @@ fn read_all(bytes: &[u8]) {
 /// One test, for they would count each other's allocations.
 #[test]
 fn memory_is_bounded() {
-    // The limit that the documentation gives.
+    // The limit that the documentation gives, and a mebibyte for buffers.
     for (name, bytes, _) in bombs() {
         let ((), peak) = peak(|| read_all(&bytes));
         assert!(peak <= bytes.len() + (65 << 20), "{name}: {peak} bytes for {}", bytes.len());
     }
-    // What is no bomb needs little: buffers, and a few times what the pickle has.
     for (path, mut bytes) in readable() {
         let ((), whole) = peak(|| read_all(&bytes));
-        assert!(whole <= 600_000, "{}: {whole}", path.display());
+        assert!(whole <= little(bytes.len()), "{}: {whole}", path.display());
+        // A wrong length makes room for a text of up to 64 KiB, in a vector that doubles; a wrong shape spreads what it
+        // has to the 64 KiB that `read_all` reads at the most, twice.
+        let more = 5 << 16;
         for place in (0..bytes.len()).step_by(7) {
             bytes[place] ^= 0xff;
             let ((), flipped) = peak(|| read_all(&bytes));
-            assert!(flipped <= 700_000, "{} with byte {place} flipped: {flipped}", path.display());
+            assert!(
+                flipped <= little(bytes.len()) + more,
+                "{} with byte {place} flipped: {flipped}",
+                path.display()
+            );
             bytes[place] ^= 0xff;
         }
     }
-    // A large contiguous tensor goes through in pieces.
+    // A large contiguous tensor goes through in pieces of 256 KiB.
     let count = 8 << 20;
     let data = vec![0; 4 * count];
     let object = one(("FloatStorage", "0", count as i64), 0, &[count as i64], &[1]);
@@ -48,5 +54,12 @@ fn memory_is_bounded() {
         let mut file = PthFile::from_reader(Cursor::new(&bytes), "bytes").unwrap();
         file.read_chunks("a", |_| Ok::<_, Error>(())).unwrap();
     });
-    assert!(streamed <= 400_000, "{streamed}");
+    assert!(streamed <= (1 << 18) + little(bytes.len() - data.len()), "{streamed}");
+}
+
+/// What a file that is no bomb needs: 64 KiB for the reader's buffer and for tables that are as good as empty, and 40
+/// bytes per byte of the file. An object has 32 bytes, and thrice as many while the vector that holds it doubles; it
+/// takes three bytes of the pickle: its instruction, an argument, and the instruction that puts it somewhere.
+fn little(len: usize) -> usize {
+    (1 << 16) + 40 * len
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use common::{device, noise, vgg, vgg_parameters};
 use tch::{nn, Kind, Tensor};
+use tch_losses::weights::{convert, ConvertOptions};
 use tch_losses::{Error, Vgg19, VggLayer};
 
 fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
@@ -14,6 +15,8 @@ fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
     path
 }
 
+/// Networks with the same parameters give the same bits: they run the same operations on the same numbers, with the same
+/// number of threads, in memory that libtorch always aligns alike.
 fn features(vgg: &Vgg19) -> Tensor {
     vgg.features(&noise(1, &[1, 3, 16, 16], Kind::Float), &[VggLayer::Relu5_4]).unwrap().remove(0)
 }
@@ -153,18 +156,92 @@ fn files_that_are_not_safetensors() {
     let overflow = with_header(
         r#"{"a":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,18446744073709551615]}}"#,
     );
-    let wrong: [(&str, &[u8]); 6] = [
-        ("empty", b""),
-        ("text", b"this is no safetensors file"),
-        ("a shape that overflows", &overflow),
-        ("cut in the header", &whole[..header / 2]),
-        ("cut in the data", &whole[..whole.len() - 1]),
-        ("a header of 2^64 bytes", &huge_header),
+    let wrong: [(&str, &[u8], &str); 6] = [
+        ("empty", b"", "it is empty"),
+        (
+            "text",
+            b"this is no safetensors file",
+            "it is text that begins with \"this is no safetensors file\"",
+        ),
+        ("a shape that overflows", &overflow, "the header of a safetensors file is damaged"),
+        ("cut in the header", &whole[..header / 2], "the safetensors file is incomplete"),
+        ("cut in the data", &whole[..whole.len() - 1], "the safetensors file is incomplete or damaged"),
+        (
+            "a header of 2^64 bytes",
+            &huge_header,
+            "it is neither a safetensors file nor one that torch.save wrote",
+        ),
     ];
-    for (name, bytes) in wrong {
+    for (name, bytes, words) in wrong {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let error = Vgg19::from_file(&path, device()).unwrap_err();
-        assert!(error.to_string().contains("not a safetensors file"), "{name}: {error}");
+        assert!(error.to_string().contains(words), "{name}: {error}");
     }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights").join(name)
+}
+
+/// The names that `torch.nn.DataParallel` and `torch.compile` give to parameters, and checkpoints within checkpoints.
+#[test]
+fn wrapped_networks() {
+    let expected = features(&Vgg19::from_file(fixture("vgg19_zip.pth"), device()).unwrap());
+    for name in ["data_parallel", "compiled", "both", "nested", "nested_otherwise"] {
+        let loaded = Vgg19::from_file(fixture(&format!("wrapped/{name}.pth")), device());
+        assert_eq!(features(&loaded.unwrap()), expected, "{name}");
+    }
+    // As safetensors, and with the name itself beside a wrapped one.
+    let folder = tempfile::tempdir().unwrap();
+    let wrapped = |(name, tensor): (String, Tensor)| (format!("_orig_mod.module.{name}"), tensor);
+    let mut tensors: Vec<_> = vgg_parameters().into_iter().map(wrapped).collect();
+    let path = write(folder.path(), "wrapped.safetensors", &tensors);
+    assert_eq!(features(&Vgg19::from_file(path, device()).unwrap()), features(&vgg()));
+    tensors.iter_mut().for_each(|(_, tensor)| *tensor = tensor.zeros_like());
+    tensors.extend(vgg_parameters());
+    let path = write(folder.path(), "both.safetensors", &tensors);
+    assert_eq!(features(&Vgg19::from_file(path, device()).unwrap()), features(&vgg()));
+}
+
+#[test]
+fn wrappers_that_leave_a_doubt() {
+    let path = fixture("wrapped/ambiguous.pth");
+    let error = Vgg19::from_file(&path, device()).unwrap_err().to_string();
+    let words = "`features.0.weight` is there with the prefix `module.` and with `_orig_mod.`: ";
+    assert!(error.contains(words) && error.contains("weights convert --strip"), "{error}");
+    // The way out.
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one.safetensors");
+    let options = ConvertOptions { strip: "module.", keep: "features.", expand: true };
+    assert_eq!(convert(path, &one, &options).unwrap().written, 32);
+    assert_eq!(Vgg19::from_file(one, device()).unwrap().kind(), Kind::Float);
+}
+
+#[test]
+fn other_prefixes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = |prefix: &str| (format!("{prefix}features.0.weight"), Tensor::from(1f32));
+    let problem = |tensors: &[(String, Tensor)]| {
+        let path = write(folder.path(), "bad.safetensors", tensors);
+        Vgg19::from_file(&path, device()).unwrap_err().to_string()
+    };
+    let error = problem(&[small("loss.vgg.")]);
+    let words = "the tensor `features.0.weight` is missing, but there is `loss.vgg.features.0.weight`";
+    assert!(error.ends_with(words), "{error}");
+    let error = problem(&[small("model."), small("module.")]);
+    assert!(error.contains("with the prefix `model.` and with `module.`"), "{error}");
+    // Of a `.pth` file, it says what takes the prefix off.
+    let lpips = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pth/lpips/alex.pth");
+    let mut bytes = std::fs::read(lpips).unwrap();
+    let name = b"lin0.model.1.weight";
+    let place = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[place..][..name.len()].copy_from_slice(b"a.features.0.weight");
+    let path = folder.path().join("prefixed.pth");
+    std::fs::write(&path, bytes).unwrap();
+    let error = Vgg19::from_file(&path, device()).unwrap_err().to_string();
+    assert!(error
+        .ends_with("`a.features.0.weight`: `tch-losses weights convert --strip a.` takes the prefix off"));
+    let error = problem(&[small("module.")]);
+    assert!(error.contains("`module.features.0.weight` has shape []"), "{error}");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use tch::nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use tch::{nn, Device, Kind, Tensor};
 
-use crate::weights::{Cache, WeightsFile, VGG19};
+use crate::weights::{prefix, Cache, WeightsFile, VGG19};
 use crate::{check, Error, Result};
 
 mod layer;
@@ -139,11 +139,13 @@ impl Vgg19 {
     /// The file holds the tensors `features.{0,2,5,..,34}.{weight,bias}` as torchvision's `vgg19` names them,
     /// in any floating kind; others (`classifier.*`) are not read. A `.pth` file is one that `torch.save`
     /// wrote of the model's `state_dict()`, in any of PyTorch's formats
-    /// ([`weights::pth`](crate::weights::pth)).
+    /// ([`weights::pth`](crate::weights::pth)). The names may have a prefix that wrappers give them: `module.`
+    /// (`DataParallel`), `_orig_mod.` (`torch.compile`), `model.`, `state_dict.`, or several of these.
     ///
     /// # Errors
     /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] or [`Error::Pth`] where it is
-    /// damaged or no such file, lacks a tensor, or has one of another shape or kind.
+    /// damaged or no such file, lacks a tensor, has it with more than one prefix, or has one of another shape or
+    /// kind.
     ///
     /// ```no_run
     /// use tch::Device;
@@ -157,10 +159,11 @@ impl Vgg19 {
         let path = path.as_ref();
         let unusable = |problem| Error::Weights { path: path.into(), problem };
         let mut file = WeightsFile::open(path)?;
+        let prefix = prefix::find(&file, "features.0.weight").map_err(unusable)?;
         let mut parameter = |layer: VggLayer, role, shape: &[i64]| -> Result<Tensor> {
-            let name = format!("features.{}.{role}", layer.convolution_index());
+            let name = format!("{prefix}features.{}.{role}", layer.convolution_index());
             let Some((given, kind)) = file.find(&name) else {
-                return Err(unusable(format!("the tensor `{name}` is missing")));
+                return Err(unusable(format!("the tensor `{name}` is {}", prefix::missing(&file, &name))));
             };
             if given != shape {
                 return Err(unusable(format!("`{name}` has shape {given:?}, expected {shape:?}")));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::convert::{convert_known, KEPT, SOURCE_SHA256};
 use super::safetensors::SafetensorsFile;
-use super::{open, KnownFile, Source};
+use super::{open, KnownFile, WrongFile};
 use crate::{Error, Result};
 
 /// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
@@ -75,6 +75,9 @@ impl Cache {
     /// - `Error::Fetch` (feature `download`) where it cannot be fetched;
     /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
     /// - [`Error::Pth`] where the file is not what its hash promises.
+    ///
+    /// The first two say what lies in these places that is not the file, if anything does. So does a line on stderr
+    /// before a fetch.
     pub fn get(&self, file: &KnownFile) -> Result<PathBuf> {
         let path = self.path(file);
         if is_whole(&path, file) {
@@ -94,7 +97,7 @@ impl Cache {
         let original = match in_hub.iter().chain([&downloaded]).find(is_there) {
             Some(original) => original,
             None => {
-                self.fetch(&file.source, &downloaded, in_hub.as_deref())?;
+                self.fetch(file, &downloaded, in_hub.as_deref())?;
                 &downloaded
             }
         };
@@ -106,26 +109,58 @@ impl Cache {
         Ok(path)
     }
 
+    /// What lies where the file is looked for, but is not it: a page that a server sent in its place, a part of a
+    /// download, damage.
+    ///
+    /// Nothing if the file that [`path`](Self::path) names is right, whatever lies in the other places. [`get`](Self::get)
+    /// uses none of them, and mends or replaces those in its own folder.
+    pub fn wrong_files(&self, file: &KnownFile) -> Vec<WrongFile> {
+        let kept = self.path(file);
+        if is_whole(&kept, file) {
+            return Vec::new();
+        }
+        let name = file.source.file_name();
+        let originals = self.hub.iter().map(|hub| hub.join(name)).chain([self.folder().join(name)]);
+        let mut wrong: Vec<WrongFile> =
+            originals.filter_map(|path| WrongFile::instead_of(&file.source, &path)).collect();
+        if kept.exists() {
+            wrong.push(WrongFile::at(&kept, None));
+        }
+        wrong
+    }
+
     fn folder(&self) -> PathBuf {
         self.directory.join("weights")
     }
 
-    fn fetch(&self, source: &Source, target: &Path, in_hub: Option<&Path>) -> Result<()> {
+    fn fetch(&self, file: &KnownFile, target: &Path, in_hub: Option<&Path>) -> Result<()> {
+        let source = &file.source;
+        let wrong_files: Box<[WrongFile]> = self.wrong_files(file).into();
         let unavailable = |reason: &'static str| Error::Unavailable {
             reason,
             url: source.url.into(),
             size: source.size,
             sha256: source.sha256.into(),
-            target: target.into(),
-            hub: in_hub.map(Path::to_path_buf),
+            places: [Some(target), in_hub].into_iter().flatten().map(Path::to_path_buf).collect(),
+            wrong: wrong_files.clone(),
         };
         if self.offline {
             return Err(unavailable("TCH_LOSSES_OFFLINE is set"));
         }
         #[cfg(feature = "download")]
-        return super::fetch::Fetcher::default().fetch(source, target);
+        {
+            // Before half a gigabyte comes, though there seems to be a file.
+            wrong_files.iter().for_each(super::fetch::note);
+            let fetched = super::fetch::Fetcher::default().fetch(source, target);
+            fetched.map_err(|mut error| {
+                if let Error::Fetch { wrong, .. } = &mut error {
+                    *wrong = wrong_files;
+                }
+                error
+            })
+        }
         #[cfg(not(feature = "download"))]
-        return Err(unavailable("tch-losses was built without its feature `download`"));
+        Err(unavailable("tch-losses was built without its feature `download`"))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
+use super::looks::is_safetensors;
 use super::open;
 use super::pth::PthFile;
 use super::safetensors::SafetensorsFile;
@@ -38,8 +39,8 @@ impl WeightsFile {
     /// Finds out what tensors a file holds.
     ///
     /// # Errors
-    /// [`Error::Read`] where the file cannot be read, [`Error::Pth`] or [`Error::Weights`] where it is a damaged
-    /// file, or one of another kind.
+    /// [`Error::Read`] where the file cannot be read, [`Error::Pth`] or [`Error::Weights`] where it is damaged. Of a
+    /// file that holds no weights, [`Error::Pth`] says what it seems to be.
     pub fn open(path: impl AsRef<Path>) -> Result<WeightsFile> {
         let path = path.as_ref();
         let mut file = open::to_read(path)?;
@@ -49,16 +50,19 @@ impl WeightsFile {
             .read_to_end(&mut start)
             .and_then(|_| file.rewind())
             .map_err(|reason| Error::Read { path: path.into(), reason })?;
-        // A safetensors file begins with the length of its header, which can look like anything, and the header
-        // with a brace. Archives begin with `PK`, pickles with 0x80.
-        let pth = start.get(8) != Some(&b'{') && (start.starts_with(b"PK") || start.starts_with(&[0x80]));
-        Ok(WeightsFile(match pth {
-            true => Format::Pth(PthFile::from_reader(file, path)?),
-            false => Format::Safetensors(SafetensorsFile::new(file, path)?),
+        Ok(WeightsFile(match is_safetensors(&start) {
+            true => Format::Safetensors(SafetensorsFile::new(file, path)?),
+            // Which says, of what is no such file either, what it seems to be.
+            false => Format::Pth(PthFile::from_reader(file, path)?),
         }))
     }
 
-    /// The names of the tensors, in the order of the file.
+    /// Whether [`convert`](super::convert()) takes it.
+    pub(super) fn is_pth(&self) -> bool {
+        matches!(self.0, Format::Pth(_))
+    }
+
+    /// The names of the tensors that can be read, in the order of the file.
     pub fn names(&self) -> Vec<String> {
         match &self.0 {
             Format::Safetensors(file) => file.names(),
@@ -66,7 +70,18 @@ impl WeightsFile {
         }
     }
 
-    /// Shape and kind of a tensor, if it is there.
+    /// The names of the tensors that cannot be read, and why, as the end of a sentence: "sparse".
+    pub fn unreadable(&self) -> Vec<(String, String)> {
+        match &self.0 {
+            Format::Safetensors(file) => file.unreadable(),
+            Format::Pth(file) => {
+                let tensors = file.unreadable().iter();
+                tensors.map(|tensor| (tensor.name.clone(), tensor.reason.to_string())).collect()
+            }
+        }
+    }
+
+    /// Shape and kind of a tensor, if it is there and can be read.
     pub fn find(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
         match &self.0 {
             Format::Safetensors(file) => file.find(name),

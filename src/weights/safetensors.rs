@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{fill, open};
-use crate::{file, Error, Result};
+use crate::{file, printable, Error, Result};
 
 /// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
 /// taken as zeros. It finds damage, not malice.
@@ -21,9 +21,9 @@ const CHECKSUM: &str = r#"{"__metadata__":{"xxh3":""#;
 const DIGITS: usize = 16;
 
 /// No header is longer, as in the reference implementation.
-const LONGEST_HEADER: u64 = 100_000_000;
+pub(super) const LONGEST_HEADER: u64 = 100_000_000;
 
-const DTYPES: [(Dtype, Kind); 12] = [
+const DTYPES: [(Dtype, Kind); 13] = [
     (Dtype::BOOL, Kind::Bool),
     (Dtype::U8, Kind::Uint8),
     (Dtype::I8, Kind::Int8),
@@ -36,6 +36,7 @@ const DTYPES: [(Dtype, Kind); 12] = [
     (Dtype::BF16, Kind::BFloat16),
     (Dtype::F32, Kind::Float),
     (Dtype::F64, Kind::Double),
+    (Dtype::C64, Kind::ComplexFloat),
 ];
 
 /// A safetensors file whose header has been read and checked against the file's size.
@@ -55,41 +56,54 @@ impl SafetensorsFile {
     /// The same for a file that is open. Errors call it `path`.
     pub fn new(mut file: File, path: &Path) -> Result<SafetensorsFile> {
         let unreadable = |reason| Error::Read { path: path.into(), reason };
-        let unusable = |problem: String| Error::Weights {
-            path: path.into(),
-            problem: format!("not a safetensors file ({problem})"),
-        };
+        let unusable = |problem: String| Error::Weights { path: path.into(), problem };
         let size = file.metadata().map_err(unreadable)?.len();
         let mut length = [0; 8];
         if size < 8 {
-            return Err(unusable(format!("it has {size} bytes")));
+            return Err(unusable(format!("{size} bytes are no safetensors file")));
         }
         file.read_exact(&mut length).map_err(unreadable)?;
         let length = u64::from_le_bytes(length);
         if length > LONGEST_HEADER.min(size - 8) {
-            return Err(unusable(format!("a header of {length} bytes, in a file of {size}")));
+            return Err(unusable(format!(
+                "the safetensors file is incomplete: a header of {length} bytes in a file of {size}"
+            )));
         }
         let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(unreadable)?;
-        let header: Metadata =
-            serde_json::from_slice(&header).map_err(|error| unusable(error.to_string()))?;
+        let header: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| unusable(format!("the header of a safetensors file is damaged: {error}")))?;
         let (data_start, data) = (8 + length, header.data_len() as u64);
         if data != size - data_start {
-            return Err(unusable(format!("{data} bytes of data expected, found {}", size - data_start)));
+            return Err(unusable(format!(
+                "the safetensors file is incomplete or damaged: {data} bytes of data expected, found {}",
+                size - data_start
+            )));
         }
         Ok(SafetensorsFile { path: path.into(), file, header, data_start })
     }
 
-    /// The names in the order of the data.
+    /// The names of the tensors that can be read, in the order of the data.
     pub fn names(&self) -> Vec<String> {
-        self.header.offset_keys()
+        let mut names = self.header.offset_keys();
+        names.retain(|name| self.header.info(name).is_some_and(|info| kind(info.dtype).is_some()));
+        names
+    }
+
+    /// The tensors that cannot be read, and why.
+    pub fn unreadable(&self) -> Vec<(String, String)> {
+        let reason = |name: &String| {
+            let dtype = self.header.info(name)?.dtype;
+            kind(dtype).is_none().then(|| lacking(dtype))
+        };
+        let names = self.header.offset_keys().into_iter();
+        names.filter_map(|name| reason(&name).map(|reason| (name, reason))).collect()
     }
 
     /// Shape and kind of a tensor, if it is there and of a kind that tch has.
     pub fn find(&self, name: &str) -> Option<(Vec<i64>, Kind)> {
         let info = self.header.info(name)?;
-        let (_, kind) = DTYPES.into_iter().find(|(dtype, _)| *dtype == info.dtype)?;
-        Some((info.shape.iter().map(|size| *size as i64).collect(), kind))
+        Some((info.shape.iter().map(|size| *size as i64).collect(), kind(info.dtype)?))
     }
 
     pub fn metadata(&self) -> BTreeMap<String, String> {
@@ -99,7 +113,8 @@ impl SafetensorsFile {
     /// Reads one tensor, copying it once.
     pub fn read(&mut self, name: &str) -> Result<Tensor> {
         let Some(((shape, kind), info)) = self.find(name).zip(self.header.info(name)) else {
-            let problem = format!("the tensor `{name}` is missing, or of a kind that tch lacks");
+            let reason = self.header.info(name).map_or_else(|| "missing".into(), |info| lacking(info.dtype));
+            let problem = format!("the tensor `{}` is {reason}", printable(name));
             return Err(Error::Weights { path: self.path.clone(), problem });
         };
         let start = self.data_start + info.data_offsets.0 as u64;
@@ -139,6 +154,16 @@ impl SafetensorsFile {
 
 fn digits(hasher: &Xxh3) -> String {
     format!("{:0DIGITS$x}", hasher.digest())
+}
+
+/// Why a tensor of a dtype cannot be read, as the end of a sentence.
+fn lacking(dtype: Dtype) -> String {
+    format!("of the dtype {dtype:?}, which tch does not have")
+}
+
+/// What tch calls a dtype, if it has it.
+fn kind(dtype: Dtype) -> Option<Kind> {
+    Some(DTYPES.into_iter().find(|(known, _)| *known == dtype)?.1)
 }
 
 /// Whether a safetensors file can hold tensors of this kind.

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use tch_losses::printable;
 
 /// Losses for image-to-image and GAN training, with PyTorch's numbers.
 #[derive(Parser)]
@@ -53,9 +54,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// A line for people, on stderr. That nobody may be reading there is no error.
+/// A line for people, on stderr, with nothing in it that a terminal would obey. That nobody may be reading there is
+/// no error.
 fn note(line: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "tch-losses: {line}");
+    let _ = writeln!(io::stderr(), "tch-losses: {}", printable(&line.to_string()));
 }
 
 /// Prints to stdout; a reader that has gone, as in `| head -1`, is no error.

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tch_losses::weights::{convert, sha256, Cache, WeightsFile, KNOWN_FILES, VGG19};
+use tch_losses::weights::{
+    convert, sha256, Cache, ConvertOptions, Converted, WeightsFile, KNOWN_FILES, VGG19,
+};
+use tch_losses::{printable, Error};
 
 use crate::{note, print};
 
@@ -30,6 +33,12 @@ pub enum Command {
         /// Only the tensors whose names begin so, such as features.
         #[arg(long, value_name = "PREFIX", default_value = "")]
         keep: String,
+        /// Take this off the names that begin with it, such as module. of nn.DataParallel; --keep is for what is left
+        #[arg(long, value_name = "PREFIX", default_value = "")]
+        strip: String,
+        /// Allow any size: tensors that share memory in the file can be far larger once written out
+        #[arg(long)]
+        expand: bool,
     },
     /// Print what is in a .pth or safetensors file: names, shapes, kinds, metadata, hash
     Show {
@@ -46,11 +55,20 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Fetch { all } => {
             let cache = Cache::from_env()?;
             let files = if *all { KNOWN_FILES } else { &[VGG19] };
-            files.iter().try_for_each(|file| print(&format!("{}\n", cache.get(file)?.display())))
+            files.iter().try_for_each(|file| {
+                let mut path = cache.get(file);
+                if let Err(Error::Fetch { wrong, .. }) = &mut path {
+                    *wrong = Box::default(); // noted when the fetch began
+                }
+                print(&format!("{}\n", path?.display()))
+            })
         }
-        Command::Convert { input, output, keep } => {
-            let count = convert(input, output, keep)?;
-            note(format_args!("wrote {count} tensors to {}", output.display()));
+        Command::Convert { input, output, keep, strip, expand } => {
+            let options = ConvertOptions { keep, strip, expand: *expand };
+            let Converted { written, left_out } = convert(input, output, &options)?;
+            left_out.iter().for_each(|tensor| note(format_args!("left out: {tensor}")));
+            let plural = if written == 1 { "" } else { "s" };
+            note(format_args!("wrote {written} tensor{plural} to {}", output.display()));
             Ok(())
         }
         Command::Show { file } => print(&description(file)?),
@@ -67,20 +85,22 @@ pub fn run(command: &Command) -> Result<()> {
 fn description(path: &Path) -> Result<String> {
     let file = WeightsFile::open(path)?;
     let bytes = path.metadata().with_context(|| path.display().to_string())?.len();
-    let mut text = format!("file       {}\nsize       {bytes} bytes\n", path.display());
+    let name = path.display().to_string();
+    let mut text = format!("file       {}\nsize       {bytes} bytes\n", printable(&name));
     text += &format!("sha-256    {}\n", sha256(path)?);
     for (key, value) in file.metadata() {
-        text += &format!("metadata   {key} = {value}\n");
+        text += &format!("metadata   {} = {}\n", printable(&key), printable(&value));
     }
-    let rows: Vec<[String; 3]> = file
-        .names()
-        .into_iter()
-        .map(|name| match file.find(&name) {
-            Some((shape, kind)) => [name, format!("{kind:?}"), format!("{shape:?}")],
-            None => [name, "a kind that tch lacks".into(), String::new()],
-        })
-        .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let readable = file.names().into_iter().filter_map(|name| {
+        let (shape, kind) = file.find(&name)?;
+        Some([printable(&name).to_string(), format!("{kind:?}"), format!("{shape:?}")])
+    });
+    let unreadable = file.unreadable().into_iter();
+    let unreadable = unreadable.map(|(name, reason)| [printable(&name).to_string(), "-".into(), reason]);
+    let rows: Vec<[String; 3]> = readable.chain(unreadable).collect();
+    // One name of 64 KiB does not make all rows that long.
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count().min(100)).max().unwrap_or(0);
     let (names, kinds) = (width(0), width(1));
     text += &format!("tensors    {}\n\n", rows.len());
     for [name, kind, shape] in &rows {

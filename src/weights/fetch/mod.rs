@@ -6,7 +6,8 @@
 //! ends with its process, however that ends.
 //!
 //! Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), trusted
-//! certificates those of the system (or of `SSL_CERT_FILE`). A progress bar is on stderr where that is a terminal.
+//! certificates those of the system (or of `SSL_CERT_FILE`). A progress bar is on stderr where that is a terminal. In any
+//! case, lines that begin with `tch-losses: ` say there what goes wrong and is tried again.
 //!
 //! ```no_run
 //! use tch_losses::weights::fetch::Fetcher;
@@ -25,9 +26,13 @@ mod error;
 mod http;
 mod partial;
 
+use std::cell::Cell;
 use std::ffi::OsString;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 use std::{panic, thread};
 
@@ -38,7 +43,7 @@ use http::Http;
 use partial::Partial;
 
 use super::{open, Source};
-use crate::{Error, Result};
+use crate::{printable, Error, Result};
 
 /// How patiently a file is fetched.
 ///
@@ -128,18 +133,25 @@ impl Fetcher {
             let mut started_over = false;
             loop {
                 attempt += 1;
-                let mut complete = || {
+                let complete = |waiting: Waiting| {
                     // Whole already if the last run died, or the server fell silent, right before the end.
                     if partial.len() < source.size {
-                        http.complete(source, &mut partial, |len| bar.set_position(len))?;
+                        http.complete(source, &mut partial, |len| {
+                            waiting.take();
+                            bar.set_position(len);
+                        })?;
                     }
                     partial.check()
                 };
-                match complete() {
+                // After the first attempt, the reason why there is another has been given.
+                let silence = if attempt == 1 { QUIET } else { Duration::MAX };
+                match patiently(silence, complete, || self.remark(source, &bar)) {
                     Ok(()) => return partial.publish(target),
                     Err(error) if error.is_transient() && attempt < self.attempts => {
-                        bar.println(format!("{error}; trying again"));
-                        thread::sleep(self.pause(attempt));
+                        let pause = self.pause(attempt);
+                        let (next, all, seconds) = (attempt + 1, self.attempts, pause.as_secs_f64());
+                        say(&bar, format_args!("{error}; attempt {next} of {all} in {seconds:.1} s"));
+                        thread::sleep(pause);
                     }
                     // One of its parts is wrong, perhaps that of another file. Once is enough: what comes then
                     // is what the server has.
@@ -160,6 +172,15 @@ impl Fetcher {
         outcome.map_err(|error| Self::failed(source, target, attempt, error))
     }
 
+    /// That nothing has come for a while, and what will be done about it.
+    fn remark(&self, source: &Source, bar: &ProgressBar) {
+        let url = source.url;
+        match self.attempts {
+            1 => say(bar, format_args!("no answer yet from {url}")),
+            all => say(bar, format_args!("no answer yet from {url}; will try again, {all} attempts in all")),
+        }
+    }
+
     fn pause(&self, attempt: u32) -> Duration {
         let doubled = self.backoff.saturating_mul(2u32.saturating_pow(attempt - 1));
         // The standard library's source of randomness: every `RandomState` has keys of its own.
@@ -174,9 +195,40 @@ impl Fetcher {
             size: source.size,
             sha256: source.sha256.to_ascii_lowercase(),
             attempts,
+            wrong: Box::default(),
             reason: Box::new(error),
         }
     }
+}
+
+/// How long nothing may come before a word is said about it.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Emptied when what is waited for has come.
+type Waiting<'a> = &'a Cell<Option<Sender<()>>>;
+
+/// Does `work`, and calls `remark` if that takes longer than `silence` to empty what it is given, or to end.
+fn patiently<T>(silence: Duration, work: impl FnOnce(Waiting) -> T, remark: impl FnOnce() + Send) -> T {
+    thread::scope(|scope| {
+        let (waiting, come) = mpsc::channel();
+        // Dropped before the scope waits for the thread, even by a panic.
+        let waiting = Cell::new(Some(waiting));
+        scope.spawn(move || match come.recv_timeout(silence) {
+            Err(RecvTimeoutError::Timeout) => remark(),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+        });
+        work(&waiting)
+    })
+}
+
+/// A line on stderr, above the bar.
+fn say(bar: &ProgressBar, line: fmt::Arguments) {
+    bar.suspend(|| note(line));
+}
+
+/// A line on stderr. That nobody may be reading there is no error.
+pub(super) fn note(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "tch-losses: {}", printable(&line.to_string()));
 }
 
 /// `target` with `suffix` added to its name.

@@ -10,11 +10,13 @@ use std::io::{Read, Seek};
 use super::graph::Graph;
 use super::input::{Budget, Input};
 use super::{pickle, PthError};
+use crate::printable;
 
 /// What the file begins with.
 pub(super) const MAGIC: [u8; 4] = *b"PK\x03\x04";
 
 const DIRECTORY_END: usize = 22;
+/// How much may follow the directory's end.
 const LONGEST_COMMENT: usize = 0xffff;
 
 /// The object in the file, with the places of its storages.
@@ -22,7 +24,12 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
     let directory = Directory::find(input)?;
     let mut object: Option<(Vec<u8>, Entry)> = None;
     let mut order = None;
+    let mut first: Option<Vec<u8>> = None;
+    let mut torch_script = false;
     directory.entries(input, |name, entry| {
+        if first.is_none() {
+            first = Some(name.to_vec());
+        }
         if let Some(folder) = name.strip_suffix(b"data.pkl").filter(|folder| is_folder(folder)) {
             entry.check_stored(name)?;
             if object.replace((folder.to_vec(), entry)).is_some() {
@@ -33,12 +40,17 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
             if order.replace(entry).is_some() {
                 return Err(PthError::Archive { problem: "has two entries `byteorder`" });
             }
+        } else if name.strip_suffix(b"constants.pkl").is_some_and(is_folder) {
+            torch_script = true;
         }
         Ok(())
     })?;
     let Some((mut folder, object)) = object else {
-        return Err(PthError::Archive { problem: "has no entry `data.pkl`: torch.save did not write it" });
+        return Err(PthError::NotPth { looks: other_archive(first.as_deref()) });
     };
+    if torch_script {
+        return Err(PthError::TorchScript);
+    }
     if let Some(order) = order {
         order.window(input, &directory)?;
         let mut bytes = vec![0; order.size.min(8) as usize];
@@ -75,6 +87,13 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
     Ok(graph)
 }
 
+/// What an archive is that torch.save did not write.
+fn other_archive(first: Option<&[u8]>) -> String {
+    let Some(first) = first else { return "a zip archive without entries".into() };
+    let first: String = String::from_utf8_lossy(first).chars().take(80).collect();
+    format!("a zip archive of something else than a state dict; its first entry is `{}`", printable(&first))
+}
+
 /// Whether it is the path of a folder at the top of the archive.
 fn is_folder(path: &[u8]) -> bool {
     path.is_empty() || path.iter().position(|byte| *byte == b'/') == Some(path.len() - 1)
@@ -105,11 +124,11 @@ impl Directory {
         input.window(start, tail)?;
         let mut bytes = vec![0; tail as usize];
         input.read(&mut bytes)?;
-        // The last one whose comment fills the rest of the file.
-        let at = (0..bytes.len().saturating_sub(DIRECTORY_END - 1)).rev().find(|&at| {
-            bytes[at..].starts_with(b"PK\x05\x06")
-                && at as u64 + DIRECTORY_END as u64 + u16_at(&bytes, at + 20) == tail
-        });
+        // The last one, whatever follows it: like PyTorch (whose limit is some KiB further), this reads archives with up
+        // to 64 KiB behind their end.
+        let at = (0..bytes.len().saturating_sub(DIRECTORY_END - 1))
+            .rev()
+            .find(|&at| bytes[at..].starts_with(b"PK\x05\x06"));
         let Some(at) = at else {
             return Err(PthError::Archive { problem: "has no directory at its end: it is incomplete" });
         };

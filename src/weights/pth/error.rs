@@ -2,6 +2,9 @@
 
 use std::io;
 
+use super::UnreadableTensor;
+use crate::printable;
+
 /// What is wrong with a `.pth` file. Offsets are in bytes from the start of the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,16 +27,20 @@ pub enum PthError {
         end: u64,
     },
 
-    /// Neither an archive nor a stream of pickles that begins as `torch.save` begins it.
-    #[error("not a file that torch.save wrote")]
-    NotPth,
+    /// Something else than what `torch.save` writes.
+    #[error("it is {looks}")]
+    NotPth {
+        /// What it seems to be, as "an HTML page".
+        looks: String,
+    },
 
-    /// A tar file, PyTorch's format before version 0.1.10 (2017).
+    /// A TorchScript archive, which is also what tch writes.
     #[error(
-        "a tar file, the format of PyTorch before 0.1.10, which is not supported; \
-         load and save it with a newer PyTorch"
+        "it is a TorchScript archive, as tch's `VarStore::save` (`.ot`) and `torch.jit.save` write: to read it here, \
+         write it anew, in Rust with `Tensor::write_safetensors(&Tensor::load_multi(file)?, \"new.safetensors\")`, \
+         or in Python with `torch.save(torch.jit.load(file).state_dict(), \"new.pth\")`"
     )]
-    Tar,
+    TorchScript,
 
     /// The numbers are stored with the most significant byte first.
     #[error("the file was written on a big-endian machine, which is not supported")]
@@ -66,21 +73,14 @@ pub enum PthError {
 
     /// A pickle names a class or function that is not needed for tensors. It is not run, and nothing else is.
     #[error(
-        "the pickle asks for `{name}` at offset {offset}, which is not among what a state dict may hold"
+        "the pickle asks for `{}` at offset {offset}, which is not among what a state dict may hold{}",
+        printable(name),
+        advice(name)
     )]
     Global {
         /// The module and the name.
         name: String,
         /// Where it is.
-        offset: u64,
-    },
-
-    /// Tensors of this dtype or sort cannot be represented.
-    #[error("{what} at offset {offset} cannot be read")]
-    Unsupported {
-        /// The dtype or sort.
-        what: String,
-        /// Where the pickle asks for it.
         offset: u64,
     },
 
@@ -123,22 +123,15 @@ pub enum PthError {
         limit: usize,
     },
 
-    /// A tensor has no usable name: it is below a key that is neither text nor a number, or not UTF-8.
-    #[error("below `{prefix}` is a key that cannot be part of a tensor's name")]
-    Key {
-        /// The name of what holds the key.
-        prefix: String,
-    },
-
     /// Two tensors have the same name.
-    #[error("there are two tensors `{name}`")]
+    #[error("there are two tensors `{}`", printable(name))]
     DuplicateName {
         /// The name.
         name: String,
     },
 
     /// A tensor's shape, strides and offset contradict each other or its storage.
-    #[error("the tensor `{name}` {problem}")]
+    #[error("the tensor `{}` {problem}", printable(name))]
     View {
         /// The tensor.
         name: String,
@@ -147,7 +140,7 @@ pub enum PthError {
     },
 
     /// A storage is missing or of another size than its tensors say.
-    #[error("the storage `{key}` {problem}")]
+    #[error("the storage `{}` {problem}", printable(key))]
     Storage {
         /// The name of the storage.
         key: String,
@@ -163,23 +156,27 @@ pub enum PthError {
     },
 
     /// An entry of an archive is compressed or encrypted, which `torch.save` never does.
-    #[error("`{entry}` in the zip archive is compressed or encrypted")]
+    #[error("`{}` in the zip archive is compressed or encrypted", printable(entry))]
     Compressed {
         /// The name of the entry.
         entry: String,
     },
 
     /// There is no tensor of that name.
-    #[error("the tensor `{name}` is missing")]
+    #[error("the tensor `{}` is missing", printable(name))]
     Missing {
         /// The name.
         name: String,
     },
 
+    /// The tensor of that name cannot be read.
+    #[error("the tensor {0}")]
+    Unreadable(UnreadableTensor),
+
     /// A tensor repeats its storage so often that it needs far more memory than the file has bytes.
     #[error(
-        "the tensor `{name}` would need {bytes} bytes, \
-         more than the {limit} that a file of this size may ask for"
+        "the tensor `{}` would need {bytes} bytes, more than the {limit} that a file of this size may ask for",
+        printable(name)
     )]
     Expansion {
         /// The tensor.
@@ -190,10 +187,30 @@ pub enum PthError {
         limit: u64,
     },
 
+    /// The tensors share so much of their storages that, written out, they are far larger than the file.
+    #[error(
+        "written out, its tensors take {bytes} bytes, for they share memory in the file, and {limit} are allowed: if \
+         that is meant, `ConvertOptions::expand` (on the command line `--expand`) allows any size"
+    )]
+    SharedStorages {
+        /// What the tensors are together.
+        bytes: u64,
+        /// What they may be.
+        limit: u64,
+    },
+
     /// There is not enough memory for a tensor.
     #[error("not enough memory for {bytes} bytes")]
     Memory {
         /// How much was asked for.
         bytes: u64,
     },
+}
+
+/// How to go on, where it is plain what the name is for.
+fn advice(name: &str) -> &'static str {
+    match name.contains(".nn.modules.") || name.starts_with("torchvision.models.") || name.starts_with("__main__.") {
+        true => ": the file holds a whole model; in Python, `torch.save(model.state_dict(), ...)` saves what can be read",
+        false => "",
+    }
 }

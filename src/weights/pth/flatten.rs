@@ -4,7 +4,7 @@ use tch::Kind;
 
 use super::graph::{Graph, Object, Tensor, Value};
 use super::input::{Budget, ALLOCATION};
-use super::PthError;
+use super::{PthError, Unreadable, UnreadableTensor};
 
 /// What a checkpoint calls the state dict that it wraps.
 const WRAPPERS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
@@ -78,21 +78,54 @@ struct Frame {
     prefix: usize,
     /// The place in it of a state dict that gives its tensors their names without a prefix.
     wrapped: Option<usize>,
+    /// Whether it lies below a key that cannot be part of a name.
+    nameless: bool,
 }
 
-/// All tensors, in the order of the file.
-pub(super) fn tensors(graph: &Graph, budget: &mut Budget) -> Result<Vec<TensorInfo>, PthError> {
-    let mut tensors = Vec::new();
+/// The tensors of a file, in its order.
+#[derive(Default)]
+pub(super) struct Tensors {
+    pub(super) readable: Vec<TensorInfo>,
+    pub(super) unreadable: Vec<UnreadableTensor>,
+}
+
+impl Tensors {
+    fn add(
+        &mut self,
+        graph: &Graph,
+        tensor: &Tensor,
+        name: &str,
+        budget: &mut Budget,
+    ) -> Result<(), PthError> {
+        budget.charge(name.len() + 2 * size_of_val(&*tensor.shape) + 4 * ALLOCATION)?;
+        budget.push(&mut self.readable, check(graph, tensor, name)?)
+    }
+
+    fn add_unreadable(
+        &mut self,
+        reason: Unreadable,
+        name: &str,
+        budget: &mut Budget,
+    ) -> Result<(), PthError> {
+        budget.charge(name.len() + ALLOCATION)?;
+        budget.push(&mut self.unreadable, UnreadableTensor { name: name.into(), reason })
+    }
+}
+
+/// All tensors.
+pub(super) fn tensors(graph: &Graph, budget: &mut Budget) -> Result<Tensors, PthError> {
+    let mut tensors = Tensors::default();
     let mut path = String::new();
     let mut frames = Vec::new();
     match graph.object(graph.root) {
-        Some(Object::Tensor(tensor)) => budget.push(&mut tensors, check(graph, tensor, "tensor")?)?,
+        Some(Object::Tensor(tensor)) => tensors.add(graph, tensor, "tensor", budget)?,
+        Some(Object::Unreadable(reason)) => tensors.add_unreadable(*reason, "tensor", budget)?,
         Some(_) => frames.push(frame(graph, graph.root, 0, true)),
         None => {}
     }
-    while let Some(Frame { container, next, prefix, wrapped }) = frames.last_mut() {
+    while let Some(Frame { container, next, prefix, wrapped, nameless }) = frames.last_mut() {
         path.truncate(*prefix);
-        let (place, unwrap) = (*next, *wrapped == Some(*next));
+        let (place, unwrap, mut nameless) = (*next, *wrapped == Some(*next), *nameless);
         let Some((key, value)) = child(graph, *container, place) else {
             frames.pop();
             continue;
@@ -105,15 +138,14 @@ pub(super) fn tensors(graph: &Graph, budget: &mut Budget) -> Result<Vec<TensorIn
             continue;
         }
         if !unwrap {
-            join(graph, &mut path, key)?;
+            nameless |= !join(graph, &mut path, key, place);
         }
-        if let Object::Tensor(tensor) = object {
-            budget.charge(path.len() + 2 * size_of_val(&*tensor.shape) + 4 * ALLOCATION)?;
-            budget.push(&mut tensors, check(graph, tensor, &path)?)?;
-        } else if frames.len() == DEEPEST {
-            return Err(PthError::TooDeep { limit: DEEPEST });
-        } else {
-            frames.push(frame(graph, value, path.len(), unwrap));
+        match object {
+            Object::Tensor(_) if nameless => tensors.add_unreadable(Unreadable::Key, &path, budget)?,
+            Object::Tensor(tensor) => tensors.add(graph, tensor, &path, budget)?,
+            Object::Unreadable(reason) => tensors.add_unreadable(*reason, &path, budget)?,
+            _ if frames.len() == DEEPEST => return Err(PthError::TooDeep { limit: DEEPEST }),
+            _ => frames.push(Frame { nameless, ..frame(graph, value, path.len(), unwrap) }),
         }
     }
     Ok(tensors)
@@ -129,7 +161,7 @@ fn frame(graph: &Graph, container: Value, prefix: usize, outermost: bool) -> Fra
         }),
         _ => None,
     };
-    Frame { container, next: 0, prefix, wrapped }
+    Frame { container, next: 0, prefix, wrapped, nameless: false }
 }
 
 /// The key and the value at a place in a container.
@@ -139,11 +171,12 @@ fn child(graph: &Graph, container: Value, place: usize) -> Option<(Value, Value)
         Object::Tuple(_) | Object::List(_) => {
             Some((Value::Int(place as i64), *graph.items(container)?.get(place)?))
         }
-        Object::Storage(_) | Object::Tensor(_) => None,
+        Object::Storage(_) | Object::Tensor(_) | Object::Unreadable(_) => None,
     }
 }
 
-fn join(graph: &Graph, path: &mut String, key: Value) -> Result<(), PthError> {
+/// Adds a key to the path, or else its place. Whether the key can be part of a name.
+fn join(graph: &Graph, path: &mut String, key: Value, place: usize) -> bool {
     let number;
     let key = match key {
         Value::Text(text) => std::str::from_utf8(graph.text(text)).ok(),
@@ -153,12 +186,14 @@ fn join(graph: &Graph, path: &mut String, key: Value) -> Result<(), PthError> {
         }
         _ => None,
     };
-    let Some(key) = key else { return Err(PthError::Key { prefix: path.clone() }) };
     if !path.is_empty() {
         path.push('.');
     }
-    path.push_str(key);
-    Ok(())
+    match key {
+        Some(key) => path.push_str(key),
+        None => path.push_str(&format!("<{place}>")),
+    }
+    key.is_some()
 }
 
 /// The tensor, if it lies within its storage.

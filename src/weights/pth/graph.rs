@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use tch::Kind;
 
+use super::dtype::Dtype;
 use super::input::{Budget, ALLOCATION};
-use super::PthError;
+use super::{PthError, Unreadable};
 
 /// A Python value, as far as it matters for finding tensors.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,8 @@ pub(super) struct Text {
     len: u32,
 }
 
-/// The classes and functions that a pickle may name. None is ever called: each has a fixed meaning here.
+/// The classes and functions that a pickle may name: those of PyTorch's `torch/_weights_only_unpickler.py`. None is
+/// ever called: each has a fixed meaning here.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Global {
     /// `OrderedDict` and `Counter`.
@@ -44,19 +46,25 @@ pub(super) enum Global {
     Parameter,
     /// A function, a class and the function's arguments: a tensor with Python attributes.
     RebuildFromType,
+    /// A tensor on the CPU, and the dtype that it had on a device.
+    RebuildFromCpu,
+    /// A class of tensors.
     TensorType,
     Size,
-    /// Makes something [opaque](Value::Opaque).
+    /// Makes something [opaque](Value::Opaque), or is itself a value of no further interest.
     Opaque,
-    /// A storage of elements of a kind; `UntypedStorage` counts bytes.
-    Storage(Option<Kind>),
-    Dtype(Kind),
+    /// Makes a tensor that cannot be read.
+    Unreadable(Unreadable),
+    /// A storage of elements of a dtype; `UntypedStorage` counts bytes.
+    Storage(Option<Dtype>),
+    Dtype(Dtype),
 }
 
 impl Global {
     /// What `module.name` stands for.
     pub(super) fn find(module: &str, name: &str, offset: u64) -> Result<Global, PthError> {
-        let unsupported = |what: &str| Err(PthError::Unsupported { what: what.into(), offset });
+        // Python 2's name for it.
+        let module = if module == "__builtin__" { "builtins" } else { module };
         Ok(match (module, name) {
             ("collections", "OrderedDict" | "Counter") => Global::Dict,
             ("torch._utils", "_rebuild_tensor") => Global::RebuildTensor,
@@ -65,78 +73,49 @@ impl Global {
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::Parameter,
             ("torch.nn.parameter", "Parameter") => Global::Parameter,
             ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
-            ("torch._utils", "_rebuild_qtensor") => return unsupported("a quantized tensor"),
-            ("torch._utils", "_rebuild_sparse_tensor") => return unsupported("a sparse tensor"),
-            ("torch", "Tensor") => Global::TensorType,
+            ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor") => Global::RebuildFromCpu,
+            ("torch._utils", "_rebuild_qtensor") => Global::Unreadable(Unreadable::Quantized),
+            ("torch._utils", "_rebuild_sparse_tensor") => Global::Unreadable(Unreadable::Sparse),
+            ("torch._utils", "_rebuild_nested_tensor") => Global::Unreadable(Unreadable::Nested),
+            ("torch._utils", "_rebuild_meta_tensor_no_storage") => Global::Unreadable(Unreadable::Meta),
+            ("torch._utils", "_rebuild_wrapper_subclass" | "_rebuild_device_tensor_from_numpy") => {
+                Global::Unreadable(Unreadable::Form)
+            }
             ("torch", "Size") => Global::Size,
-            ("torch", "device") | ("_codecs", "encode") => Global::Opaque,
-            ("builtins" | "__builtin__", "set" | "bytearray") => Global::Opaque,
-            ("torch.storage", "UntypedStorage") => Global::Storage(None),
-            ("torch" | "torch.cuda", "UntypedStorage") => Global::Storage(None),
-            ("torch" | "torch.cuda", _) => {
-                if let Some(kind) = name.strip_suffix("Storage").and_then(storage_kind) {
-                    Global::Storage(Some(kind))
-                } else if let (Some(kind), "torch") = (dtype_kind(name), module) {
-                    Global::Dtype(kind)
-                } else if let Some(dtype) = unsupported_dtype(name) {
-                    return unsupported(&format!("the dtype {dtype}"));
-                } else {
-                    return Err(PthError::Global { name: format!("{module}.{name}"), offset });
-                }
+            ("torch", "device") | ("torch.serialization", "_get_layout") => Global::Opaque,
+            ("_codecs", "encode") | ("builtins", "set" | "bytearray" | "complex") => Global::Opaque,
+            (
+                "torch",
+                "per_tensor_affine"
+                | "per_tensor_symmetric"
+                | "per_channel_affine"
+                | "per_channel_symmetric"
+                | "per_channel_affine_float_qparams",
+            ) => Global::Opaque,
+            ("torch.storage", "TypedStorage") => Global::Opaque,
+            ("torch.storage" | "torch" | "torch.cuda", "UntypedStorage") => Global::Storage(None),
+            ("torch" | "torch.cuda" | "torch.sparse" | "torch.cuda.sparse", _) => {
+                Global::of_torch(module, name)
+                    .ok_or_else(|| PthError::Global { name: format!("{module}.{name}"), offset })?
             }
             _ => return Err(PthError::Global { name: format!("{module}.{name}"), offset }),
         })
     }
-}
 
-fn storage_kind(name: &str) -> Option<Kind> {
-    Some(match name {
-        "Byte" => Kind::Uint8,
-        "Char" => Kind::Int8,
-        "Short" => Kind::Int16,
-        "Int" => Kind::Int,
-        "Long" => Kind::Int64,
-        "Half" => Kind::Half,
-        "BFloat16" => Kind::BFloat16,
-        "Float" => Kind::Float,
-        "Double" => Kind::Double,
-        "ComplexFloat" => Kind::ComplexFloat,
-        "ComplexDouble" => Kind::ComplexDouble,
-        "Bool" => Kind::Bool,
-        _ => return None,
-    })
-}
-
-fn dtype_kind(name: &str) -> Option<Kind> {
-    Some(match name {
-        "uint8" => Kind::Uint8,
-        "int8" => Kind::Int8,
-        "int16" => Kind::Int16,
-        "int32" => Kind::Int,
-        "int64" => Kind::Int64,
-        "float16" => Kind::Half,
-        "bfloat16" => Kind::BFloat16,
-        "float32" => Kind::Float,
-        "float64" => Kind::Double,
-        "complex32" => Kind::ComplexHalf,
-        "complex64" => Kind::ComplexFloat,
-        "complex128" => Kind::ComplexDouble,
-        "bool" => Kind::Bool,
-        "float8_e5m2" => Kind::Float8e5m2,
-        "float8_e4m3fn" => Kind::Float8e4m3fn,
-        "float8_e5m2fnuz" => Kind::Float8e5m2fnuz,
-        "float8_e4m3fnuz" => Kind::Float8e4m3fnuz,
-        _ => return None,
-    })
-}
-
-/// The dtypes that tch has no [`Kind`] for, or that need more than their bytes to be understood.
-fn unsupported_dtype(name: &str) -> Option<&str> {
-    const STORAGES: [&str; 5] = ["QInt8", "QUInt8", "QInt32", "QUInt4x2", "QUInt2x4"];
-    const QUANTIZED: [&str; 5] = ["qint8", "quint8", "qint32", "quint4x2", "quint2x4"];
-    const OTHERS: [&str; 5] = ["uint16", "uint32", "uint64", "float8_e8m0fnu", "float4_e2m1fn_x2"];
-    let name = name.strip_suffix("Storage").unwrap_or(name);
-    [STORAGES, QUANTIZED, OTHERS].as_flattened().contains(&name).then_some(name)
+    /// Dtypes, and the classes that are named after them.
+    fn of_torch(module: &str, name: &str) -> Option<Global> {
+        if name
+            .strip_suffix("Tensor")
+            .is_some_and(|elements| elements.is_empty() || Dtype::of_class(elements).is_some())
+        {
+            return Some(Global::TensorType);
+        }
+        match (module, Dtype::of_storage(name)) {
+            ("torch" | "torch.cuda", Some(dtype)) => Some(Global::Storage(Some(dtype))),
+            ("torch", None) => Dtype::find(name).map(Global::Dtype),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -146,6 +125,7 @@ pub(super) enum Object {
     Dict(Vec<(Value, Value)>),
     Storage(Storage),
     Tensor(Box<Tensor>),
+    Unreadable(Unreadable),
 }
 
 /// All or a part of the data that a file holds under a key.
@@ -154,7 +134,7 @@ pub(super) struct Storage {
     /// Its number in [`Graph::storages`].
     pub(super) root: u32,
     /// The type of its elements, if it has any.
-    pub(super) kind: Option<Kind>,
+    pub(super) dtype: Option<Dtype>,
     /// Where in the root it begins, and its size; in bytes.
     pub(super) start: u64,
     pub(super) bytes: u64,

@@ -6,11 +6,12 @@ use std::io::{Read, Seek};
 use super::graph::{Graph, Object, Value};
 use super::input::{Budget, Input};
 use super::{pickle, PthError};
+use crate::weights::looks;
 
 /// The object in the file, with the places of its storages.
 pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) -> Result<Graph, PthError> {
     if !matches!(pickle::load(input, budget)?.root, Value::Magic) {
-        return Err(PthError::NotPth);
+        return Err(other_pickle());
     }
     match pickle::load(input, budget)?.root {
         Value::Int(1001) => {}
@@ -18,17 +19,17 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
         _ => return Err(PthError::Version { found: "unknown".into() }),
     }
     let system = pickle::load(input, budget)?;
-    let Some(Object::Dict(facts)) = system.object(system.root) else { return Err(PthError::NotPth) };
+    let Some(Object::Dict(facts)) = system.object(system.root) else { return Err(other_pickle()) };
     match facts.iter().find(|(key, _)| system.is_text(*key, "little_endian")) {
         Some((_, Value::Bool(true))) => {}
         Some((_, Value::Bool(false))) => return Err(PthError::BigEndian),
-        _ => return Err(PthError::NotPth),
+        _ => return Err(other_pickle()),
     }
     let mut graph = pickle::load(input, budget)?;
     let keys = pickle::load(input, budget)?;
-    let Some(Object::List(order)) = keys.object(keys.root) else { return Err(PthError::NotPth) };
+    let Some(Object::List(order)) = keys.object(keys.root) else { return Err(other_pickle()) };
     for key in order {
-        let Value::Text(key) = key else { return Err(PthError::NotPth) };
+        let Value::Text(key) = key else { return Err(other_pickle()) };
         let Some(index) = graph.find_storage(keys.text(*key)) else {
             // Without its type it cannot even be skipped.
             return Err(keys.storage_error(*key, "is not part of the object"));
@@ -42,4 +43,8 @@ pub(super) fn open<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) ->
         input.skip(root.bytes())?;
     }
     Ok(graph)
+}
+
+fn other_pickle() -> PthError {
+    PthError::NotPth { looks: looks::PICKLE.into() }
 }

@@ -22,17 +22,22 @@
 //! Both formats of `torch.save`: the zip archive that it writes since 1.6 and the stream of pickles before
 //! (since 0.1.10), of pickle protocols 2 to 5, written by Python 2 or 3. In them dicts, lists and tuples in
 //! any nesting; tensors and parameters of every [`Kind`](tch::Kind) that is not quantized, with any strides,
-//! sharing storages or not, and saved from any device (they are read to the CPU). Everything else that may
-//! stand beside them, such as the number of the epoch, is passed over.
+//! sharing storages or not, and saved from any device (they are read to the CPU). Everything else that
+//! `torch.load(..., weights_only=True)` of PyTorch 2.13 accepts beside them, such as the number of the epoch, a
+//! complex number or a layout, is passed over. Up to 64 KiB may follow an archive, as in PyTorch.
 //!
 //! A tensor is named by the keys that lead to it: `torch.save({"net": {"weight": w}, "steps": [a, b]})` gives
 //! `net.weight`, `steps.0` and `steps.1`. If the outermost dict has a dict `state_dict`, `model_state_dict`
 //! or `model` (the first of them), that is a checkpoint with the actual state dict within, whose tensors are
 //! named without that prefix. A file that is nothing but one tensor calls it `tensor`.
 //!
+//! Tensors that cannot be read do not keep others from being read: [`PthFile::unreadable`] names them and says
+//! why. They are quantized, sparse, nested or lazily conjugated, have a dtype that tch does not have or no values
+//! (device `meta`), or stand below a key that cannot be part of a name.
+//!
 //! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines,
-//! quantized, sparse and lazily conjugated tensors, dtypes that tch does not have, and whole modules
-//! (`torch.save(model)`): only state dicts can be read.
+//! TorchScript archives (tch's `.ot` files, too) and whole modules (`torch.save(model)`): only state dicts can be
+//! read. Of what is no `.pth` file at all, the error says what it seems to be.
 //!
 //! # Safety
 //!
@@ -62,6 +67,7 @@
 
 mod archive;
 mod data;
+mod dtype;
 mod error;
 mod flatten;
 mod graph;
@@ -69,6 +75,8 @@ mod input;
 mod legacy;
 mod pickle;
 mod rebuild;
+mod scalar;
+mod unreadable;
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -76,12 +84,15 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
+use super::looks::{looks, HEAD};
 use super::{fill, open};
 use crate::{Error, Result};
 
 pub use error::PthError;
 pub use flatten::TensorInfo;
+use flatten::Tensors;
 use input::{Budget, Input};
+pub use unreadable::{Unreadable, UnreadableTensor};
 
 /// A tensor may always become that large, whatever the size of the file.
 const EXPANSION: u64 = 1 << 30;
@@ -92,7 +103,7 @@ const EXPANSION: u64 = 1 << 30;
 pub struct PthFile<R = File> {
     path: PathBuf,
     input: Input<R>,
-    tensors: Vec<TensorInfo>,
+    tensors: Tensors,
     /// The places of the tensors, ordered by name.
     by_name: Vec<u32>,
 }
@@ -119,7 +130,7 @@ impl<R: Read + Seek> PthFile<R> {
     /// use tch_losses::weights::pth::PthFile;
     ///
     /// let error = PthFile::from_reader(Cursor::new("no pickle"), "upload.pth").err().unwrap();
-    /// assert_eq!(error.to_string(), "cannot use upload.pth: not a file that torch.save wrote");
+    /// assert_eq!(error.to_string(), "cannot use upload.pth: it is text that begins with \"no pickle\"");
     /// ```
     pub fn from_reader(reader: R, path: impl Into<PathBuf>) -> Result<PthFile<R>> {
         let path = path.into();
@@ -129,16 +140,38 @@ impl<R: Read + Seek> PthFile<R> {
         }
     }
 
-    /// The tensors, in the order of the file.
+    /// The tensors that can be read, in the order of the file.
     pub fn tensors(&self) -> &[TensorInfo] {
-        &self.tensors
+        &self.tensors.readable
+    }
+
+    /// The tensors that cannot be read, in the order of the file.
+    ///
+    /// ```
+    /// use tch_losses::weights::pth::{PthFile, Unreadable};
+    ///
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pth/unreadable_zip.pth");
+    /// // torch.save({"count": torch.ones(2, dtype=torch.uint16), ..., "weight": torch.ones(2)}, path)
+    /// let file = PthFile::open(path)?;
+    /// assert_eq!(file.unreadable()[0].reason, Unreadable::Dtype("uint16"));
+    /// assert_eq!(file.unreadable()[0].to_string(), "`count` is of the dtype uint16, which tch does not have");
+    /// assert!(file.find("weight").is_some());
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn unreadable(&self) -> &[UnreadableTensor] {
+        &self.tensors.unreadable
+    }
+
+    /// The size of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.input.len()
     }
 
     /// What is known of a tensor, if it is there.
     pub fn find(&self, name: &str) -> Option<&TensorInfo> {
-        let place =
-            self.by_name.binary_search_by(|place| self.tensors[*place as usize].name().cmp(name)).ok()?;
-        Some(&self.tensors[self.by_name[place] as usize])
+        let tensors = self.tensors();
+        let place = self.by_name.binary_search_by(|place| tensors[*place as usize].name().cmp(name)).ok()?;
+        Some(&tensors[self.by_name[place] as usize])
     }
 
     /// Reads a tensor, and nothing else, to the CPU. It is contiguous, requires no gradient and shares memory
@@ -166,10 +199,19 @@ impl<R: Read + Seek> PthFile<R> {
     pub fn read_chunks<E: From<Error>>(
         &mut self,
         name: &str,
-        mut sink: impl FnMut(&[u8]) -> std::result::Result<(), E>,
+        sink: impl FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let info = self.expandable(name)?;
-        let result = data::read(&mut self.input, &info, |chunk| sink(chunk).map_err(Interrupted::Sink));
+        self.read_chunks_of(&info, sink)
+    }
+
+    /// The same for any tensor of this file, however large it is.
+    pub(super) fn read_chunks_of<E: From<Error>>(
+        &mut self,
+        info: &TensorInfo,
+        mut sink: impl FnMut(&[u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let result = data::read(&mut self.input, info, |chunk| sink(chunk).map_err(Interrupted::Sink));
         result.map_err(|interrupted| match interrupted {
             Interrupted::Sink(error) => error,
             Interrupted::Source(reason) => Error::Pth { path: self.path.clone(), reason }.into(),
@@ -180,7 +222,10 @@ impl<R: Read + Seek> PthFile<R> {
     fn expandable(&self, name: &str) -> Result<TensorInfo> {
         let limit = self.input.len().max(EXPANSION);
         let reason = match self.find(name) {
-            None => PthError::Missing { name: name.into() },
+            None => match self.unreadable().iter().find(|tensor| tensor.name == name) {
+                Some(tensor) => PthError::Unreadable(tensor.clone()),
+                None => PthError::Missing { name: name.into() },
+            },
             Some(info) if info.size_in_bytes() > limit => {
                 PthError::Expansion { name: name.into(), bytes: info.size_in_bytes(), limit }
             }
@@ -192,7 +237,7 @@ impl<R: Read + Seek> PthFile<R> {
 
 impl<R> std::fmt::Debug for PthFile<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_struct("PthFile").field("path", &self.path).field("tensors", &self.tensors).finish()
+        f.debug_struct("PthFile").field("path", &self.path).field("tensors", &self.tensors.readable).finish()
     }
 }
 
@@ -208,30 +253,29 @@ impl<E> From<PthError> for Interrupted<E> {
     }
 }
 
-type Parsed<R> = (Input<R>, Vec<TensorInfo>, Vec<u32>);
+type Parsed<R> = (Input<R>, Tensors, Vec<u32>);
 
 fn parse<R: Read + Seek>(reader: R) -> std::result::Result<Parsed<R>, PthError> {
     let mut input = Input::new(reader)?;
     let mut budget = Budget::new(input.len());
-    let mut start = vec![0; input.len().min(512) as usize];
+    let mut start = vec![0; input.len().min(HEAD as u64) as usize];
     input.read(&mut start)?;
     input.window(0, input.len())?;
     let graph = if start.starts_with(&archive::MAGIC) {
         archive::open(&mut input, &mut budget)?
-    } else if start.get(257..262) == Some(b"ustar") {
-        return Err(PthError::Tar);
     } else if start.first() == Some(&0x80) {
         legacy::open(&mut input, &mut budget)?
     } else {
-        return Err(PthError::NotPth);
+        return Err(PthError::NotPth { looks: looks(&start) });
     };
     let tensors = flatten::tensors(&graph, &mut budget)?;
     let mut by_name = Vec::new();
-    budget.reserve(&mut by_name, tensors.len())?;
+    let readable = &tensors.readable;
+    budget.reserve(&mut by_name, readable.len())?;
     // The budget keeps their number below 2^32.
-    by_name.extend(0..tensors.len() as u32);
-    by_name.sort_unstable_by_key(|place| tensors[*place as usize].name());
-    let name = |place: u32| tensors[place as usize].name();
+    by_name.extend(0..readable.len() as u32);
+    by_name.sort_unstable_by_key(|place| readable[*place as usize].name());
+    let name = |place: u32| readable[place as usize].name();
     if let Some(pair) = by_name.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
         return Err(PthError::DuplicateName { name: name(pair[0]).into() });
     }

@@ -8,12 +8,6 @@ use super::graph::{Global, Graph, Object, Text, Value};
 use super::input::{Budget, Input};
 use super::PthError;
 
-/// 0x1950a86a20f9469cfc6c, the number that every legacy file begins with, as a pickle has it.
-const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-
-/// Longer strings are no names; they are skipped.
-const LONGEST_TEXT: u64 = 1 << 16;
-
 /// Reads one pickle from the input, up to and including its last instruction.
 pub(super) fn load<R: Read + Seek>(input: &mut Input<R>, budget: &mut Budget) -> Result<Graph, PthError> {
     let mut machine = Machine {
@@ -35,7 +29,7 @@ pub(super) struct Machine<'a, R> {
     pub(super) offset: u64,
     pub(super) graph: Graph,
     pub(super) budget: &'a mut Budget,
-    input: &'a mut Input<R>,
+    pub(super) input: &'a mut Input<R>,
     stack: Vec<Value>,
     /// The heights of the stack at which a mark lies.
     marks: Vec<usize>,
@@ -70,6 +64,7 @@ impl<R: Read + Seek> Machine<'_, R> {
             }
             0x8a => self.long(1)?,
             0x8b => self.long(4)?,
+            b'I' => self.decimal()?,
             b'G' => self.skipped(8)?, // a float
             b'U' | 0x8c => self.text(1)?,
             b'T' | b'X' => self.text(4)?,
@@ -78,7 +73,7 @@ impl<R: Read + Seek> Machine<'_, R> {
             b'B' => self.bytes(4)?,
             0x8e | 0x96 => self.bytes(8)?,
             b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
+                let (module, name) = (self.line("GLOBAL")?, self.line("GLOBAL")?);
                 self.global(module, name)?;
             }
             0x93 => {
@@ -189,7 +184,7 @@ impl<R: Read + Seek> Machine<'_, R> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn push(&mut self, value: Value) -> Result<(), PthError> {
+    pub(super) fn push(&mut self, value: Value) -> Result<(), PthError> {
         self.budget.push(&mut self.stack, value)
     }
 
@@ -226,77 +221,6 @@ impl<R: Read + Seek> Machine<'_, R> {
             return Err(PthError::Memo { index, offset: self.offset });
         };
         self.push(*value)
-    }
-
-    /// The next `size` bytes as a number.
-    fn unsigned(&mut self, size: usize) -> Result<u64, PthError> {
-        let mut bytes = [0; 8];
-        self.input.read(&mut bytes[..size])?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn int(&mut self, size: usize) -> Result<(), PthError> {
-        let value = self.unsigned(size)?;
-        self.push(Value::Int(value as i64))
-    }
-
-    /// A signed number of any size.
-    fn long(&mut self, prefix: usize) -> Result<(), PthError> {
-        let size = self.unsigned(prefix)?;
-        if size > MAGIC.len() as u64 {
-            return self.skipped(size);
-        }
-        let mut bytes = [0; MAGIC.len()];
-        let bytes = &mut bytes[..size as usize];
-        self.input.read(bytes)?;
-        let value = if *bytes == MAGIC {
-            Value::Magic
-        } else if bytes.len() > 8 {
-            Value::Opaque
-        } else {
-            let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-            let mut extended = [if negative { 0xff } else { 0 }; 8];
-            extended[..bytes.len()].copy_from_slice(bytes);
-            Value::Int(i64::from_le_bytes(extended))
-        };
-        self.push(value)
-    }
-
-    fn skipped(&mut self, size: u64) -> Result<(), PthError> {
-        self.input.skip(size)?;
-        self.push(Value::Opaque)
-    }
-
-    fn bytes(&mut self, prefix: usize) -> Result<(), PthError> {
-        let size = self.unsigned(prefix)?;
-        self.skipped(size)
-    }
-
-    fn text(&mut self, prefix: usize) -> Result<(), PthError> {
-        let len = self.unsigned(prefix)?;
-        if len > LONGEST_TEXT {
-            return self.skipped(len);
-        }
-        let (text, bytes) = self.graph.add_text(len as usize, self.budget)?;
-        self.input.read(bytes)?;
-        self.push(Value::Text(text))
-    }
-
-    /// The text up to the end of the line.
-    fn line(&mut self) -> Result<Text, PthError> {
-        let mut line = Vec::new();
-        loop {
-            match self.input.array()? {
-                [b'\n'] => break,
-                [byte] => line.push(byte),
-            }
-            if line.len() as u64 > LONGEST_TEXT {
-                return Err(self.operand("GLOBAL"));
-            }
-        }
-        let (text, bytes) = self.graph.add_text(line.len(), self.budget)?;
-        bytes.copy_from_slice(&line);
-        Ok(text)
     }
 
     fn global(&mut self, module: Text, name: Text) -> Result<(), PthError> {

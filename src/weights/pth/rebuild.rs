@@ -2,12 +2,11 @@
 
 use std::io::{Read, Seek};
 
-use tch::Kind;
-
+use super::dtype::Dtype;
 use super::graph::{Global, Object, Storage, Tensor, Value};
 use super::input::ALLOCATION;
 use super::pickle::Machine;
-use super::PthError;
+use super::{PthError, Unreadable};
 
 /// More than any operation of libtorch takes.
 const MOST_DIMENSIONS: usize = 64;
@@ -33,7 +32,7 @@ impl<R: Read + Seek> Machine<'_, R> {
                 (Global::Parameter, [tensor, ..]) => {
                     let tensor = *tensor;
                     return match self.graph.object(tensor) {
-                        Some(Object::Tensor(_)) => Ok(tensor),
+                        Some(Object::Tensor(_) | Object::Unreadable(_)) => Ok(tensor),
                         _ => Err(self.operand("Parameter")),
                     };
                 }
@@ -44,13 +43,21 @@ impl<R: Read + Seek> Machine<'_, R> {
                     let metadata = more.first().copied().unwrap_or(Value::None);
                     return self.tensor(storage, offset, shape, stride, None, metadata);
                 }
-                (Global::RebuildTensorV3, &[storage, offset, shape, stride, _, _, kind, ref more @ ..]) => {
-                    let Value::Global(Global::Dtype(kind)) = kind else {
+                (Global::RebuildTensorV3, &[storage, offset, shape, stride, _, _, dtype, ref more @ ..]) => {
+                    let Value::Global(Global::Dtype(dtype)) = dtype else {
                         return Err(self.operand("_rebuild_tensor_v3"));
                     };
                     let metadata = more.first().copied().unwrap_or(Value::None);
-                    return self.tensor(storage, offset, shape, stride, Some(kind), metadata);
+                    return self.tensor(storage, offset, shape, stride, Some(dtype), metadata);
                 }
+                (Global::RebuildFromCpu, &[tensor, Value::Global(Global::Dtype(dtype)), ..]) => {
+                    return match self.graph.object(tensor) {
+                        Some(Object::Tensor(found)) if Some(found.kind) == dtype.kind() => Ok(tensor),
+                        _ => self.unreadable(Unreadable::Form),
+                    };
+                }
+                (Global::Unreadable(why), _) => return self.unreadable(why),
+                (Global::TensorType, _) => return self.unreadable(Unreadable::Form),
                 (Global::Dict, []) => return self.graph.add(Object::Dict(Vec::new()), self.budget),
                 (Global::Dict, &[entries]) => return self.dict(entries),
                 (Global::Size, [size]) if self.graph.items(*size).is_some() => return Ok(*size),
@@ -91,7 +98,7 @@ impl<R: Read + Seek> Machine<'_, R> {
         offset: Value,
         shape: Value,
         stride: Value,
-        kind: Option<Kind>,
+        dtype: Option<Dtype>,
         metadata: Value,
     ) -> Result<Value, PthError> {
         let wrong = self.operand("_rebuild_tensor");
@@ -100,15 +107,23 @@ impl<R: Read + Seek> Machine<'_, R> {
         if let Some(Object::Dict(flags)) = self.graph.object(metadata) {
             // Its data are not its values: they have yet to be conjugated or negated.
             if flags.iter().any(|(_, flag)| !matches!(flag, Value::Bool(false))) {
-                let what = "a tensor that is conjugated or negated lazily".into();
-                return Err(PthError::Unsupported { what, offset: self.offset });
+                return self.unreadable(Unreadable::Lazy);
             }
         }
         let (shape, stride) = (self.sizes(shape)?, self.sizes(stride)?);
-        // Storages without a type count bytes.
-        let kind = kind.or(storage.kind).unwrap_or(Kind::Uint8);
+        let dtype = dtype.or(storage.dtype).unwrap_or(Dtype::BYTE);
+        let Some(kind) = dtype.kind() else {
+            return self.unreadable(match dtype.is_quantized() {
+                true => Unreadable::Quantized,
+                false => Unreadable::Dtype(dtype.name()),
+            });
+        };
         self.budget.charge(size_of::<Tensor>() + 2 * size_of_val(&*shape) + 3 * ALLOCATION)?;
         self.graph.add(Object::Tensor(Box::new(Tensor { storage, kind, offset, shape, stride })), self.budget)
+    }
+
+    fn unreadable(&mut self, why: Unreadable) -> Result<Value, PthError> {
+        self.graph.add(Object::Unreadable(why), self.budget)
     }
 
     fn sizes(&self, value: Value) -> Result<Vec<i64>, PthError> {
@@ -127,7 +142,7 @@ impl<R: Read + Seek> Machine<'_, R> {
     pub(super) fn persistent(&mut self, id: Value) -> Result<Value, PthError> {
         let wrong = self.operand("BINPERSID");
         let Some(Object::Tuple(id)) = self.graph.object(id) else { return Err(wrong) };
-        let &[tag, Value::Global(Global::Storage(kind)), Value::Text(key), _, elements, ref view @ ..] =
+        let &[tag, Value::Global(Global::Storage(dtype)), Value::Text(key), _, elements, ref view @ ..] =
             &**id
         else {
             return Err(wrong);
@@ -141,7 +156,7 @@ impl<R: Read + Seek> Machine<'_, R> {
             return Err(wrong);
         }
         let Some(elements) = unsigned(elements) else { return Err(wrong) };
-        let size = kind.map_or(1, |kind| kind.elt_size_in_bytes() as u64);
+        let size = dtype.map_or(1, |dtype| dtype.size());
         let root = self.graph.add_storage(key, elements, size, self.budget)?;
         let (first, count) = match view {
             None => (0, elements),
@@ -157,7 +172,7 @@ impl<R: Read + Seek> Machine<'_, R> {
             return Err(self.graph.storage_error(key, "is smaller than a view of it"));
         }
         // No overflow: the elements fit, as `add_storage` has seen.
-        let storage = Storage { root, kind, start: first * size, bytes: count * size };
+        let storage = Storage { root, dtype, start: first * size, bytes: count * size };
         self.graph.add(Object::Storage(storage), self.budget)
     }
 }
