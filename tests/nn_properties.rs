@@ -249,6 +249,84 @@ fn pieces_add_up_to_the_whole() {
     }
 }
 
+/// With chunking, reduced precision is computed in f32: one row, too, and what goes through at once.
+#[test]
+fn pieces_of_reduced_precision_are_computed_in_f32() {
+    // Logits of some tens, which bf16 holds to a quarter only, and f16 to a 32nd.
+    let (features, several) = (noise(1, &[3, 16], Kind::Float) * 8.0, classes(&[1, 2, 0]));
+    let row = features.select(0, 0);
+    for kind in [Kind::Half, Kind::BFloat16] {
+        let probabilities = noise(4, &[3, 4], Kind::Float).softmax(1, None).to_kind(kind);
+        let in_kind = |tensor: &Tensor| tensor.to_kind(kind);
+        let subjects = [
+            ("one row", in_kind(&row), classes(&[1]).squeeze(), None),
+            ("probabilities of one row", in_kind(&row), probabilities.select(0, 0), None),
+            ("a batch", in_kind(&features), several.copy(), None),
+            ("a batch at once, for the target", in_kind(&features), leaf(&probabilities), None),
+            (
+                "with class weights",
+                in_kind(&row),
+                classes(&[1]).squeeze(),
+                Some(in_kind(&noise(5, &[4], kind).abs())),
+            ),
+        ];
+        for (what, input, target, weight) in subjects {
+            // The loss, and its gradients with respect to input, weight and bias.
+            let results = |kind: Kind, chunking| {
+                let cast = |tensor: &Tensor| match tensor.is_floating_point() {
+                    true => tensor.to_kind(kind),
+                    false => tensor.shallow_clone(),
+                };
+                let mut vs = nn::VarStore::new(device());
+                vs.set_kind(kind);
+                let weight = weight.as_ref().map(cast);
+                let config = LinearCrossEntropyConfig { bias: true, weight, chunking, ..Default::default() };
+                let loss = LinearCrossEntropyLoss::new(&vs.root(), 16, 4, config).unwrap();
+                let (ws, bs) = (&loss.linear.ws, loss.linear.bs.as_ref().unwrap());
+                no_grad(|| {
+                    ws.shallow_clone().copy_(&(noise(2, &[4, 16], Kind::Half) * 2.0).to_kind(Kind::BFloat16))
+                });
+                no_grad(|| bs.shallow_clone().copy_(&noise(3, &[4], Kind::Half).to_kind(Kind::BFloat16)));
+                let input = leaf(&cast(&input));
+                let value = loss.forward(&input, &cast(&target));
+                value.backward();
+                [value.detach(), input.grad(), ws.grad(), bs.grad()]
+            };
+            let exact = results(Kind::Double, Chunking::Off);
+            for (own, exact) in results(kind, Chunking::Rows(2)).iter().zip(&exact) {
+                assert_eq!(own.kind(), kind, "{what}");
+                // One rounding at the end, of half an epsilon; those of f32 are lost in the room of 2.
+                let epsilon = if kind == Kind::Half { 2f64.powi(-10) } else { 2f64.powi(-7) };
+                let own = own.to_kind(Kind::Double);
+                let tiny = Relative::ToElement { floor: 1e-3 };
+                assert_close(&format!("{what} {kind:?}"), &own, exact, epsilon, tiny);
+            }
+        }
+    }
+}
+
+#[test]
+fn classes_may_be_bytes() {
+    for shape in [vec![3], vec![4, 3], vec![4, 3, 2], vec![2, 3, 2, 2], vec![1, 3, 2, 2, 1]] {
+        let axis = i64::from(shape.len() > 1);
+        let mut places = shape.clone();
+        places.remove(axis as usize);
+        let count: i64 = places.iter().product();
+        let drawn: Vec<i64> = (0..count).map(|place| [0, 2, 1, 2][place as usize % 4]).collect();
+        let target = classes(&drawn).view(&places[..]);
+        let input = noise(1, &shape, Kind::Double).log_softmax(axis, None);
+        let losses: [Box<dyn Loss>; 3] = [
+            Box::new(NllLoss { ignore_index: 1, ..Default::default() }),
+            Box::new(CrossEntropyLoss { ignore_index: 1, ..Default::default() }),
+            Box::new(CrossEntropyLoss { label_smoothing: 0.1, ..Default::default() }),
+        ];
+        for loss in losses {
+            let of_bytes = loss.forward(&input, &target.to_kind(Kind::Uint8));
+            assert_eq!(of_bytes, loss.forward(&input, &target), "{loss:?} {shape:?}");
+        }
+    }
+}
+
 #[test]
 fn pieces_have_gradients_only_where_one_is_needed() {
     let vs = nn::VarStore::new(device());

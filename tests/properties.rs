@@ -235,38 +235,6 @@ fn equal_images_cost_nothing() {
     }
 }
 
-type Layout<'a> = &'a dyn Fn(&Tensor) -> Tensor;
-
-#[test]
-fn how_the_tensors_lie_in_memory_does_not_matter() {
-    let (input, target) = pair(Kind::Double);
-    let channels_last = |x: &Tensor| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
-    let every_second_column = |x: &Tensor| {
-        let wide = Tensor::zeros([2, 3, 8, 24], (Kind::Double, x.device()));
-        wide.slice(3, 0, None, 2).copy_(x);
-        wide.slice(3, 0, None, 2)
-    };
-    let transposed = |x: &Tensor| x.transpose(2, 3).contiguous().transpose(2, 3);
-    let layouts: [(&str, Layout); 3] = [
-        ("channels last", &channels_last),
-        ("every second column", &every_second_column),
-        ("transposed", &transposed),
-    ];
-    for loss in image_losses(Kind::Double) {
-        let expected = with_gradients(loss.as_ref(), &input, &target);
-        for (name, layout) in layouts {
-            let (input, target) = (layout(&input), layout(&target));
-            assert!(!input.is_contiguous());
-            let actual = with_gradients(loss.as_ref(), &input, &target);
-            for (actual, expected) in
-                [(actual.0, &expected.0), (actual.1, &expected.1), (actual.2, &expected.2)]
-            {
-                assert_close(&format!("{loss:?} {name}"), &actual, expected, 1e-11, Relative::ToLargest);
-            }
-        }
-    }
-}
-
 #[test]
 fn an_expanded_target_is_as_good_as_copies_of_it() {
     let (input, target) = pair(Kind::Double);

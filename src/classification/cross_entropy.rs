@@ -5,6 +5,9 @@ use tch::{Kind, Reduction, Tensor};
 use crate::reduce::accumulation_kind;
 use crate::{check, Error, Loss, Result};
 
+/// The kind of classes that libtorch takes for scores of any shape; Uint8 it takes for `[N, C]` only.
+const CLASSES: Kind = Kind::Int64;
+
 /// Cross entropy of logits, the loss of classifiers: soft-max and [`NllLoss`] in one.
 ///
 /// ```text
@@ -104,7 +107,7 @@ impl CrossEntropyLoss {
     /// What the mean over places with classes is the sum divided by: the weights of those that are not
     /// ignored.
     pub(super) fn sum_of_weights(&self, classes: &Tensor, kind: Kind) -> Result<Tensor> {
-        let classes = classes.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?;
+        let classes = classes.f_to_kind(CLASSES)?.f_flatten(0, -1)?;
         let counted = classes.f_ne(self.ignore_index)?;
         Ok(match &self.weight {
             None => counted.f_sum(kind)?,
@@ -132,6 +135,7 @@ impl Loss for CrossEntropyLoss {
                 expected: "a negative number, for `target` holds probabilities, not classes".into(),
             });
         }
+        let target = &if of_classes { target.f_to_kind(CLASSES)? } else { target.shallow_clone() };
         let reduced = |reduction| {
             let (weight, smoothing) = (self.weight.as_ref(), self.label_smoothing);
             input.f_cross_entropy_loss(target, weight, reduction, self.ignore_index, smoothing)
@@ -200,6 +204,9 @@ impl Loss for NllLoss {
         let classes = check::classes(input)?;
         check::class_weight(self.weight.as_ref(), ("input", input), classes)?;
         check::class_targets(&input.size(), input, target)?;
-        Ok(input.f_nll_loss_nd(target, self.weight.as_ref(), self.reduction, self.ignore_index)?)
+        let target = target.f_to_kind(CLASSES)?;
+        // libtorch refuses to write the gradient of `[N, C, H, W]` in any other layout.
+        let input = if input.dim() == 4 { input.f_contiguous()? } else { input.shallow_clone() };
+        Ok(input.f_nll_loss_nd(&target, self.weight.as_ref(), self.reduction, self.ignore_index)?)
     }
 }

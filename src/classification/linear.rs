@@ -113,8 +113,8 @@ impl Default for LinearCrossEntropyConfig {
 ///   chunking with [`Reduction::None`] where a gradient is needed, for its scale is not known in forward.
 ///
 /// Chunking differs in this: gradients of gradients (a penalty on the gradient's norm) come out as if the
-/// loss were linear. Half and BFloat16 are computed in f32. Where the `target` or the `weight` of the classes
-/// needs a gradient, all goes at once.
+/// loss were linear. Half and BFloat16 are computed in f32, a single row as well. Where the `target` or the
+/// `weight` of the classes needs a gradient, all goes at once.
 ///
 /// Source:
 /// [`torch.nn.LinearCrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html);
@@ -220,6 +220,17 @@ impl LinearCrossEntropyLoss {
             false => [&[given[0], self.num_classes], self.config.out_features.as_slice()].concat(),
         };
         CrossEntropyLoss::check_target(&shape, input, target)
+    }
+
+    /// The loss with the logits of all rows at once, computed in `kind`.
+    fn at_once(&self, input: &Tensor, target: &Tensor, kind: Kind) -> Result<Tensor> {
+        let cast = |tensor: &Tensor| tensor.f_to_kind(kind);
+        let bias = self.linear.bs.as_ref().map(cast).transpose()?;
+        let logits = cast(input)?.f_linear(&cast(&self.linear.ws)?, bias.as_ref())?;
+        let mut criterion = self.criterion(self.config.reduction);
+        criterion.weight = criterion.weight.as_ref().map(cast).transpose()?;
+        let target = if check::is_floating(target.kind()) { cast(target)? } else { target.shallow_clone() };
+        Ok(criterion.try_forward(&self.arranged(&logits)?, &target)?.f_to_kind(input.kind())?)
     }
 
     /// The loss with the logits of `rows` rows at a time.
@@ -333,10 +344,9 @@ impl Loss for LinearCrossEntropyLoss {
             {
                 self.by_rows(input, target, rows)
             }
-            _ => {
-                let logits = input.f_linear(&self.linear.ws, self.linear.bs.as_ref())?;
-                self.criterion(self.config.reduction).try_forward(&self.arranged(&logits)?, target)
-            }
+            // With chunking, reduced precision is computed in f32, whether there are several pieces or not.
+            Some(_) => self.at_once(input, target, accumulation_kind(input.kind())),
+            None => self.at_once(input, target, input.kind()),
         }
     }
 }
