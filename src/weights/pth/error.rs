@@ -3,7 +3,7 @@
 use std::io;
 
 /// What is wrong with a `.pth` file. Offsets are in bytes from the start of the file.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PthError {
     /// The operating system could not read on.
