@@ -5,9 +5,9 @@ mod common;
 use common::{assert_close, device, noise, value, values, Relative};
 use tch::{nn, no_grad, Kind, Reduction, Tensor};
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, Chunking, CrossEntropyLoss,
-    GaussianNllLoss, HuberLoss, KlDivLoss, KlDivReduction, LinearCrossEntropyConfig, LinearCrossEntropyLoss,
-    Loss, LossMap, NllLoss, PoissonNllLoss, SmoothL1Loss,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
+    CrossEntropyLoss, GaussianNllLoss, HuberLoss, KlDivLoss, KlDivReduction, LinearCrossEntropyConfig,
+    LinearCrossEntropyLoss, Loss, LossMap, NllLoss, PoissonNllLoss, SmoothL1Loss,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -302,6 +302,31 @@ fn pieces_of_reduced_precision_are_computed_in_f32() {
                 assert_close(&format!("{what} {kind:?}"), &own, exact, epsilon, tiny);
             }
         }
+    }
+}
+
+/// Weights that require a gradient get one, or are refused: never a gradient that is silently missing.
+#[test]
+fn weights_that_require_a_gradient() {
+    let weight = || leaf(&(noise(3, &[3], Kind::Double).abs() + 0.1));
+    let (x, y) = (noise(1, &[4, 3], Kind::Double), noise(2, &[4, 3], Kind::Double).softmax(1, None));
+    let labels = classes(&[0, 2, 1, 2]);
+    let refused: [(Box<dyn Loss>, &Tensor, &Tensor); 6] = [
+        (Box::new(BceLoss { weight: Some(weight()), ..Default::default() }), &y, &y),
+        (Box::new(BceWithLogitsLoss { weight: Some(weight()), ..Default::default() }), &x, &y),
+        (Box::new(BceWithLogitsLoss { pos_weight: Some(weight()), ..Default::default() }), &x, &y),
+        (Box::new(NllLoss { weight: Some(weight()), ..Default::default() }), &x, &labels),
+        (Box::new(CrossEntropyLoss { weight: Some(weight()), ..Default::default() }), &x, &labels),
+        (
+            Box::new(CrossEntropyLoss { weight: Some(weight()), label_smoothing: 0.1, ..Default::default() }),
+            &x,
+            &labels,
+        ),
+    ];
+    for (loss, input, target) in refused {
+        let error = loss.try_forward(input, target).unwrap_err().to_string();
+        assert!(error.contains("not differentiable with respect to argument"), "{loss:?}: {error}");
+        assert!(no_grad(|| loss.try_forward(input, target)).is_ok(), "{loss:?}");
     }
 }
 

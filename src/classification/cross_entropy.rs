@@ -32,6 +32,8 @@ const CLASSES: Kind = Kind::Int64;
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; libtorch checks it, with
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. Probabilities are not checked,
 ///   as in PyTorch. Where all is ignored the mean is NaN and the gradient 0.
+/// - **Gradients**: to `input`, and to probabilities and their `weight`. With classes, libtorch has none for
+///   `weight` and refuses one that requires it.
 /// - **Defaults**: no weights, `ignore_index` -100, `label_smoothing` 0, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind; a
 ///   `label_smoothing` outside `[0, 1]`; an `ignore_index` of 0 or more together with probabilities, for
@@ -166,6 +168,7 @@ impl Loss for CrossEntropyLoss {
 /// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
 ///   `ignore_index`; libtorch checks it, with [`Error::Torch`] on the CPU and a failed device-side assertion
 ///   on CUDA. Where all is ignored the mean is NaN and the gradient 0.
+/// - **Gradients**: to `input`. libtorch has none for `weight` and refuses one that requires it.
 /// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind.
 ///

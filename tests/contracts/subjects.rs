@@ -226,7 +226,7 @@ fn classes(kind: Kind) -> Vec<Subject> {
         let arguments = vec![
             variable("input", draw(1)),
             variable("target", draw(2).softmax(axis, None)),
-            constant("weight", noise(3, &[3], kind).abs() + 0.1),
+            variable("weight", noise(3, &[3], kind).abs() + 0.1),
         ];
         let variant = format!("{shape:?} probabilities");
         subjects.push(Subject::new("CrossEntropyLoss", &variant, arguments, |x, reduction| {
@@ -278,7 +278,7 @@ fn linear(kind: Kind) -> Vec<Subject> {
                             ..Default::default()
                         };
                         let mut vs = nn::VarStore::new(device());
-                        vs.set_kind(kind);
+                        vs.set_kind(x[3].kind());
                         let mut loss = LinearCrossEntropyLoss::new(&vs.root(), 3, 4, config).unwrap();
                         loss.linear.ws = x[3].shallow_clone();
                         loss.linear.bs = Some(x[4].shallow_clone());

@@ -1,4 +1,4 @@
-//! How tensors lie in memory does not matter: every loss, every argument, value and gradients.
+//! What holds for every loss, run over one table of them: any memory layout, any floating kind.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -106,6 +106,41 @@ fn the_layouts_are_not_contiguous() {
         let dense = layout.name == "within a larger storage";
         assert_eq!(layout.tensor.is_contiguous(), dense, "{}", layout.name);
         assert_eq!(layout.tensor == tensor, !layout.repeats, "{}", layout.name);
+    }
+}
+
+/// Half and BFloat16, too, give a loss and gradients of their kind, near the exact ones.
+#[test]
+fn every_floating_kind_is_taken() {
+    tch::set_num_threads(1);
+    for (kind, epsilon) in [(Kind::Half, 2f64.powi(-10)), (Kind::BFloat16, 2f64.powi(-7))] {
+        let (own, exact) = (subjects(kind), subjects(Kind::Double));
+        for exact in exact {
+            let Some(own) = own.iter().find(|own| own.name == exact.name) else {
+                assert_eq!(exact.loss, "VggPerceptual", "{}", exact.name);
+                continue;
+            };
+            let given: Vec<Tensor> = own.arguments.iter().map(|x| x.tensor.shallow_clone()).collect();
+            let cast = |x: &Tensor| if x.is_floating_point() { x.to_kind(Kind::Double) } else { x.copy() };
+            let same: Vec<Tensor> = given.iter().map(cast).collect();
+            for reduction in own.reductions {
+                let results = run(own, &given, *reduction, &PLAIN[0]);
+                let expected = run(&exact, &same, *reduction, &PLAIN[0]);
+                let what = format!("{} {kind:?} {reduction:?}", own.name);
+                for (own, expected) in results.iter().zip(&expected) {
+                    let of_numbers = expected.is_floating_point();
+                    assert_eq!(own.kind(), if of_numbers { kind } else { expected.kind() }, "{what}");
+                    assert!(own.isfinite().all().int64_value(&[]) == 1, "{what}: {own:?}");
+                }
+                if !expected[0].is_floating_point() {
+                    continue;
+                }
+                // Fewer than 16 steps, each rounded to half an epsilon of numbers up to 2.
+                let largest = expected[0].abs().max().clamp_min(1.0);
+                let close = Relative::ToElement { floor: value(&largest) };
+                assert_close(&what, &results[0].to_kind(Kind::Double), &expected[0], 16.0 * epsilon, close);
+            }
+        }
     }
 }
 
