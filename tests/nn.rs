@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use common::{assert_close, device, tolerance, Case, Fixture, Options, Relative};
+use common::{assert_as_in_pytorch, device, Case, Fixture, Options, Rounding};
 use serde_json::Value;
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
@@ -45,8 +45,8 @@ impl Call<'_> {
         let expected = self.fixture.get(self.case, role);
         // Behind a linear layer, small gradients are differences of large ones.
         let behind_layer = self.case.options.contains_key("in_features") && role.starts_with("grad_");
-        let relative = if behind_layer { Relative::ToLargest } else { Relative::ToElement { floor: 1e-6 } };
-        assert_close(&what, actual, &expected, tolerance(self.case), relative);
+        let rounding = if behind_layer { Rounding::OfLarger } else { Rounding::OfResult };
+        assert_as_in_pytorch(&what, actual, &expected, rounding);
     }
 
     /// Value and gradients are those of PyTorch; `leaves` are what has some, by role.

@@ -8,7 +8,7 @@ mod subjects;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::{assert_close, noise, value, Relative};
+use common::{assert_close, few_roundings, noise, value, Relative};
 use layouts::{layouts_of, Layout};
 use subjects::{subjects, Argument, Subject};
 use tch::{Kind, Reduction, Tensor};
@@ -113,7 +113,7 @@ fn the_layouts_are_not_contiguous() {
 #[test]
 fn every_floating_kind_is_taken() {
     tch::set_num_threads(1);
-    for (kind, epsilon) in [(Kind::Half, 2f64.powi(-10)), (Kind::BFloat16, 2f64.powi(-7))] {
+    for kind in [Kind::Half, Kind::BFloat16] {
         let (own, exact) = (subjects(kind), subjects(Kind::Double));
         for exact in exact {
             let Some(own) = own.iter().find(|own| own.name == exact.name) else {
@@ -135,10 +135,11 @@ fn every_floating_kind_is_taken() {
                 if !expected[0].is_floating_point() {
                     continue;
                 }
-                // Fewer than 16 steps, each rounded to half an epsilon of numbers up to 2.
+                // Some losses are made of several elementwise ones, and some numbers on the way are up to 4.
+                let tolerance = 4.0 * few_roundings(kind);
                 let largest = expected[0].abs().max().clamp_min(1.0);
                 let close = Relative::ToElement { floor: value(&largest) };
-                assert_close(&what, &results[0].to_kind(Kind::Double), &expected[0], 16.0 * epsilon, close);
+                assert_close(&what, &results[0].to_kind(Kind::Double), &expected[0], tolerance, close);
             }
         }
     }

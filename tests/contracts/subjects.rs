@@ -10,7 +10,7 @@ use tch_losses::{
     TripletMarginWithDistanceLoss, VggPerceptual,
 };
 
-use crate::common::{device, noise, vgg};
+use crate::common::{device, epsilon, noise, vgg};
 
 pub struct Argument {
     pub name: &'static str,
@@ -63,7 +63,7 @@ impl Subject {
     }
 
     pub fn tolerance(&self, kind: Kind) -> f64 {
-        self.roundings * if kind == Kind::Double { f64::EPSILON } else { f64::from(f32::EPSILON) }
+        self.roundings * epsilon(kind)
     }
 }
 
