@@ -18,7 +18,7 @@ impl Layout {
 }
 
 /// All names that [`layouts_of`] gives.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "within a larger storage",
     "of a wider table",
     "a column of a table",
@@ -28,6 +28,7 @@ pub const NAMES: [&str; 13] = [
     "every third, transposed",
     "channels last",
     "rotated",
+    "negated view",
     "expanded along the first axis",
     "expanded along the last axis",
     "one number, expanded",
@@ -105,6 +106,13 @@ pub fn layouts_of(tensor: &Tensor) -> Vec<Layout> {
         add("channels last", &strides(&shape, &channels_last), 0);
         let rotated: Vec<usize> = (1..dims).chain([0]).collect();
         add("rotated", &strides(&shape, &rotated), 0);
+    }
+    if tensor.is_floating_point() {
+        layouts.push(Layout {
+            name: "negated view",
+            tensor: tensor.neg().internal_neg_view(),
+            repeats: false,
+        });
     }
     let mut add = |name, tensor: Tensor| layouts.push(Layout { name, tensor, repeats: true });
     add("expanded along the first axis", tensor.narrow(0, 0, 1).expand(&shape, false));
