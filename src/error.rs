@@ -1,5 +1,6 @@
 //! What can go wrong, as types.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use tch::{Device, Kind, TchError};
@@ -28,8 +29,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///     error.to_string(),
 ///     "`target` has shape [2, 3, 8, 9], expected [2, 3, 8, 8], the shape of `input`"
 /// );
+/// // `{:?}` is the message as well: what a `main` that returns the error prints.
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A tensor was given that was never assigned (`Tensor::new()`).
@@ -277,6 +280,21 @@ pub enum Error {
     Torch(#[from] TchError),
 }
 
+/// `{:?}` of errors as their message: it is what users see where `main` returns one, or `unwrap` meets one.
+macro_rules! debug_is_the_message {
+    ($($error:ty),*) => {$(
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+debug_is_the_message!(Error, PthError);
+#[cfg(feature = "download")]
+debug_is_the_message!(FetchError);
+
 /// libtorch's messages end with a C++ backtrace, often of thirty lines.
 fn without_backtrace(error: &TchError) -> String {
     let message = error.to_string();
@@ -314,4 +332,24 @@ fn after_semicolons(wrong: &[WrongFile]) -> String {
 fn joined(places: &[PathBuf]) -> String {
     let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     places.join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_is_the_message() {
+        let nested = PthError::Missing { name: "a".into() };
+        assert_eq!(format!("{nested:?}"), "the tensor `a` is missing");
+        let error = Error::Pth { path: "x.pth".into(), reason: nested };
+        let boxed: Box<dyn std::error::Error> = error.into();
+        assert_eq!(format!("{boxed:?}"), "cannot use x.pth: the tensor `a` is missing");
+        assert_eq!(format!("{boxed:#?}"), "cannot use x.pth: the tensor `a` is missing");
+        #[cfg(feature = "download")]
+        assert_eq!(
+            format!("{:?}", FetchError::Status { status: 404 }),
+            "the server answered with status 404, expected 200"
+        );
+    }
 }

@@ -48,7 +48,7 @@
 //!
 //! | `torch.nn` | here | options |
 //! |---|---|---|
-//! | `L1Loss` | [`L1Loss`] | `reduction` (as have all) |
+//! | `L1Loss` | [`L1Loss`] | `reduction` (as have all but one) |
 //! | `MSELoss` | [`MseLoss`] | |
 //! | `SmoothL1Loss` | [`SmoothL1Loss`] | `beta`, 0 included |
 //! | `HuberLoss` | [`HuberLoss`] | `delta` |
@@ -56,9 +56,9 @@
 //! | `BCEWithLogitsLoss` | [`BceWithLogitsLoss`] | `weight`, `pos_weight`, broadcast |
 //! | `CrossEntropyLoss` | [`CrossEntropyLoss`] | classes or probabilities; `weight`, `ignore_index`, `label_smoothing` |
 //! | `NLLLoss` | [`NllLoss`] | `weight`, `ignore_index` |
-//! | `LinearCrossEntropyLoss` | [`LinearCrossEntropyLoss`] | as `CrossEntropyLoss`; `bias`, `out_features`, `options` |
-//! | `AdaptiveLogSoftmaxWithLoss` | [`AdaptiveLogSoftmaxWithLoss`] | `cutoffs`, `div_value`, `head_bias`; `log_prob`, `predict` |
-//! | `KLDivLoss` | [`KlDivLoss`] | `log_target`; the reduction `batchmean` |
+//! | `LinearCrossEntropyLoss` | [`LinearCrossEntropyLoss`] | as `CrossEntropyLoss`; `bias`, `out_features`, `options` (here `chunking`) |
+//! | `AdaptiveLogSoftmaxWithLoss` | [`AdaptiveLogSoftmaxWithLoss`] | `cutoffs`, `div_value`, `head_bias`, no `reduction`; `log_prob`, `predict` |
+//! | `KLDivLoss` | [`KlDivLoss`] | `log_target`; the reduction `batchmean` (here `BatchMean`) |
 //! | `PoissonNLLLoss` | [`PoissonNllLoss`] | `log_input`, `full`, `eps` |
 //! | `GaussianNLLLoss` | [`GaussianNllLoss`] | `full`, `eps`; `var` as a tensor of each shape or a number |
 //! | `HingeEmbeddingLoss` | [`HingeEmbeddingLoss`] | `margin` |
@@ -104,7 +104,8 @@
 //!
 //! Losses are plain structs of options with PyTorch's defaults, as tch's `ConvConfig`. They hold no device
 //! state: the device and the kind of the result follow the input. Nothing passed in is modified. Shapes and
-//! kinds must match; nothing is broadcast where PyTorch would warn.
+//! kinds must match, but for what the documentation of a loss names: the losses on distances, rankings and
+//! margins broadcast as PyTorch does, and so do weights. Tensors may lie in memory in any layout.
 
 #![warn(missing_docs)]
 

@@ -8,8 +8,8 @@ use crate::Result;
 
 /// A loss of two tensors, as a PyTorch `nn.Module` with `forward(input, target)`.
 ///
-/// For image losses the order is `(fake, real)`. The device and the kind of the result follow `input`;
-/// gradients flow to both arguments (not to labels), and neither is modified.
+/// For image losses the order is `(fake, real)`. The device and the kind of the result follow `input`.
+/// Gradients flow to both arguments, labels excepted, and neither is modified.
 ///
 /// The trait is object safe, so that a trainer can keep its losses in a list:
 ///

@@ -96,10 +96,11 @@ impl CtcLoss {
         if targets.device() == Device::Cpu {
             check_labels(targets, &starts, target_lengths, classes)?;
         }
-        // libtorch has no kernels for reduced precision.
         let loss = Tensor::f_ctc_loss(
+            // libtorch has no kernels for reduced precision.
             &log_probs.f_to_kind(accumulation_kind(log_probs.kind()))?,
-            targets,
+            // libtorch ignores the stride of targets in one dimension.
+            &targets.f_contiguous()?,
             input_lengths,
             target_lengths,
             self.blank,

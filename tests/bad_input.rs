@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{device, noise, vgg};
+use common::{assert_close, device, noise, vgg, Relative};
 use tch::{Kind, Reduction, Tensor};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
@@ -305,7 +305,8 @@ fn a_refused_call_leaves_the_next_one_right() {
         assert!(loss.try_forward(&input, &zeros(&[1])).is_err());
         let input = input.detach().set_requires_grad(true);
         let after = loss.forward(&input, &target);
-        assert_eq!(after.detach(), before);
+        // Where a gradient is wanted, the sums may run in another order: some epsilons of f32.
+        assert_close(&format!("{loss:?}"), &after.detach(), &before, 1e-5, Relative::ToLargest);
         assert!(after.requires_grad(), "{loss:?}");
     }
 }

@@ -111,17 +111,21 @@ fn no_loss_waits_for_the_device() {
         loss.forward(&input, &target).backward();
         input.grad()
     };
+    let returned_early = |loss: &dyn Loss| {
+        let start = Instant::now();
+        let _product = occupy();
+        let _gradient = step(loss);
+        let returned = start.elapsed();
+        Cuda::synchronize(0);
+        returned < start.elapsed() / 2
+    };
     for loss in losses {
         // Memory is allocated and kernels are loaded the first time, which does wait.
         let _ = (step(loss.as_ref()), occupy());
         Cuda::synchronize(0);
-        let start = Instant::now();
-        let _product = occupy();
-        let _gradient = step(loss.as_ref());
-        let returned = start.elapsed();
-        Cuda::synchronize(0);
-        let finished = start.elapsed();
-        assert!(returned < finished / 2, "{loss:?}: {returned:?} of {finished:?}");
+        // Whoever waits does so each time, and returns when all is finished; a host that is busy with something else
+        // may be late now and then.
+        assert!((0..10).any(|_| returned_early(loss.as_ref())), "{loss:?} waits for the device");
     }
 }
 
@@ -143,9 +147,13 @@ fn under_autocast() {
         let exact = loss.forward(&input, &target);
         assert_eq!((value.kind(), gradient.kind()), (Kind::Float, Kind::Float));
         assert_ne!(value, exact, "autocast did nothing");
+        // Features are rounded to half an epsilon of f16, 5e-4, which their mean averages out.
         assert_close("value", &value, &expected, 1e-3, Relative::ToLargest);
+        // Both ways are off by a thousandth or two of a feature, and turn a few thousandths of the signs behind L1 and
+        // the ReLUs, each of which changes its share of the gradient by as much as twice: 2 √0.005, a seventh of its
+        // norm, or a cosine of 0.99. The room is for five times as many signs.
         let (a, e) = (gradient.flatten(0, -1), direction.flatten(0, -1));
         let cosine = common::value(&(a.dot(&e) / (a.norm() * e.norm())));
-        assert!(cosine > 0.99, "{cosine}");
+        assert!(cosine > 0.95, "{cosine}");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use common::{assert_close, device, tolerance, Case, Fixture, Options, Relative};
+use common::{assert_as_in_pytorch, device, Case, Fixture, Options, Rounding};
 use serde_json::Value;
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
@@ -45,8 +45,8 @@ impl Call<'_> {
         let expected = self.fixture.get(self.case, role);
         // Behind a linear layer, small gradients are differences of large ones.
         let behind_layer = self.case.options.contains_key("in_features") && role.starts_with("grad_");
-        let relative = if behind_layer { Relative::ToLargest } else { Relative::ToElement { floor: 1e-6 } };
-        assert_close(&what, actual, &expected, tolerance(self.case), relative);
+        let rounding = if behind_layer { Rounding::OfLarger } else { Rounding::OfResult };
+        assert_as_in_pytorch(&what, actual, &expected, rounding);
     }
 
     /// Value and gradients are those of PyTorch; `leaves` are what has some, by role.
@@ -256,32 +256,104 @@ fn linear() {
     });
 }
 
-/// The names under which the crate offers its structs: their own, and those of `#[doc(alias = "...")]`.
-fn types_of_the_crate() -> BTreeSet<String> {
-    fn visit(folder: &Path, found: &mut BTreeSet<String>) {
+/// The text of every source file of the crate.
+fn sources() -> Vec<String> {
+    fn visit(folder: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 visit(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let mut aliases = Vec::new();
-                for line in fs::read_to_string(&path).unwrap().lines() {
-                    if let Some(alias) = line.strip_prefix("#[doc(alias = \"") {
-                        aliases.push(alias.trim_end_matches("\")]").to_owned());
-                    } else if let Some(rest) = line.strip_prefix("pub struct ") {
-                        let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap();
-                        found.insert(name.to_owned());
-                        found.extend(aliases.drain(..));
-                    } else if !line.starts_with("#[") {
-                        aliases.clear();
-                    }
-                }
+                found.push(fs::read_to_string(&path).unwrap());
             }
         }
     }
-    let mut found = BTreeSet::new();
+    let mut found = Vec::new();
     visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     found
+}
+
+/// The first word of a text.
+fn word(text: &str) -> String {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned()
+}
+
+/// The names under which the crate offers its structs: their own, and those of `#[doc(alias = "...")]`.
+fn types_of_the_crate() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for source in sources() {
+        let mut aliases = Vec::new();
+        for line in source.lines() {
+            if let Some(alias) = line.strip_prefix("#[doc(alias = \"") {
+                aliases.push(alias.trim_end_matches("\")]").to_owned());
+            } else if let Some(rest) = line.strip_prefix("pub struct ") {
+                found.insert(word(rest));
+                found.extend(aliases.drain(..));
+            } else if !line.starts_with("#[") {
+                aliases.clear();
+            }
+        }
+    }
+    found
+}
+
+/// The public fields of each struct of the crate.
+fn fields_of_the_crate() -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    for source in sources() {
+        for part in source.split("\npub struct ").skip(1) {
+            let body = part.split("\n}").next().unwrap();
+            let fields = body.lines().filter_map(|line| line.strip_prefix("    pub "));
+            found.insert(word(part), fields.map(word).collect());
+        }
+    }
+    found
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The tables of losses in the README and in the documentation name the options that there are, and all of
+/// them.
+#[test]
+fn the_tables_of_losses_name_the_options_that_there_are() {
+    // Arguments, methods, and PyTorch's names for some of ours.
+    let beside = ["reduction", "BatchMean", "batchmean", "var", "cutoffs", "log_prob", "predict", "options"];
+    let fields = fields_of_the_crate();
+    let options = |loss: &str| -> BTreeSet<String> {
+        let config = match loss {
+            "LinearCrossEntropyLoss" => "LinearCrossEntropyConfig",
+            "AdaptiveLogSoftmaxWithLoss" => "AdaptiveLogSoftmaxConfig",
+            loss => loss,
+        };
+        fields[config].iter().filter(|field| *field != "reduction").cloned().collect()
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tables = [
+        ("README.md", "| here | in `torch.nn` | options beside `reduction` |", 1),
+        ("src/lib.rs", "| `torch.nn` | here | options |", 2),
+    ];
+    for (file, head, here) in tables {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let lines = text.lines().map(|line| line.trim_start_matches("//! "));
+        let rows = lines.skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));
+        let mut losses = 0;
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').collect();
+            let mut named: BTreeSet<String> = BTreeSet::new();
+            for name in quoted(cells[3]).into_iter().filter(|name| !beside.contains(&name.as_str())) {
+                // Those of another loss, or one.
+                named.extend(if fields.contains_key(&name) { options(&name) } else { [name].into() });
+            }
+            for loss in quoted(cells[here]) {
+                assert_eq!(named, options(&loss), "{file}: {row}");
+                losses += 1;
+            }
+        }
+        assert_eq!(losses, 23, "{file}");
+    }
 }
 
 /// No loss of PyTorch is forgotten: each has a type here and cases among the fixtures.

@@ -1,13 +1,16 @@
 //! What holds for the losses of torch.nn, beyond the numbers that are recorded.
+//!
+//! Bounds: 1e-12 in f64 (4500 epsilons) and 1e-5 in f32 (84 epsilons) are for one number reached in two ways. Each way
+//! takes some dozens of steps, of numbers of the same magnitude, and sums of some hundred numbers at most.
 
 mod common;
 
-use common::{assert_close, device, noise, value, values, Relative};
+use common::{assert_close, device, epsilon, few_roundings, noise, value, values, Relative};
 use tch::{nn, no_grad, Kind, Reduction, Tensor};
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, Chunking, CrossEntropyLoss,
-    GaussianNllLoss, HuberLoss, KlDivLoss, KlDivReduction, LinearCrossEntropyConfig, LinearCrossEntropyLoss,
-    Loss, LossMap, NllLoss, PoissonNllLoss, SmoothL1Loss,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
+    CrossEntropyLoss, GaussianNllLoss, HuberLoss, KlDivLoss, KlDivReduction, LinearCrossEntropyConfig,
+    LinearCrossEntropyLoss, Loss, LossMap, NllLoss, PoissonNllLoss, SmoothL1Loss,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -47,7 +50,7 @@ fn the_smooth_losses_lie_between_the_plain_ones() {
     let smooth = |beta| value(&SmoothL1Loss { beta, ..Default::default() }.forward(&input, &target));
     let difference = &input - &target;
     let (mse, l1) = (value(&difference.square().mean(None)), value(&difference.abs().mean(None)));
-    // Beyond the largest difference it is half the squared error; near 0, the absolute one.
+    // Beyond the largest difference it is half the squared error; near 0, the absolute one, but for half the threshold.
     assert!((huber(2.0) - mse / 2.0).abs() < 1e-12 && (smooth(2.0) - mse / 4.0).abs() < 1e-12);
     assert!((huber(1e-9) / 1e-9 - l1).abs() < 1e-8 && (smooth(1e-9) - l1).abs() < 1e-8);
 }
@@ -79,8 +82,9 @@ fn cross_entropy_of_a_distribution_with_itself_is_its_entropy() {
     let own = CrossEntropyLoss::default().forward(&logits, &p);
     assert_close("cross entropy", &own, &entropy, 1e-12, Relative::ToLargest);
     let kl = KlDivLoss { reduction: KlDivReduction::BatchMean, ..Default::default() };
-    assert!(value(&kl.forward(&log_p, &p)).abs() < 1e-15);
-    assert!(value(&KlDivLoss { log_target: true, ..kl }.forward(&log_p, &log_p)).abs() < 1e-15);
+    // A mean, with weights `p`, of the last digits of `log p`: some epsilons.
+    assert!(value(&kl.forward(&log_p, &p)).abs() < 1e-14);
+    assert_eq!(value(&KlDivLoss { log_target: true, ..kl }.forward(&log_p, &log_p)), 0.0);
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn classes_are_distributions_with_one_class() {
 
 #[test]
 fn reduced_precision() {
-    for (kind, tolerance) in [(Kind::Half, 4e-3), (Kind::BFloat16, 3e-2)] {
+    for kind in [Kind::Half, Kind::BFloat16] {
         let rounded = losses(kind);
         for ((loss, input, target), (in_f32, ..)) in rounded.into_iter().zip(losses(Kind::Float)) {
             let single = |tensor: &Tensor| match tensor.is_floating_point() {
@@ -107,7 +111,7 @@ fn reduced_precision() {
             assert_eq!(actual.kind(), kind, "{loss:?}");
             let expected = in_f32.forward(&single(&input), &single(&target));
             let actual = actual.to_kind(Kind::Float);
-            assert_close(&format!("{loss:?}"), &actual, &expected, tolerance, Relative::ToLargest);
+            assert_close(&format!("{loss:?}"), &actual, &expected, few_roundings(kind), Relative::ToLargest);
         }
     }
 }
@@ -119,7 +123,8 @@ fn a_smoothed_mean_does_not_overflow_in_half_precision() {
     let target = Tensor::zeros([1, 200, 200], (Kind::Int64, device()));
     let loss = CrossEntropyLoss { label_smoothing: 0.1, ..Default::default() };
     let mean = value(&loss.forward(&logits, &target).to_kind(Kind::Float));
-    assert!((mean - 10f64.ln()).abs() < 2e-3, "{mean}");
+    // The distance of two neighbours in f16, at 2.3.
+    assert!((mean - 10f64.ln()).abs() < 2f64.powi(-9), "{mean}");
 }
 
 #[test]
@@ -204,8 +209,8 @@ fn pieces_add_up_to_the_whole() {
         let (single, tolerance) = match kind {
             Kind::Double => (kind, 1e-12),
             Kind::Float => (kind, 1e-5),
-            Kind::Half => (Kind::Float, 4e-3),
-            _ => (Kind::Float, 3e-2),
+            // The rounding of what goes in, and that of the result.
+            kind => (Kind::Float, few_roundings(kind)),
         };
         for reduction in [Reduction::Mean, Reduction::Sum] {
             for (target, places) in [
@@ -249,6 +254,108 @@ fn pieces_add_up_to_the_whole() {
     }
 }
 
+/// With chunking, reduced precision is computed in f32: one row, too, and what goes through at once.
+#[test]
+fn pieces_of_reduced_precision_are_computed_in_f32() {
+    // Logits of some tens, which bf16 holds to a quarter only, and f16 to a 32nd.
+    let (features, several) = (noise(1, &[3, 16], Kind::Float) * 8.0, classes(&[1, 2, 0]));
+    let row = features.select(0, 0);
+    for kind in [Kind::Half, Kind::BFloat16] {
+        let probabilities = noise(4, &[3, 4], Kind::Float).softmax(1, None).to_kind(kind);
+        let in_kind = |tensor: &Tensor| tensor.to_kind(kind);
+        let subjects = [
+            ("one row", in_kind(&row), classes(&[1]).squeeze(), None),
+            ("probabilities of one row", in_kind(&row), probabilities.select(0, 0), None),
+            ("a batch", in_kind(&features), several.copy(), None),
+            ("a batch at once, for the target", in_kind(&features), leaf(&probabilities), None),
+            (
+                "with class weights",
+                in_kind(&row),
+                classes(&[1]).squeeze(),
+                Some(in_kind(&noise(5, &[4], kind).abs())),
+            ),
+        ];
+        for (what, input, target, weight) in subjects {
+            // The loss, and its gradients with respect to input, weight and bias.
+            let results = |kind: Kind, chunking| {
+                let cast = |tensor: &Tensor| match tensor.is_floating_point() {
+                    true => tensor.to_kind(kind),
+                    false => tensor.shallow_clone(),
+                };
+                let mut vs = nn::VarStore::new(device());
+                vs.set_kind(kind);
+                let weight = weight.as_ref().map(cast);
+                let config = LinearCrossEntropyConfig { bias: true, weight, chunking, ..Default::default() };
+                let loss = LinearCrossEntropyLoss::new(&vs.root(), 16, 4, config).unwrap();
+                let (ws, bs) = (&loss.linear.ws, loss.linear.bs.as_ref().unwrap());
+                no_grad(|| {
+                    ws.shallow_clone().copy_(&(noise(2, &[4, 16], Kind::Half) * 2.0).to_kind(Kind::BFloat16))
+                });
+                no_grad(|| bs.shallow_clone().copy_(&noise(3, &[4], Kind::Half).to_kind(Kind::BFloat16)));
+                let input = leaf(&cast(&input));
+                let value = loss.forward(&input, &cast(&target));
+                value.backward();
+                [value.detach(), input.grad(), ws.grad(), bs.grad()]
+            };
+            let exact = results(Kind::Double, Chunking::Off);
+            for (own, exact) in results(kind, Chunking::Rows(2)).iter().zip(&exact) {
+                assert_eq!(own.kind(), kind, "{what}");
+                // One rounding at the end, of half an epsilon; those of f32 are lost in the other half.
+                let own = own.to_kind(Kind::Double);
+                let tiny = Relative::ToElement { floor: 1e-3 };
+                assert_close(&format!("{what} {kind:?}"), &own, exact, epsilon(kind), tiny);
+            }
+        }
+    }
+}
+
+/// Weights that require a gradient get one, or are refused: never a gradient that is silently missing.
+#[test]
+fn weights_that_require_a_gradient() {
+    let weight = || leaf(&(noise(3, &[3], Kind::Double).abs() + 0.1));
+    let (x, y) = (noise(1, &[4, 3], Kind::Double), noise(2, &[4, 3], Kind::Double).softmax(1, None));
+    let labels = classes(&[0, 2, 1, 2]);
+    let refused: [(Box<dyn Loss>, &Tensor, &Tensor); 6] = [
+        (Box::new(BceLoss { weight: Some(weight()), ..Default::default() }), &y, &y),
+        (Box::new(BceWithLogitsLoss { weight: Some(weight()), ..Default::default() }), &x, &y),
+        (Box::new(BceWithLogitsLoss { pos_weight: Some(weight()), ..Default::default() }), &x, &y),
+        (Box::new(NllLoss { weight: Some(weight()), ..Default::default() }), &x, &labels),
+        (Box::new(CrossEntropyLoss { weight: Some(weight()), ..Default::default() }), &x, &labels),
+        (
+            Box::new(CrossEntropyLoss { weight: Some(weight()), label_smoothing: 0.1, ..Default::default() }),
+            &x,
+            &labels,
+        ),
+    ];
+    for (loss, input, target) in refused {
+        let error = loss.try_forward(input, target).unwrap_err().to_string();
+        assert!(error.contains("not differentiable with respect to argument"), "{loss:?}: {error}");
+        assert!(no_grad(|| loss.try_forward(input, target)).is_ok(), "{loss:?}");
+    }
+}
+
+#[test]
+fn classes_may_be_bytes() {
+    for shape in [vec![3], vec![4, 3], vec![4, 3, 2], vec![2, 3, 2, 2], vec![1, 3, 2, 2, 1]] {
+        let axis = i64::from(shape.len() > 1);
+        let mut places = shape.clone();
+        places.remove(axis as usize);
+        let count: i64 = places.iter().product();
+        let drawn: Vec<i64> = (0..count).map(|place| [0, 2, 1, 2][place as usize % 4]).collect();
+        let target = classes(&drawn).view(&places[..]);
+        let input = noise(1, &shape, Kind::Double).log_softmax(axis, None);
+        let losses: [Box<dyn Loss>; 3] = [
+            Box::new(NllLoss { ignore_index: 1, ..Default::default() }),
+            Box::new(CrossEntropyLoss { ignore_index: 1, ..Default::default() }),
+            Box::new(CrossEntropyLoss { label_smoothing: 0.1, ..Default::default() }),
+        ];
+        for loss in losses {
+            let of_bytes = loss.forward(&input, &target.to_kind(Kind::Uint8));
+            assert_eq!(of_bytes, loss.forward(&input, &target), "{loss:?} {shape:?}");
+        }
+    }
+}
+
 #[test]
 fn pieces_have_gradients_only_where_one_is_needed() {
     let vs = nn::VarStore::new(device());
@@ -286,13 +393,14 @@ fn pieces_without_a_reduction() {
         no_grad(|| loss.forward(&input, &target))
     };
     let (pieces, whole) = (places(Chunking::Rows(2)), places(Chunking::Off));
-    assert_close("places", &pieces, &whole, 1e-6, Relative::ToLargest);
+    assert_close("places", &pieces, &whole, 1e-5, Relative::ToLargest);
 }
 
 /// What PyTorch's `nn.Linear` does: uniform within `1 / sqrt(in_features)`, the bias, too.
 fn assert_starts_as_in_pytorch(name: &str, parameter: &Tensor, features: i64) {
     let bound = 1.0 / (features as f64).sqrt();
     let largest = value(&parameter.abs().max());
+    // Of 256 draws or more, one is beyond 0.9 of the bound, but for one run in 10^11.
     assert!(largest <= bound && largest > 0.9 * bound, "{name}: {largest} of {bound}");
     // The deviation of a uniform distribution, within ten standard errors.
     let (deviation, expected) = (value(&parameter.std(true)), bound / 3f64.sqrt());
@@ -340,6 +448,7 @@ fn the_likeliest_class_is_that_of_the_greatest_log_probability() {
     let total = log_prob.exp().sum_dim_intlist([1i64].as_slice(), false, None);
     assert_close("total", &total, &total.ones_like(), 1e-5, Relative::ToLargest);
     let predicted = loss.predict(&input).unwrap();
+    // Of 200 rows none has its two greatest within the rounding of each other.
     assert_eq!(predicted, log_prob.argmax(1, false));
     assert!(value(&predicted.max()) >= 12.0 && value(&predicted.min()) < 2.0, "not all clusters are tried");
     // What forward gives for a class is what log_prob has for it.

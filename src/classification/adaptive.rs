@@ -237,7 +237,8 @@ impl AdaptiveLogSoftmaxWithLoss {
         let starts = self.tail.iter().map(|cluster| cluster.start);
         let borders: Vec<i64> = [0].into_iter().chain(starts).chain([self.n_classes]).collect();
         let borders = Tensor::f_from_slice(&borders)?.f_to_device(target.device())?;
-        let bucket = target.f_bucketize(&borders, false, true)?;
+        // libtorch warns on standard error before it makes this copy itself.
+        let bucket = target.f_contiguous()?.f_bucketize(&borders, false, true)?;
         let buckets = Tensor::f_arange(self.tail.len() as i64 + 3, (Kind::Int64, target.device()))?;
         let counts = bucket.f_unsqueeze(1)?.f_eq_tensor(&buckets)?;
         let counts =

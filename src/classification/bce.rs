@@ -21,6 +21,7 @@ use crate::{check, Loss, LossMap, Result};
 /// - **Values**: both probabilities in `[0, 1]`, which libtorch checks: [`Error::Torch`](crate::Error::Torch)
 ///   on the CPU, a failed device-side assertion on CUDA (`input` only). The mean of nothing is NaN, as in
 ///   PyTorch.
+/// - **Gradients**: to both arguments. libtorch has none for `weight` and refuses one that requires it.
 /// - **Defaults**: no weight, `reduction` mean.
 /// - **Errors**: arguments that differ in shape, kind or device; a weight that is on another device or does
 ///   not broadcast to the shape of `input`.
@@ -96,6 +97,7 @@ impl LossMap for BceLoss {
 /// - **Shapes**: `input` and `target` any, equal; the loss is a scalar, or of that shape with
 ///   [`Reduction::None`].
 /// - **Values**: `input` any logits; `target` probabilities in `[0, 1]`, not checked, as in PyTorch.
+/// - **Gradients**: to both arguments. libtorch has none for the weights and refuses one that requires it.
 /// - **Defaults**: no weights, `reduction` mean.
 /// - **Errors**: arguments that differ in shape, kind or device; weights that are on another device or do
 ///   not broadcast to the shape of `input`.

@@ -5,6 +5,9 @@ use tch::{Kind, Reduction, Tensor};
 use crate::reduce::accumulation_kind;
 use crate::{check, Error, Loss, Result};
 
+/// The kind of classes that libtorch takes for scores of any shape; Uint8 it takes for `[N, C]` only.
+const CLASSES: Kind = Kind::Int64;
+
 /// Cross entropy of logits, the loss of classifiers: soft-max and [`NllLoss`] in one.
 ///
 /// ```text
@@ -29,6 +32,8 @@ use crate::{check, Error, Loss, Result};
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; libtorch checks it, with
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. Probabilities are not checked,
 ///   as in PyTorch. Where all is ignored the mean is NaN and the gradient 0.
+/// - **Gradients**: to `input`, and to probabilities and their `weight`. With classes, libtorch has none for
+///   `weight` and refuses one that requires it.
 /// - **Defaults**: no weights, `ignore_index` -100, `label_smoothing` 0, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind; a
 ///   `label_smoothing` outside `[0, 1]`; an `ignore_index` of 0 or more together with probabilities, for
@@ -104,7 +109,7 @@ impl CrossEntropyLoss {
     /// What the mean over places with classes is the sum divided by: the weights of those that are not
     /// ignored.
     pub(super) fn sum_of_weights(&self, classes: &Tensor, kind: Kind) -> Result<Tensor> {
-        let classes = classes.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?;
+        let classes = classes.f_to_kind(CLASSES)?.f_flatten(0, -1)?;
         let counted = classes.f_ne(self.ignore_index)?;
         Ok(match &self.weight {
             None => counted.f_sum(kind)?,
@@ -132,6 +137,7 @@ impl Loss for CrossEntropyLoss {
                 expected: "a negative number, for `target` holds probabilities, not classes".into(),
             });
         }
+        let target = &if of_classes { target.f_to_kind(CLASSES)? } else { target.shallow_clone() };
         let reduced = |reduction| {
             let (weight, smoothing) = (self.weight.as_ref(), self.label_smoothing);
             input.f_cross_entropy_loss(target, weight, reduction, self.ignore_index, smoothing)
@@ -162,6 +168,7 @@ impl Loss for CrossEntropyLoss {
 /// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
 ///   `ignore_index`; libtorch checks it, with [`Error::Torch`] on the CPU and a failed device-side assertion
 ///   on CUDA. Where all is ignored the mean is NaN and the gradient 0.
+/// - **Gradients**: to `input`. libtorch has none for `weight` and refuses one that requires it.
 /// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind.
 ///
@@ -200,6 +207,9 @@ impl Loss for NllLoss {
         let classes = check::classes(input)?;
         check::class_weight(self.weight.as_ref(), ("input", input), classes)?;
         check::class_targets(&input.size(), input, target)?;
-        Ok(input.f_nll_loss_nd(target, self.weight.as_ref(), self.reduction, self.ignore_index)?)
+        let target = target.f_to_kind(CLASSES)?;
+        // libtorch refuses to write the gradient of `[N, C, H, W]` in any other layout.
+        let input = if input.dim() == 4 { input.f_contiguous()? } else { input.shallow_clone() };
+        Ok(input.f_nll_loss_nd(&target, self.weight.as_ref(), self.reduction, self.ignore_index)?)
     }
 }

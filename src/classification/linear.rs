@@ -2,60 +2,9 @@
 
 use tch::{nn, Kind, Reduction, Tensor};
 
-use super::linear_layer;
+use super::{linear_layer, Chunking};
 use crate::reduce::accumulation_kind;
 use crate::{check, CrossEntropyLoss, Error, Loss, Result};
-
-/// Whether a [`LinearCrossEntropyLoss`] computes the logits of the whole batch at once.
-#[doc(alias = "LinearCrossEntropyOptions")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Chunking {
-    /// All at once, as PyTorch with `options=None`.
-    #[default]
-    Off,
-    /// As many rows as PyTorch's `LinearCrossEntropyOptions()` chooses (except for f16 and bf16 on the CPU):
-    /// those of `AspectRatio(2)`. For very many classes that is very few.
-    Auto,
-    /// So many rows that their logits take as much memory as the whole `input` (rounded up to a power of
-    /// two), divided by this number; PyTorch's `chunking_method="aspect_ratio:N"`.
-    AspectRatio(i64),
-    /// So many rows. On the CPU, some hundreds are about as fast as all at once, and a few are several times
-    /// slower.
-    #[doc(alias = "batch_chunk_size")]
-    Rows(i64),
-}
-
-impl Chunking {
-    fn check(self) -> Result<()> {
-        match self {
-            Chunking::AspectRatio(number) | Chunking::Rows(number) if number < 1 => Err(Error::Option {
-                option: "chunking",
-                given: format!("{self:?}"),
-                expected: "a number of at least 1".into(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// How many of the rows of `input` `[N, in_features]` go at once; `None` for all.
-    fn rows(self, input: &Tensor, classes: i64) -> Option<i64> {
-        let divisor = match self {
-            Chunking::Off => return None,
-            Chunking::Rows(rows) => return Some(rows),
-            Chunking::Auto => 2,
-            Chunking::AspectRatio(divisor) => divisor,
-        };
-        let &[batch, features] = input.size().as_slice() else { return None };
-        let ratio = div_ceil(classes, features);
-        let rows = (div_ceil(batch, ratio) as u64).next_power_of_two() as i64;
-        Some((rows / divisor).min(batch).max(1))
-    }
-}
-
-/// Both positive, but for an empty batch.
-fn div_ceil(a: i64, b: i64) -> i64 {
-    (a + b - 1) / b
-}
 
 /// The options of a [`LinearCrossEntropyLoss`]; the defaults are PyTorch's.
 #[derive(Debug)]
@@ -113,8 +62,8 @@ impl Default for LinearCrossEntropyConfig {
 ///   chunking with [`Reduction::None`] where a gradient is needed, for its scale is not known in forward.
 ///
 /// Chunking differs in this: gradients of gradients (a penalty on the gradient's norm) come out as if the
-/// loss were linear. Half and BFloat16 are computed in f32. Where the `target` or the `weight` of the classes
-/// needs a gradient, all goes at once.
+/// loss were linear. Half and BFloat16 are computed in f32, a single row as well. Where the `target` or the
+/// `weight` of the classes needs a gradient, all goes at once.
 ///
 /// Source:
 /// [`torch.nn.LinearCrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html);
@@ -220,6 +169,17 @@ impl LinearCrossEntropyLoss {
             false => [&[given[0], self.num_classes], self.config.out_features.as_slice()].concat(),
         };
         CrossEntropyLoss::check_target(&shape, input, target)
+    }
+
+    /// The loss with the logits of all rows at once, computed in `kind`.
+    fn at_once(&self, input: &Tensor, target: &Tensor, kind: Kind) -> Result<Tensor> {
+        let cast = |tensor: &Tensor| tensor.f_to_kind(kind);
+        let bias = self.linear.bs.as_ref().map(cast).transpose()?;
+        let logits = cast(input)?.f_linear(&cast(&self.linear.ws)?, bias.as_ref())?;
+        let mut criterion = self.criterion(self.config.reduction);
+        criterion.weight = criterion.weight.as_ref().map(cast).transpose()?;
+        let target = if check::is_floating(target.kind()) { cast(target)? } else { target.shallow_clone() };
+        Ok(criterion.try_forward(&self.arranged(&logits)?, &target)?.f_to_kind(input.kind())?)
     }
 
     /// The loss with the logits of `rows` rows at a time.
@@ -333,38 +293,9 @@ impl Loss for LinearCrossEntropyLoss {
             {
                 self.by_rows(input, target, rows)
             }
-            _ => {
-                let logits = input.f_linear(&self.linear.ws, self.linear.bs.as_ref())?;
-                self.criterion(self.config.reduction).try_forward(&self.arranged(&logits)?, target)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::{Device, Kind, Tensor};
-
-    use super::Chunking;
-
-    /// What PyTorch's `LinearCrossEntropyOptions` chooses for batches of so many rows, features and classes.
-    #[test]
-    fn as_many_rows_as_in_pytorch() {
-        let choices = [
-            ((4096, 64, 8192), [16, 32, 10, 1]),
-            ((7, 2, 4), [2, 4, 1, 1]),
-            ((100, 16, 1000), [1, 2, 1, 1]),
-            ((1, 8, 8), [1, 1, 1, 1]),
-            ((10, 64, 8), [8, 10, 5, 1]),
-            ((1000, 7, 50), [64, 128, 42, 1]),
-        ];
-        let methods =
-            [Chunking::Auto, Chunking::AspectRatio(1), Chunking::AspectRatio(3), Chunking::AspectRatio(1000)];
-        for ((batch, features, classes), expected) in choices {
-            let input = Tensor::empty([batch, features], (Kind::Float, Device::Cpu));
-            let own = methods.map(|method| method.rows(&input, classes).unwrap());
-            assert_eq!(own, expected, "{batch} {features} {classes}");
-            assert_eq!(Chunking::Off.rows(&input, classes), None);
+            // With chunking, reduced precision is computed in f32, whether there are several pieces or not.
+            Some(_) => self.at_once(input, target, accumulation_kind(input.kind())),
+            None => self.at_once(input, target, input.kind()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Why a file could not be fetched: what was expected, and what came.
 ///
 /// [`Error::Fetch`](crate::Error::Fetch) adds which file, and how to go on by hand.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// No request can be made: the URL makes no sense, or the system has no certificates.

@@ -6,7 +6,7 @@ use super::UnreadableTensor;
 use crate::printable;
 
 /// What is wrong with a `.pth` file. Offsets are in bytes from the start of the file.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PthError {
     /// The operating system could not read on.
