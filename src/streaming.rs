@@ -61,27 +61,27 @@ pub(crate) fn pieces(count: i64, most: i64) -> impl Iterator<Item = (i64, i64)> 
     })
 }
 
-/// While it is there, the memory that pieces free on the CPU stays in the process for the next to use.
+/// While it lives, memory that tensors free on the CPU stays in the process, for the next piece to use.
 ///
-/// glibc returns free memory at the upper end of its heap to the system, which hands it out again page by
-/// page, cleared: a tenth of the time of a batch went there. With this above it, that memory is not at the
-/// end. It takes addresses but no memory, as nothing is written to it. Under allocators that keep what is
-/// freed for a while it does nothing.
-pub(crate) struct Lid {
+/// glibc gives free memory at the upper end of its heap back to the system. The system hands it out again page by page,
+/// cleared, which took a tenth of the time of a batch. A block above that memory keeps it in the process. The block
+/// takes addresses but no memory, as nothing is written to it. Other allocators keep freed memory by themselves; there
+/// the block changes nothing.
+pub(crate) struct KeepFreedMemory {
     _end: Option<Tensor>,
 }
 
-impl Lid {
-    /// Over room for what a few images of 256x256 take in a network.
-    pub(crate) fn new() -> Lid {
-        // Larger blocks than 32 MB are always mapped for themselves, and at first all of more than 128 kB,
-        // until one of these was freed: hence the first.
+impl KeepFreedMemory {
+    /// With room for what a few images of 256x256 take in a network.
+    pub(crate) fn new() -> KeepFreedMemory {
+        // glibc maps blocks of more than 32 MB for themselves, and at first all of more than 128 kB, until one of
+        // these was freed: hence the first block.
         let block = || Tensor::f_empty([16i64 << 20].as_slice(), (Kind::Uint8, Device::Cpu)).ok();
         drop(block());
         let room = [(); 8].map(|()| block());
         let end = block();
         drop(room);
-        Lid { _end: end }
+        KeepFreedMemory { _end: end }
     }
 }
 

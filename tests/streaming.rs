@@ -531,7 +531,7 @@ fn large_maps() {
                 &input.to_kind(Kind::Double),
                 &target.to_kind(Kind::Double),
             );
-            let (in_graph, gradient_in_graph) = streamed(&loss(&single, Streaming::Off), &input, &target);
+            let (_, gradient_in_graph) = streamed(&loss(&single, Streaming::Off), &input, &target);
             libtorchs.push(distance(&gradient_in_graph, &expected_gradient));
             let streaming = if seed % 2 == 0 { Streaming::Auto } else { Streaming::Images(2) };
             let loss = loss(&single, streaming);

@@ -54,15 +54,17 @@ fn a_streamed_batch_takes_the_memory_of_one_image() {
     assert!(streamed <= 60, "{streamed} MB for eight images more, streamed; {graph} MB in a graph");
 }
 
-/// glibc gives free memory at the end of its heap back to the system, which would hand it out anew for every image:
-/// about 60 MB each. The measure is a process that is told to keep it.
+/// glibc gives free memory at the end of its heap back to the system where that is more than 32 MB, and the system hands
+/// it out anew for the next image. The measure is a process that is told to keep it. An image of 128x128 and what
+/// libtorch works with take 30 MB on some processors, and 70 MB on those where convolutions are matrix products: only
+/// there can this fail, as it does with an instruction set capped at SSE4.1.
 fn a_streamed_batch_uses_memory_again() {
     // Setting either ends the adjustment of both. 32 MB are the most that are not mapped for themselves.
     let keep = "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=33554432";
     let kept = measured(&["handed-out"], &[("GLIBC_TUNABLES", keep)]);
     let found = measured(&["handed-out"], &[]);
-    // Less than half of what eight images would take.
-    assert!(found <= kept + 240, "{found} MB handed out, {kept} MB where memory is kept");
+    // Half of what the activations of sixteen images take.
+    assert!(found <= kept + 124, "{found} MB handed out, {kept} MB where memory is kept");
 }
 
 fn loss(streaming: Streaming) -> VggPerceptual {
@@ -92,16 +94,16 @@ fn peak() -> u64 {
     status("VmHWM")
 }
 
-/// How much memory in bytes the system hands out, page by page, during a step with eight images of 256x256.
+/// How much memory in bytes the system hands out, page by page, during a step with sixteen images.
 fn handed_out() -> u64 {
     let minor_faults = || {
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
         stat.rsplit_once(')').unwrap().1.split_whitespace().nth(7).unwrap().parse::<u64>().unwrap()
     };
-    let loss = loss(Streaming::Auto);
+    let loss = loss(Streaming::Images(1));
     // What is set up once shall not count here either.
-    step(&loss, &[2, 3, 256, 256]);
+    step(&loss, &[2, 3, 128, 128]);
     let before = minor_faults();
-    step(&loss, &[8, 3, 256, 256]);
+    step(&loss, &[16, 3, 128, 128]);
     (minor_faults() - before) * 4096
 }

@@ -94,6 +94,37 @@ fn from_a_variable_store_and_back() {
     assert!(vs.variables().contains_key("loss.vgg.features.34.bias"));
 }
 
+/// A trainer's store, with its generator and the loss's network in it, as `VarStore` writes and reads it.
+#[test]
+fn a_store_with_a_network_is_saved_and_loaded() {
+    let store = || {
+        let vs = nn::VarStore::new(device());
+        let _generator = nn::conv2d(vs.root() / "generator", 3, 4, 3, Default::default());
+        let vgg = Vgg19::new(&(vs.root() / "vgg"));
+        (vs, vgg)
+    };
+    let (vs, vgg) = store();
+    for (name, parameter) in vs.variables() {
+        assert!(parameter.is_contiguous(), "{name}");
+    }
+    let expected = features(&vgg);
+    let folder = tempfile::tempdir().unwrap();
+    // By the ending: safetensors, else libtorch's archives.
+    for name in ["store.safetensors", "store.ot"] {
+        let path = folder.path().join(name);
+        vs.save(&path).unwrap();
+        let (mut other, loaded) = store();
+        assert_ne!(features(&loaded), expected, "{name}");
+        other.load(&path).unwrap();
+        assert_eq!(features(&loaded), expected, "{name}");
+    }
+    let mut stream = Vec::new();
+    vs.save_to_stream(&mut stream).unwrap();
+    let (mut other, loaded) = store();
+    other.load_from_stream(std::io::Cursor::new(stream)).unwrap();
+    assert_eq!(features(&loaded), expected);
+}
+
 #[test]
 fn a_clone_shares_the_parameters() {
     let vs = nn::VarStore::new(device());

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
 use crate::reduce::{accumulation_kind, channel_mean};
-use crate::streaming::{pieces, with_gradient, Lid, Wanted};
+use crate::streaming::{pieces, with_gradient, KeepFreedMemory, Wanted};
 use crate::vgg::{Pass, Trace};
 use crate::{check, Error, Loss, LossMap, Result, Vgg19, VggLayer};
 
@@ -413,7 +413,7 @@ impl VggPerceptual {
         };
         let scale = Scale::new(&self.taps, &size);
         let pass = no_grad(|| Pass::new(&self.vgg, &size, deepest))?;
-        let _lid = (prepared.device() == Device::Cpu).then(Lid::new);
+        let _kept = (prepared.device() == Device::Cpu).then(KeepFreedMemory::new);
         let layers = self.layers();
         let others = |start, length| -> Result<Vec<Tensor>> {
             match target {
