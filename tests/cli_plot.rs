@@ -133,6 +133,33 @@ fn runs_in_one_log_are_shown_apart() -> Result<()> {
     Ok(())
 }
 
+/// A run that went on from an earlier step: what does not count is told.
+#[test]
+fn repeated_steps_are_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    for steps in [0..100, 70..90] {
+        let mut log = LossLog::open(folder.join("log.jsonl"), &RunInfo::default())?;
+        for step in steps {
+            let (name, value) = ("G_L1".into(), 7.0);
+            log.append(&[Record {
+                name,
+                tags: [].into(),
+                epoch: 0,
+                step,
+                value,
+                weight: 1.0,
+                weighted: 7.0,
+            }])?;
+        }
+    }
+    let (code, _, stderr) = program(folder, &["log", "export", "log.jsonl"])?;
+    let expected = "tch-losses: the run went back to an earlier step, as from a checkpoint: 30 records that came again are \
+                    left out (a run that begins at the first step anew is another run)\ntch-losses: wrote loss_log.json\n";
+    assert_eq!((code, stderr.as_str()), (Some(0), expected));
+    Ok(())
+}
+
 /// What a log says is shown, whatever it would make a terminal do.
 #[test]
 fn control_characters_of_a_log_are_shown() -> Result<()> {

@@ -29,7 +29,7 @@ fn loss(tags: &[&str], values: &[f64]) -> LossCurve {
 
 fn run(losses: impl IntoIterator<Item = (&'static str, LossCurve)>) -> LoggedRun {
     let losses = losses.into_iter().map(|(name, loss)| (name.to_owned(), loss)).collect();
-    LoggedRun { run: RunInfo::default(), losses }
+    LoggedRun { losses, ..Default::default() }
 }
 
 fn svg_of(curves: &LossCurves) -> String {
@@ -531,7 +531,11 @@ proptest! {
             let curve = LossCurve { epochs: steps.clone(), weights: values.clone(), steps, ..loss(&[&name], &values) };
             (format!("{name}{number}"), curve)
         });
-        let run = LoggedRun { run: RunInfo { experiment: name.clone(), ..Default::default() }, losses: losses.collect() };
+        let run = LoggedRun {
+            run: RunInfo { experiment: name.clone(), ..Default::default() },
+            losses: losses.collect(),
+            ..Default::default()
+        };
         check_layout(&svg_of(&LossCurves { run: &run, split_by_tag, log_scale, smooth, weights }));
     }
 }

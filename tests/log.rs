@@ -310,7 +310,7 @@ fn the_folder_is_made() {
     let place = Place::new();
     let path = place.folder.path().join("experiments/a/loss_log.jsonl");
     LossLog::open(&path, &run()).unwrap();
-    assert_eq!(LoggedRun::read(&path).unwrap(), LoggedRun { run: run(), losses: IndexMap::new() });
+    assert_eq!(LoggedRun::read(&path).unwrap(), LoggedRun { run: run(), ..Default::default() });
 }
 
 // ---- going on --------------------------------------------------------------------------------------------
@@ -447,6 +447,8 @@ fn steps_that_are_repeated_after_an_interruption_count_once() {
     append(&mut log, 0, 8);
     (3..6).for_each(|step| log.append(&again(step)).unwrap());
     assert_runs(&place, &[(0..3).map(computed).chain((3..6).map(again)).collect()]);
+    let left_out = (3..8).flat_map(computed).count();
+    assert_eq!(LoggedRun::read(&place.log).unwrap().repeated, left_out);
 }
 
 /// At the step of the checkpoint there may be a validation that it contains, and that does not come again.
@@ -948,7 +950,7 @@ fn the_export_has_the_layout_of_the_reference() {
     assert_eq!(given.to_string(), expected.to_string());
     assert_eq!(logged.losses["G_L1"].weighted[0], 50.0);
 
-    let empty = LoggedRun { run: run(), losses: IndexMap::new() };
+    let empty = LoggedRun { run: run(), ..Default::default() };
     empty.export(&json).unwrap();
     let given: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     assert_eq!(given["LOSSMANAGER_LOG"]["loss_functions"], serde_json::json!({}));

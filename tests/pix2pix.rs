@@ -407,6 +407,10 @@ fn options_that_do_not_fit_are_named() -> Result<()> {
     assert_says(&failure(&data, &["--objective", path])?, &["objective.toml", "losses.G_L1", "weigth"]);
     fs::write(&objective, "[losses.G_L1]\nloss = \"L1Loss\"\ntags = [\"image\"]\n")?;
     assert_says(&failure(&data, &["--objective", path])?, &["lacks the loss G_GAN"]);
+    let gan = |name: &str| format!("[losses.{name}]\nloss = \"BceWithLogitsLoss\"\n");
+    let map = "[losses.G_L1]\nloss = \"L1Loss\"\noptions = { reduction = \"none\" }\ntags = [\"image\"]\n";
+    fs::write(&objective, [gan("G_GAN"), gan("D_real"), gan("D_fake"), map.into()].concat())?;
+    assert_says(&failure(&data, &["--objective", path])?, &["\"image\"", "a map", "reduction mean or sum"]);
     Ok(())
 }
 

@@ -130,11 +130,13 @@ fn a_clone_shares_the_parameters() {
     let vs = nn::VarStore::new(device());
     let vgg = Vgg19::new(&vs.root());
     let clone = vgg.clone();
+    let of_the_same_kind = vgg.to_kind(Kind::Float).unwrap();
     let mut variables = vs.variables();
     for (name, parameter) in vgg_parameters() {
         variables.get_mut(&name).unwrap().copy_(&parameter);
     }
     assert_eq!(features(&clone), features(&vgg));
+    assert_eq!(features(&of_the_same_kind), features(&vgg));
     assert_eq!(features(&clone), features(&common::vgg()));
 }
 

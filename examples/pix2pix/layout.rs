@@ -196,6 +196,10 @@ impl Entries {
         let mut entries = Entries::default();
         for entry in fs::read_dir(folder).with_context(unreadable)? {
             let path = entry.with_context(unreadable)?.path();
+            // Hidden files are the system's: macOS puts a `._0.png` beside `0.png`.
+            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
             let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
             let kind = if path.is_dir() {
                 &mut entries.folders

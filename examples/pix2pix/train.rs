@@ -211,7 +211,13 @@ impl Trainer {
         let fake = self.discriminator.judge(input, &output);
         let mut loss = manager.compute_loss_xy("G_GAN", &fake, &fake.ones_like())?;
         if !manager.names(&[IMAGE]).is_empty() {
-            loss += manager.compute_total_xy(&[IMAGE], &output, truth)?;
+            let total = manager.compute_total_xy(&[IMAGE], &output, truth)?;
+            ensure!(
+                total.size().is_empty(),
+                "the losses tagged {IMAGE:?} come to a map, {:?}: give each of them the reduction mean or sum",
+                total.size()
+            );
+            loss += total;
         }
         self.state.generator.adam.minimise(&loss, learning_rate)?;
         self.state.step += 1;

@@ -74,16 +74,18 @@ impl InputNormalization {
 
 /// How [`VggPerceptual`] goes through a batch.
 ///
-/// A gradient of this loss takes the activations of the whole network. *Streamed*, a few images at a time
-/// pass forward through the network and, where `input` requires a gradient, at once back again, so that the
-/// activations of those few suffice; what remains until `backward` is the gradient itself, of the size of the
-/// images. It is the same to rounding, takes a tenth of the memory with large batches, and less time, as
-/// memory is used again while it is in the cache. An error on the way leaves nothing behind: no gradient has
-/// been added to any tensor.
+/// A gradient of this loss takes the activations of the whole network. *Streamed*, a few images at a time pass forward
+/// through the network and, where `input` requires a gradient, at once back again. The activations of those few
+/// suffice; only the gradient itself, of the size of the images, remains until `backward`. A large batch takes a tenth
+/// of the memory, and less time, as memory is used again while it is in the cache. An error on the way leaves nothing
+/// behind: no gradient has been added to any tensor.
+///
+/// The value is the same to rounding. So is the gradient, except where rounding turns a ReLU, a maximum or the sign of
+/// a difference, as it does on every machine: [`VggPerceptual`] has the figures.
 ///
 /// Streamed on a CPU in f32, convolutions of 128 and more channels on maps that are large enough go by
 /// [Winograd's algorithm](https://arxiv.org/abs/1509.09308), which takes about two thirds of the time of
-/// libtorch's. While a batch is gone through, their transformed weights take 26 MB with the default taps,
+/// libtorch's and is as near to f64. While a batch is gone through, their transformed weights take 26 MB with the default taps,
 /// and for each convolution of the fourth block that is needed, 38 MB more.
 ///
 /// Streamed, the loss has no second derivatives: what a graph made by `run_backward(.., create_graph = true)`
@@ -150,15 +152,24 @@ impl Streaming {
 /// Nearly all the time goes into convolutions, where it matters what the network computes in. `bf16` takes
 /// half the time of f32 on CPUs that have it (avx512_bf16, amx_bf16) and less memory; on CUDA `bf16` and
 /// `f16` have tensor cores. Gradients are scaled on their way through an `f16` network, so that they neither
-/// vanish nor overflow, with or without a trainer's own loss scaling. Measured on photos and blurred, noisy
-/// copies of them, with random weights:
+/// vanish nor overflow, with or without a trainer's own loss scaling.
 ///
-/// | computed in | value, relative to f32 | gradient, relative to f32's norm | its cosine | its length |
-/// |---|---|---|---|---|
-/// | `f16` | within 0.02 % | 3 to 10 % off | at least 0.994 | within 0.1 % |
-/// | `bf16` | within 1 % | 10 to 27 % off | at least 0.96 | within 1 % |
+/// How far from f64 the results are, on trained weights: the median and, in brackets, the 90th percentile over 20 parts
+/// of photos and blurred, noisy copies of them, with the default options (an AMD EPYC with avx512_bf16;
+/// `scripts/measure_precision.py` measures it on yours):
 ///
-/// Single pixels of the gradient differ because rounding turns the sign of small differences and ReLUs. Where
+/// | computed in | value, relative | gradient, relative to its norm | 1 - its cosine |
+/// |---|---|---|---|
+/// | f32, [`Streaming::Off`] (libtorch's convolutions) | 4e-8 (7e-8) | 0.03 % (0.12 %) | 5e-8 (8e-7) |
+/// | f32, streamed (Winograd's algorithm) | 4e-8 (7e-8) | 0.03 % (0.12 %) | 5e-8 (8e-7) |
+/// | `f16`, streamed | 0.005 % (0.006 %) | 2.4 % (2.6 %) | 0.0003 (0.0004) |
+/// | `bf16`, streamed | 0.05 % (0.08 %) | 7.3 % (8.1 %) | 0.003 (0.003) |
+///
+/// The gradients in f32 on other instruction sets, libtorch's convolutions first: the same capped at AVX2; 0.02 %
+/// (0.05 %) and 0.03 % (0.12 %) capped at SSE4.1. On random weights and noise: 0.09 % (0.14 %) and 0.08 % (0.12 %);
+/// 0.11 % (0.20 %) and 0.10 % (0.14 %) capped at SSE4.1.
+///
+/// Most of a gradient's error comes from single pixels: rounding turns the sign of a small difference, or a ReLU. Where
 /// the gradient has to be that of PyTorch to more digits, stay with f32.
 ///
 /// On CUDA, `tch::Cuda::cudnn_set_benchmark(true)` has cuDNN choose its fastest algorithms for the sizes it

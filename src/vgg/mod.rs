@@ -193,6 +193,9 @@ impl Vgg19 {
             let expected = check::FLOATING.into();
             return Err(Error::Option { option: "kind", given: format!("{kind:?}"), expected });
         }
+        if kind == self.kind() {
+            return Ok(self.clone());
+        }
         let convolutions = self.convolutions.iter().map(|Convolution { weight, bias }| {
             let weight = in_order(&weight.f_to_kind(kind)?, weight.device(), kind)?;
             Ok(Convolution { weight, bias: bias.f_to_kind(kind)? })

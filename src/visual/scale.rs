@@ -135,7 +135,7 @@ pub(super) fn of_responses(responses: [Image; 2], extent: f64) -> Result<([(f64,
     let black = (0.0, extent);
     let flat = [is_flat(responses[0], nothing)?, is_flat(responses[1], nothing)?];
     if flat == [true; 2] {
-        return Ok(([black; 2], "The loss sees nothing in either image: black.".into()));
+        return Ok(([black; 2], "Inside both images the loss sees nothing: black.".into()));
     }
     let values = Values::of(&responses)?;
     let (mut low, mut high) = values.range();
@@ -154,7 +154,7 @@ pub(super) fn of_responses(responses: [Image; 2], extent: f64) -> Result<([(f64,
     };
     for (flat, name) in flat.into_iter().zip(["fake", "real"]) {
         if flat {
-            note += &format!(" In {name} it sees nothing: black.");
+            note += &format!(" Inside {name} it sees nothing: black.");
         }
     }
     Ok((flat.map(|flat| if flat { black } else { scale }), note))

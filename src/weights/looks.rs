@@ -58,6 +58,10 @@ pub(super) fn looks(head: &[u8]) -> String {
     if head.len() >= 8 && head.iter().all(|byte| *byte == 0) {
         return "nothing but zeros where it begins: a download that is not finished".into();
     }
+    // Before the text is known to be one: pages come in other encodings, too.
+    if let Some(what) = markup(&String::from_utf8_lossy(head)) {
+        return what.into();
+    }
     match text(head) {
         Some(text) => of_text(text),
         None => {
@@ -103,17 +107,25 @@ fn text(head: &[u8]) -> Option<&str> {
     text.chars().all(is_text).then_some(text)
 }
 
+/// What a server sends in place of a file that it does not have or give out.
+fn markup(text: &str) -> Option<&'static str> {
+    let lower = text.trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| lower.starts_with(beginning));
+    if begins(&["<!doctype html", "<html", "<head", "<body"]) {
+        return Some("an HTML page, as a server sends in place of a file that it does not have or give out");
+    }
+    if begins(&["<?xml", "<!doctype", "<error"]) {
+        return Some(
+            "an XML document, as a server sends in place of a file that it does not have or give out",
+        );
+    }
+    None
+}
+
 fn of_text(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}').trim();
     let lower = text.to_ascii_lowercase();
     let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| lower.starts_with(beginning));
-    if begins(&["<!doctype html", "<html", "<head", "<body"]) {
-        return "an HTML page, as a server sends in place of a file that it does not have or give out".into();
-    }
-    if begins(&["<?xml", "<!doctype", "<error"]) {
-        return "an XML document, as a server sends in place of a file that it does not have or give out"
-            .into();
-    }
     if begins(&["version https://git-lfs.github.com/"]) {
         let size = text.lines().find_map(|line| line.strip_prefix("size ")?.parse::<u64>().ok());
         let of = size.map_or_else(String::new, |size| format!(" to a file of {size} bytes"));
@@ -136,10 +148,11 @@ mod tests {
         tar[257..262].copy_from_slice(b"ustar");
         let cut = "ß".repeat(HEAD).into_bytes();
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 574673361\n";
-        let cases: [(&[u8], &str); 33] = [
+        let cases: [(&[u8], &str); 34] = [
             (b"", "empty"),
             (b"<!DOCTYPE html><html>", "an HTML page"),
             (b"\xef\xbb\xbf\n  <HTML lang=en>", "an HTML page"),
+            (b"<!DOCTYPE html><title>Stra\xdfe", "an HTML page"),
             (b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>", "an XML document"),
             (pointer.as_bytes(), "a Git LFS pointer to a file of 574673361 bytes: `git lfs pull`"),
             (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer: `git lfs pull`"),

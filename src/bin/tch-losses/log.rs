@@ -44,7 +44,15 @@ impl Choice {
         if count > 1 && self.run.is_none() {
             note(format_args!("{has}: taking the last one, --run N takes another"));
         }
-        Ok(runs.swap_remove(number - 1))
+        let run = runs.swap_remove(number - 1);
+        if run.repeated > 0 {
+            note(format_args!(
+                "the run went back to an earlier step, as from a checkpoint: {} records that came again are left out \
+                 (a run that begins at the first step anew is another run)",
+                run.repeated
+            ));
+        }
+        Ok(run)
     }
 }
 

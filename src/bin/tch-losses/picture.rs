@@ -128,10 +128,9 @@ pub fn load(path: &Path, ends: Ends, max_pixels: u64) -> Result<Picture> {
 fn undecodable(name: &str, error: ImageError) -> anyhow::Error {
     match error {
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => incomplete(name),
-        ImageError::Unsupported(_) => {
-            anyhow!(error).context(format!("cannot decode {name}, convert it to PNG"))
-        }
-        _ => anyhow!(error).context(format!("cannot decode {name}, save or fetch it anew")),
+        // The message of an error has that of its source in it: as a chain of errors it would be printed twice.
+        ImageError::Unsupported(_) => anyhow!("cannot decode {name}, convert it to PNG: {error}"),
+        _ => anyhow!("cannot decode {name}, save or fetch it anew: {error}"),
     }
 }
 
@@ -150,6 +149,9 @@ fn unread(name: &str, bytes: &[u8]) -> anyhow::Error {
         // The usual TGA file, which has no signature, begins as a cursor does that has no picture.
         _ if bytes.starts_with(&[0, 0, 2, 0, 0, 0]) => {
             anyhow!("{name} is a picture in TGA format, convert it: {READ}")
+        }
+        _ if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") => {
+            anyhow!("{name} is a BigTIFF picture, save it as an ordinary TIFF: {READ}")
         }
         file_format::Kind::Image => {
             let format = format.short_name().unwrap_or(format.name());

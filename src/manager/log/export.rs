@@ -36,7 +36,7 @@ impl LoggedRun {
     /// let run = RunInfo { device: "cpu".into(), dataset_length: 400, ..Default::default() };
     /// # let directory = tempfile::tempdir()?;
     /// # let path = directory.path().join("loss_log.json");
-    /// LoggedRun { run, losses: IndexMap::from([("G_L1".into(), l1)]) }.export(&path)?;
+    /// LoggedRun { run, losses: IndexMap::from([("G_L1".into(), l1)]), ..Default::default() }.export(&path)?;
     /// let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
     /// assert_eq!(json["LOSSMANAGER_LOG"]["loss_functions"]["G_L1"]["loss"][1], 50.0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

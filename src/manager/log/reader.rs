@@ -40,12 +40,14 @@ use crate::{Error, Result};
 /// assert_eq!((sobel.steps[0], sobel.weighted[0]), (7, 5.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoggedRun {
     /// The run, as it was last described.
     pub run: RunInfo,
     /// Each loss by its name, in the order in which they first appear.
     pub losses: IndexMap<String, LossCurve>,
+    /// How many records are left out, because the run went back and repeated their steps.
+    pub repeated: usize,
 }
 
 /// What is logged of one loss: columns of one length, in the order in which the values were computed.
@@ -142,6 +144,7 @@ impl LoggedRun {
             };
             let count = curve.epochs.iter().zip(&curve.steps).rev().take_while(replaced).count();
             curve.truncate(curve.steps.len() - count);
+            self.repeated += count;
         }
         self.losses.retain(|_, curve| !curve.steps.is_empty());
     }
@@ -180,7 +183,7 @@ impl Reading {
     fn new(run: RunInfo) -> Reading {
         Reading {
             done: Vec::new(),
-            current: LoggedRun { run, losses: IndexMap::new() },
+            current: LoggedRun { run, ..Default::default() },
             progress: Progress::default(),
             described: None,
             tags_of: HashMap::new(),
@@ -197,7 +200,7 @@ impl Reading {
             Course::Onwards => {}
             Course::Back => self.current.cut(step.at, &names),
             Course::Anew => {
-                let next = LoggedRun { run: self.current.run.clone(), losses: IndexMap::new() };
+                let next = LoggedRun { run: self.current.run.clone(), ..Default::default() };
                 self.done.push(mem::replace(&mut self.current, next));
             }
         }

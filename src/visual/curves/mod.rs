@@ -53,7 +53,7 @@ use panel::{Curve, Panel, Scale};
 ///     weighted,
 /// };
 /// let run = RunInfo { experiment: "pix2pix".into(), ..Default::default() };
-/// let run = LoggedRun { run, losses: [("G_L1".into(), curve)].into() };
+/// let run = LoggedRun { run, losses: [("G_L1".into(), curve)].into(), ..Default::default() };
 /// let curves = LossCurves { log_scale: true, ..LossCurves::new(&run) };
 /// assert!(curves.render_svg()?.contains("G_L1"));
 /// # let folder = tempfile::tempdir().unwrap();
