@@ -85,8 +85,8 @@ impl InputNormalization {
 ///
 /// Streamed on a CPU in f32, convolutions of 128 and more channels on maps that are large enough go by
 /// [Winograd's algorithm](https://arxiv.org/abs/1509.09308), which takes about two thirds of the time of
-/// libtorch's and is as near to f64. While a batch is gone through, their transformed weights take 26 MB with the default taps,
-/// and for each convolution of the fourth block that is needed, 38 MB more.
+/// libtorch's and is as near to f64. While a batch is gone through, their transformed weights take 26 MB with the
+/// default taps, and for each convolution of the fourth block that is needed, 38 MB more.
 ///
 /// Streamed, the loss has no second derivatives: what a graph made by `run_backward(.., create_graph = true)`
 /// of it shows as such are zeros. Where they are needed, as in a gradient penalty, take

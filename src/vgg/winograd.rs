@@ -27,7 +27,7 @@ const POINTS: i64 = WINDOW * WINDOW;
 /// Tiles, if not those of a row are more: enough to be busy with, few enough for the cache.
 const AT_A_TIME: i64 = 128;
 
-/// Channels per running sum of products: 32 round a little less, but take 2 to 5 % of the time of a loss.
+/// Channels per running sum of products: 32 round a little less, but make a loss 2 to 5 % slower.
 const SUMMANDS: i64 = 64;
 
 /// `Bᵀ`

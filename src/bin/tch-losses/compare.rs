@@ -150,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
             };
             let path = directory.join(format!("{key}.png"));
             save_png(&sheet.render()?, &path).context("--maps")?;
-            note(format_args!("wrote {}", printable(&path.display().to_string())));
+            note(format_args!("wrote {}", path.display()));
         }
     }
 
