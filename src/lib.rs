@@ -109,43 +109,16 @@
 
 #![warn(missing_docs)]
 
-mod check;
-mod classification;
-mod distribution;
-mod edge;
-mod error;
-mod file;
-mod loss;
+mod base;
+mod losses;
 pub mod manager;
-mod perceptual;
+mod networks;
 #[doc = include_str!("porting.md")]
 pub mod porting {}
-mod printable;
-mod ranking;
-mod reduce;
-mod regression;
-mod sequence;
-mod streaming;
-mod vgg;
 #[cfg(feature = "image")]
 pub mod visual;
 pub mod weights;
 
-pub use classification::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxOutput, AdaptiveLogSoftmaxWithLoss, BceLoss,
-    BceWithLogitsLoss, Chunking, CrossEntropyLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss, NllLoss,
-};
-pub use distribution::{GaussianNllLoss, KlDivLoss, KlDivReduction, PoissonNllLoss, Variance};
-pub use edge::{Laplacian, Sobel};
-pub use error::{Error, Result};
-pub use loss::{Loss, LossMap};
-pub use perceptual::{FeatureCriterion, InputNormalization, Streaming, TargetFeatures, VggPerceptual};
-pub use printable::printable;
-pub use ranking::{
-    CosineEmbeddingLoss, DistanceFunction, HingeEmbeddingLoss, MarginRankingLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, SoftMarginLoss, TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
-};
-pub use regression::{HuberLoss, L1Loss, MseLoss, SmoothL1Loss};
-pub use sequence::CtcLoss;
-pub use vgg::{Vgg19, VggLayer};
+pub use base::{printable, Error, Loss, LossMap, Result};
+pub use losses::*;
+pub use networks::{Vgg19, VggLayer};

@@ -9,8 +9,9 @@ use tch::{no_grad, Tensor};
 use super::history::{History, Pending};
 use super::term::Function;
 use super::{LogSink, NonFinite, Record, Term};
-use crate::reduce::accumulation_kind;
-use crate::{check, Error, LossMap, Result};
+use crate::base::check;
+use crate::base::reduction::accumulation_kind;
+use crate::{Error, LossMap, Result};
 
 /// The losses of a training run, by name: weights them, remembers them, writes them to a log.
 ///

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::{Error, Result};
 
 /// The weight of a loss as a function of the epoch.
 ///

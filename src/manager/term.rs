@@ -5,7 +5,8 @@ use std::fmt;
 use tch::Tensor;
 
 use super::Schedule;
-use crate::{check, Loss, LossMap, Result};
+use crate::base::check;
+use crate::{Loss, LossMap, Result};
 
 /// A loss as a part of an objective: with its weight and its tags.
 ///

@@ -5,7 +5,8 @@ use tch::Tensor;
 
 use super::pixels::painted;
 use super::rows::Image;
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::{Error, Result};
 
 /// The colour of values that are not finite: cyan, which the colour map does not have.
 pub const NOT_FINITE: Rgb<u8> = Rgb([0, 255, 255]);

@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::streaming::pieces;
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::base::streaming::pieces;
+use crate::{Error, Result};
 
 /// An image of a [`ContactSheet`](super::ContactSheet): a [`Tensor`], or something that hands out a few rows
 /// at a time as tensors, because the whole image would take too much memory as one.

@@ -6,7 +6,8 @@ use std::path::Path;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::RgbImage;
 
-use crate::{file, Error, Result};
+use crate::base::atomic;
+use crate::{Error, Result};
 
 /// Writes a PNG file, over the one that may be there. It is there as a whole or not at all.
 ///
@@ -20,5 +21,5 @@ pub fn save_png(picture: &RgbImage, path: impl AsRef<Path>) -> Result<()> {
     picture
         .write_with_encoder(encoder)
         .map_err(|error| Error::Write { path: path.into(), reason: std::io::Error::other(error) })?;
-    file::write(path, |file| file.write_all(&bytes))
+    atomic::write(path, |file| file.write_all(&bytes))
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use tch::{no_grad, Kind, Tensor};
 
 use super::{save_png, ContactSheet};
+use crate::base::check;
 use crate::manager::LossManager;
-use crate::{check, printable, Error, LossMap, Result};
+use crate::{printable, Error, LossMap, Result};
 
 /// Writes the [`ContactSheet`] of every image loss of a training, each time that some steps have gone by.
 ///

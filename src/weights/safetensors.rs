@@ -13,7 +13,8 @@ use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{fill, open};
-use crate::{file, printable, Error, Result};
+use crate::base::atomic;
+use crate::{printable, Error, Result};
 
 /// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
 /// taken as zeros. It finds damage, not malice.
@@ -197,7 +198,7 @@ pub(super) fn write(
     });
     let header = header(&entries, metadata);
 
-    let partial = file::partial(path).map_err(unwritable)?;
+    let partial = atomic::partial(path).map_err(unwritable)?;
     let mut output = BufWriter::with_capacity(1 << 18, partial);
     output.write_all(&header).map_err(unwritable)?;
     let mut hasher = Xxh3::new();

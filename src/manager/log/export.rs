@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::json::not_finite;
 use super::{LoggedRun, RunInfo};
-use crate::{file, Result};
+use crate::base::atomic;
+use crate::Result;
 
 impl LoggedRun {
     /// Writes the losses to a JSON file in the layout that NectarGAN's tools read (there: `loss_log.json`).
@@ -42,7 +43,7 @@ impl LoggedRun {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
-        file::write(path.as_ref(), |file| self.write_to(file))
+        atomic::write(path.as_ref(), |file| self.write_to(file))
     }
 
     fn write_to(&self, file: &mut impl Write) -> io::Result<()> {

@@ -5,10 +5,10 @@ use tch::{Device, Reduction, Tensor};
 
 use super::networks::Networks;
 use super::spec::Build;
+use crate::base::check;
 use crate::manager::Term;
 use crate::{
-    check, BceLoss, BceWithLogitsLoss, CrossEntropyLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss,
-    Result,
+    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, Result,
 };
 
 /// Makes the options of a loss as data: its tensors as lists, and the rest as it is.
@@ -30,7 +30,7 @@ macro_rules! with_lists {
                 $($(#[$list_doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $list: Option<Vec<f32>>,)*
                 $($(#[$option_doc])* pub $option: $type,)*
                 /// Its `reduction`.
-                #[serde(with = "crate::reduce::name")]
+                #[serde(with = "crate::base::reduction::name")]
                 pub reduction: Reduction,
             }
 

@@ -183,7 +183,7 @@ impl Objective {
             Format::Toml => self.to_toml()?,
             Format::Json => self.to_json()?,
         };
-        crate::file::write(path, |file| file.write_all(text.as_bytes()))
+        crate::base::atomic::write(path, |file| file.write_all(text.as_bytes()))
     }
 
     fn file(&self) -> Result<File> {

@@ -13,9 +13,10 @@ use super::{
     BceSpec, BceWithLogitsSpec, CrossEntropySpec, MultiLabelSoftMarginSpec, MultiMarginSpec, NllSpec,
     VggPerceptualSpec,
 };
+use crate::base::check;
 use crate::manager::Term;
 use crate::{
-    check, Error, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian, MseLoss, MultiLabelMarginLoss,
+    Error, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian, MseLoss, MultiLabelMarginLoss,
     PoissonNllLoss, Result, SmoothL1Loss, Sobel, SoftMarginLoss,
 };
 

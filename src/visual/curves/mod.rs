@@ -12,8 +12,9 @@ use image::RgbImage;
 use indexmap::IndexMap;
 
 use super::save_png;
+use crate::base::atomic;
 use crate::manager::log::{LoggedRun, LossCurve};
-use crate::{file, Error, Result};
+use crate::{Error, Result};
 use line::smoothed;
 use page::Page;
 use panel::{Curve, Panel, Scale};
@@ -97,7 +98,7 @@ impl<'a> LossCurves<'a> {
             Some("png") => save_png(&self.render()?, path),
             Some("svg") => {
                 let svg = self.render_svg()?;
-                file::write(path, |file| file.write_all(svg.as_bytes()))
+                atomic::write(path, |file| file.write_all(svg.as_bytes()))
             }
             _ => {
                 let expected = "a name that ends in .png or .svg".into();

@@ -5,9 +5,10 @@ use std::fmt;
 use tch::{Reduction, Tensor};
 
 use super::{broadcast, same_dimensions, Named};
-use crate::loss::or_panic;
-use crate::reduce::reduce;
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::base::or_panic;
+use crate::base::reduction::reduce;
+use crate::{Error, Result};
 
 /// Wants an anchor nearer to the positive example than to the negative one, by a margin.
 ///

@@ -5,8 +5,9 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Reduction, Tensor};
 
-use crate::reduce::reduce;
-use crate::{check, Error, Loss, Result};
+use crate::base::check;
+use crate::base::reduction::reduce;
+use crate::{Error, Loss, Result};
 
 /// How a [`KlDivLoss`] is reduced: tch's [`Reduction`] lacks [`BatchMean`](Self::BatchMean).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -126,7 +127,7 @@ pub struct PoissonNllLoss {
     /// What is added to the expected value under the logarithm; of no use with `log_input`.
     pub eps: f64,
     /// How the elements are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 

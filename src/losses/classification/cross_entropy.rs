@@ -2,8 +2,9 @@
 
 use tch::{Kind, Reduction, Tensor};
 
-use crate::reduce::accumulation_kind;
-use crate::{check, Error, Loss, Result};
+use crate::base::check;
+use crate::base::reduction::accumulation_kind;
+use crate::{Error, Loss, Result};
 
 /// The kind of classes that libtorch takes for scores of any shape; Uint8 it takes for `[N, C]` only.
 const CLASSES: Kind = Kind::Int64;

@@ -7,8 +7,9 @@ use std::path::Path;
 use tch::nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use tch::{nn, Device, Kind, Tensor};
 
+use crate::base::check;
 use crate::weights::{prefix, Cache, WeightsFile, VGG19};
-use crate::{check, Error, Result};
+use crate::{Error, Result};
 
 mod layer;
 mod pass;

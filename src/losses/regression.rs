@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
-use crate::reduce::channel_mean;
-use crate::{check, Loss, LossMap, Result};
+use crate::base::check;
+use crate::base::reduction::channel_mean;
+use crate::{Loss, LossMap, Result};
 
 /// Mean absolute error.
 ///
@@ -34,7 +35,7 @@ use crate::{check, Loss, LossMap, Result};
 #[serde(default, deny_unknown_fields)]
 pub struct L1Loss {
     /// How the differences are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 
@@ -94,7 +95,7 @@ impl LossMap for L1Loss {
 #[serde(default, deny_unknown_fields)]
 pub struct MseLoss {
     /// How the squared differences are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 
@@ -160,7 +161,7 @@ pub struct SmoothL1Loss {
     /// The difference from which on it is absolute.
     pub beta: f64,
     /// How the elements are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 
@@ -242,7 +243,7 @@ pub struct HuberLoss {
     /// The difference from which on it is absolute.
     pub delta: f64,
     /// How the elements are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 

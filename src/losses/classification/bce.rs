@@ -2,8 +2,9 @@
 
 use tch::{Reduction, Tensor};
 
-use crate::reduce::channel_mean;
-use crate::{check, Loss, LossMap, Result};
+use crate::base::check;
+use crate::base::reduction::channel_mean;
+use crate::{Loss, LossMap, Result};
 
 /// Binary cross entropy of probabilities.
 ///

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
-use crate::reduce::{accumulation_kind, channel_mean};
-use crate::streaming::{pieces, with_gradient, KeepFreedMemory, Wanted};
-use crate::vgg::{Pass, Trace};
-use crate::{check, Error, Loss, LossMap, Result, Vgg19, VggLayer};
+use crate::base::check;
+use crate::base::reduction::{accumulation_kind, channel_mean};
+use crate::base::streaming::{pieces, with_gradient, KeepFreedMemory, Wanted};
+use crate::networks::{Pass, Trace};
+use crate::{Error, Loss, LossMap, Result, Vgg19, VggLayer};
 
 /// How two feature maps are compared, by the mean over all their elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

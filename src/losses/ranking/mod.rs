@@ -14,7 +14,8 @@ pub use triplet::{DistanceFunction, TripletMarginLoss, TripletMarginWithDistance
 
 use tch::{Kind, Tensor};
 
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::{Error, Result};
 
 /// A tensor with the name of the argument.
 type Named<'a> = (&'static str, &'a Tensor);

@@ -2,9 +2,10 @@
 
 use tch::{Device, Kind, Reduction, Tensor};
 
-use crate::loss::or_panic;
-use crate::reduce::accumulation_kind;
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::base::or_panic;
+use crate::base::reduction::accumulation_kind;
+use crate::{Error, Result};
 
 /// Connectionist temporal classification: the probability of a short sequence of labels, given a long one of
 /// predictions, whatever their alignment.

@@ -3,8 +3,9 @@
 use tch::{nn, Kind, Reduction, Tensor};
 
 use super::{linear_layer, Chunking};
-use crate::reduce::accumulation_kind;
-use crate::{check, CrossEntropyLoss, Error, Loss, Result};
+use crate::base::check;
+use crate::base::reduction::accumulation_kind;
+use crate::{CrossEntropyLoss, Error, Loss, Result};
 
 /// The options of a [`LinearCrossEntropyLoss`]; the defaults are PyTorch's.
 #[derive(Debug)]

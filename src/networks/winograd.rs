@@ -16,7 +16,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::streaming::pieces;
+use crate::base::streaming::pieces;
 use crate::Result;
 
 /// Results per tile, in each direction.

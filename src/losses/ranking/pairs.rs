@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{broadcast, same_dimensions, signs};
-use crate::loss::or_panic;
-use crate::{check, Error, Loss, Result};
+use crate::base::check;
+use crate::base::or_panic;
+use crate::{Error, Loss, Result};
 
 /// Draws the distances of similar pairs to 0 and those of dissimilar ones past a margin.
 ///
@@ -51,7 +52,7 @@ pub struct HingeEmbeddingLoss {
     /// The distance from which on dissimilar pairs cost nothing.
     pub margin: f64,
     /// How the elements are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 
@@ -108,7 +109,7 @@ impl Loss for HingeEmbeddingLoss {
 #[serde(default, deny_unknown_fields)]
 pub struct SoftMarginLoss {
     /// How the elements are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 

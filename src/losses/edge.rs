@@ -15,9 +15,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Reduction, Tensor};
 
-use crate::reduce::{accumulation_kind, channel_mean, reduce};
-use crate::streaming::{pieces, with_gradient, Wanted};
-use crate::{check, Loss, LossMap, Result};
+use crate::base::check;
+use crate::base::reduction::{accumulation_kind, channel_mean, reduce};
+use crate::base::streaming::{pieces, with_gradient, Wanted};
+use crate::{Loss, LossMap, Result};
 
 /// L1 distance of gradient magnitudes, as found by the Sobel operator: blurred or displaced edges cost.
 ///
@@ -61,7 +62,7 @@ use crate::{check, Loss, LossMap, Result};
 #[serde(default, deny_unknown_fields)]
 pub struct Sobel {
     /// How the map of differences is reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
     /// What is added under the square root.
     pub eps: f64,
@@ -184,7 +185,7 @@ impl LossMap for Sobel {
 #[serde(default, deny_unknown_fields)]
 pub struct Laplacian {
     /// How the map of differences is reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{broadcast, class_indices, same_device};
-use crate::reduce::{accumulation_kind, reduce};
-use crate::{check, Error, Loss, Result};
+use crate::base::check;
+use crate::base::reduction::{accumulation_kind, reduce};
+use crate::{Error, Loss, Result};
 
 /// Multi-class hinge loss: wants the score of the true class above all others by a margin.
 ///
@@ -140,7 +141,7 @@ impl Loss for MultiMarginLoss {
 #[serde(default, deny_unknown_fields)]
 pub struct MultiLabelMarginLoss {
     /// How the samples are reduced.
-    #[serde(with = "crate::reduce::name")]
+    #[serde(with = "crate::base::reduction::name")]
     pub reduction: Reduction,
 }
 

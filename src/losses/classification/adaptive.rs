@@ -3,7 +3,8 @@
 use tch::{nn, Kind, Tensor};
 
 use super::linear_layer;
-use crate::{check, Error, Result};
+use crate::base::check;
+use crate::{Error, Result};
 
 /// The options of an [`AdaptiveLogSoftmaxWithLoss`]; the defaults are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
