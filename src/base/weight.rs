@@ -271,11 +271,11 @@ impl<'de> Deserialize<'de> for Numbers {
                 Ok(Numbers { shape: Vec::new(), values: vec![value] })
             }
 
-            fn visit_i64<E>(self, value: i64) -> std::result::Result<Numbers, E> {
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> std::result::Result<Numbers, E> {
                 self.visit_f64(value as f64)
             }
 
-            fn visit_u64<E>(self, value: u64) -> std::result::Result<Numbers, E> {
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> std::result::Result<Numbers, E> {
                 self.visit_f64(value as f64)
             }
 
@@ -286,7 +286,9 @@ impl<'de> Deserialize<'de> for Numbers {
                 let mut size = 1;
                 while let Some(next) = list.next_element::<Numbers>()? {
                     if next.shape != shape {
-                        return Err(A::Error::custom("given lists of different lengths, expected equal ones"));
+                        return Err(A::Error::custom(
+                            "given lists of different lengths, expected equal ones",
+                        ));
                     }
                     values.extend(next.values);
                     size += 1;
@@ -359,9 +361,8 @@ mod tests {
 
     #[test]
     fn what_is_no_weight() {
-        let message = |weight: WeightTensor| {
-            weight.placed("weight", &like(Kind::Float)).unwrap_err().to_string()
-        };
+        let message =
+            |weight: WeightTensor| weight.placed("weight", &like(Kind::Float)).unwrap_err().to_string();
         assert_eq!(message(Tensor::new().into()), "`weight` is an undefined tensor");
         let expected = "`weight` has kind Bool, expected Half, BFloat16, Float or Double or an integer";
         assert_eq!(message(Tensor::from(true).into()), expected);

@@ -58,9 +58,10 @@ impl Loss for WeightedSum {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        let terms = self.terms.iter().map(|(weight, loss)| {
-            Ok(loss.try_forward(input, target)?.f_mul_scalar(*weight)?)
-        });
+        let terms = self
+            .terms
+            .iter()
+            .map(|(weight, loss)| Ok(loss.try_forward(input, target)?.f_mul_scalar(*weight)?));
         sum(terms)
     }
 
@@ -142,7 +143,8 @@ mod tests {
         assert_eq!(value(&*boxed, &input, &target), expected);
         assert_eq!(value(boxed, &input, &target), expected);
         assert!((&Sobel { eps: -1.0, ..sobel }).check_options().is_err());
-        let ternary: Box<dyn TernaryLoss> = Box::new(MarginRankingLoss { margin: f64::NAN, ..Default::default() });
+        let ternary: Box<dyn TernaryLoss> =
+            Box::new(MarginRankingLoss { margin: f64::NAN, ..Default::default() });
         assert!(TernaryLoss::check_options(&ternary).is_err());
     }
 }

@@ -1,11 +1,11 @@
-//! Losses on sequences: [`CtcLoss`].
+//! [`CtcLoss`].
 
-use tch::{Device, Kind, Reduction, Tensor};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
 
-use crate::base::check;
-use crate::base::or_panic;
-use crate::base::reduction::accumulation_kind;
-use crate::{Error, Result};
+use crate::base::precision::{accumulation_kind, is_integer};
+use crate::base::{check, setters};
+use crate::{Error, Reduction, Result, SequenceLoss};
 
 /// Connectionist temporal classification: the probability of a short sequence of labels, given a long one of
 /// predictions, whatever their alignment.
@@ -46,7 +46,7 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
-/// use tch_losses::CtcLoss;
+/// use tch_losses::{CtcLoss, SequenceLoss};
 ///
 /// // Two frames, two classes beside the blank, all equally likely.
 /// let log_probs = Tensor::zeros([2, 1, 3], (Kind::Double, Device::Cpu)).log_softmax(-1, None);
@@ -56,7 +56,8 @@ use crate::{Error, Result};
 /// assert!((loss.double_value(&[]) - 3f64.ln()).abs() < 1e-12);
 /// ```
 #[doc(alias = "CTCLoss")]
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CtcLoss {
     /// The class that stands for no label.
     pub blank: i64,
@@ -66,26 +67,28 @@ pub struct CtcLoss {
     pub zero_infinity: bool,
 }
 
-impl Default for CtcLoss {
-    fn default() -> Self {
-        CtcLoss { blank: 0, reduction: Reduction::Mean, zero_infinity: false }
-    }
-}
+setters!(CtcLoss {
+    with_blank(blank: i64), with_reduction(reduction: Reduction), with_zero_infinity(zero_infinity: bool)
+});
 
-impl CtcLoss {
-    /// The loss of the first `input_lengths` frames of `log_probs` against the first `target_lengths` labels
-    /// of `targets`.
-    ///
-    /// # Errors
-    /// An argument that the loss does not accept gives the [`Error`] that names it.
-    pub fn try_forward(
+impl SequenceLoss for CtcLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
+        if self.blank < 0 {
+            let expected = "a class of `log_probs`".into();
+            return Err(Error::Option { option: "blank", given: self.blank.to_string(), expected });
+        }
+        Ok(())
+    }
+
+    fn try_forward(
         &self,
         log_probs: &Tensor,
         targets: &Tensor,
         input_lengths: &[i64],
         target_lengths: &[i64],
     ) -> Result<Tensor> {
-        check::reduction(self.reduction)?;
+        self.check_options()?;
         let (frames, sequences, classes) = sizes(log_probs)?;
         if !(0..classes).contains(&self.blank) {
             let expected = format!("0 to {}, a class of `log_probs`", classes - 1);
@@ -105,26 +108,10 @@ impl CtcLoss {
             input_lengths,
             target_lengths,
             self.blank,
-            self.reduction,
+            self.reduction.torch(),
             self.zero_infinity,
         )?;
         Ok(loss.f_to_kind(log_probs.kind())?)
-    }
-
-    /// The loss of the first `input_lengths` frames of `log_probs` against the first `target_lengths` labels
-    /// of `targets`.
-    ///
-    /// # Panics
-    /// Where [`try_forward`](Self::try_forward) returns an error, with the error's message.
-    #[track_caller]
-    pub fn forward(
-        &self,
-        log_probs: &Tensor,
-        targets: &Tensor,
-        input_lengths: &[i64],
-        target_lengths: &[i64],
-    ) -> Tensor {
-        or_panic(self.try_forward(log_probs, targets, input_lengths, target_lengths))
     }
 }
 
@@ -147,7 +134,7 @@ fn sizes(log_probs: &Tensor) -> Result<(i64, i64, i64)> {
 fn check_kind_and_device(targets: &Tensor, log_probs: &Tensor) -> Result<()> {
     check::dense("targets", targets)?;
     let given = targets.f_kind()?;
-    if !check::is_integer(given) {
+    if !is_integer(given) {
         return Err(Error::Kind { argument: "targets", given, expected: "an integer".into() });
     }
     // libtorch takes them to the device of `log_probs`; from CUDA to the CPU it would have to wait.

@@ -1,150 +1,13 @@
-//! Losses on distributions: [`KlDivLoss`], [`PoissonNllLoss`] and [`GaussianNllLoss`].
+//! [`GaussianNllLoss`].
 
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
-use tch::{no_grad, Device, Reduction, Tensor};
+use tch::{no_grad, Device, Tensor};
 
-use crate::base::check;
 use crate::base::reduction::reduce;
-use crate::{Error, Loss, Result};
-
-/// How a [`KlDivLoss`] is reduced: tch's [`Reduction`] lacks [`BatchMean`](Self::BatchMean).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KlDivReduction {
-    /// Not at all.
-    None,
-    /// The sum, divided by the first size: the mean divergence of a batch of distributions `[N, C]`.
-    #[doc(alias = "batchmean")]
-    BatchMean,
-    /// The mean over all elements, which is no divergence; PyTorch's default nevertheless.
-    #[default]
-    Mean,
-    /// The sum.
-    Sum,
-}
-
-/// Kullback-Leibler divergence of log-probabilities from a target distribution.
-///
-/// ```text
-/// l    = y * (log y - input)               y = target
-///        exp(target) * (target - input)    with log_target
-/// loss = reduce(l)
-/// ```
-///
-/// For soft targets, as in distillation and variational methods. It is
-/// [`CrossEntropyLoss`](crate::CrossEntropyLoss) with probabilities less the entropy of the target, of
-/// log-probabilities in place of logits: the gradient is the same, and equal distributions cost 0. The order
-/// is `(log q, p)` for `KL(p ‖ q)`.
-///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`KlDivReduction::None`].
-/// - **Values**: `input` log-probabilities; `target` probabilities, 0 included (which cost 0), or
-///   log-probabilities with `log_target`. Not checked, as in PyTorch. The mean of nothing is NaN.
-/// - **Defaults**: `log_target` false, `reduction` mean. You most likely want
-///   [`BatchMean`](KlDivReduction::BatchMean); PyTorch warns of its own default.
-/// - **Errors**: arguments that differ in shape, kind or device.
-///
-/// Source: [`torch.nn.KLDivLoss`](https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html);
-/// S. Kullback and R. A. Leibler, *On information and sufficiency* (1951).
-///
-/// ```
-/// use tch::{Kind, Tensor};
-/// use tch_losses::{KlDivLoss, KlDivReduction, Loss};
-///
-/// let kl = KlDivLoss { reduction: KlDivReduction::BatchMean, ..Default::default() };
-/// let target = Tensor::from_slice(&[0.5, 0.5, 1.0, 0.0]).view([2, 2]);
-/// let uniform = Tensor::from_slice(&[0.5, 0.5, 0.5, 0.5]).view([2, 2]);
-/// // The first of the two is uniform, the second log 2 away from it.
-/// let loss = kl.forward(&uniform.log(), &target);
-/// assert!((loss - 2f64.ln() / 2.0).abs().double_value(&[]) < 1e-12);
-/// ```
-#[doc(alias = "KLDivLoss")]
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KlDivLoss {
-    /// Whether `target` holds log-probabilities.
-    pub log_target: bool,
-    /// How the elements are reduced.
-    pub reduction: KlDivReduction,
-}
-
-impl Loss for KlDivLoss {
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        check::pair(input, target)?;
-        let reduction = match self.reduction {
-            KlDivReduction::None => Reduction::None,
-            KlDivReduction::Mean => Reduction::Mean,
-            KlDivReduction::BatchMean | KlDivReduction::Sum => Reduction::Sum,
-        };
-        let reduced = input.f_kl_div(target, reduction, self.log_target)?;
-        match (self.reduction, input.size().first()) {
-            (KlDivReduction::BatchMean, Some(&batch)) => Ok(reduced.f_div_scalar(batch)?),
-            _ => Ok(reduced),
-        }
-    }
-}
-
-/// Negative log-likelihood of counts, given their expected values (Poisson distribution).
-///
-/// ```text
-/// l    = exp(x) - y * x              with log_input        x = input, y = target
-///        x - y * log(x + eps)        without
-///      + y * log y - y + log(2π y)/2 with full, where y > 1
-/// loss = reduce(l)
-/// ```
-///
-/// For counts (photons, events), whose variance grows with their mean; [`GaussianNllLoss`] has a variance of
-/// its own. `full` adds Stirling's approximation of `log y!`, which depends on the target alone.
-///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
-/// - **Values**: `input` the logarithm of the expected value, or without `log_input` the expected value, 0 or
-///   more; `target` counts, 0 or more. Not checked, as in PyTorch. The mean of nothing is NaN.
-/// - **Defaults**: `log_input` true, `full` false, `eps` 1e-8, `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device; an `eps` that is negative or not finite.
-///
-/// Source:
-/// [`torch.nn.PoissonNLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html).
-///
-/// ```
-/// use tch::Tensor;
-/// use tch_losses::{Loss, PoissonNllLoss};
-///
-/// let counts = Tensor::from_slice(&[2.0, 5.0]);
-/// let at = |log_mean: &[f64]| PoissonNllLoss::default().forward(&Tensor::from_slice(log_mean), &counts);
-/// // The likeliest expected values are the counts themselves.
-/// let best = at(&[2f64.ln(), 5f64.ln()]);
-/// assert!(best.double_value(&[]) < at(&[2f64.ln(), 4f64.ln()]).double_value(&[]));
-/// ```
-#[doc(alias = "PoissonNLLLoss")]
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PoissonNllLoss {
-    /// Whether `input` is the logarithm of the expected value.
-    pub log_input: bool,
-    /// Whether Stirling's term is added.
-    pub full: bool,
-    /// What is added to the expected value under the logarithm; of no use with `log_input`.
-    pub eps: f64,
-    /// How the elements are reduced.
-    #[serde(with = "crate::base::reduction::name")]
-    pub reduction: Reduction,
-}
-
-impl Default for PoissonNllLoss {
-    fn default() -> Self {
-        PoissonNllLoss { log_input: true, full: false, eps: 1e-8, reduction: Reduction::Mean }
-    }
-}
-
-impl Loss for PoissonNllLoss {
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        check::reduction(self.reduction)?;
-        check::non_negative("eps", self.eps)?;
-        check::pair(input, target)?;
-        Ok(input.f_poisson_nll_loss(target, self.log_input, self.full, self.eps, self.reduction)?)
-    }
-}
+use crate::base::{check, or_panic, setters};
+use crate::{Error, Reduction, Result, TernaryLoss};
 
 /// The variance that a [`GaussianNllLoss`] is given: a tensor, or one number for all.
 #[derive(Debug, Clone, Copy)]
@@ -178,7 +41,7 @@ impl From<f64> for Variance<'_> {
 ///
 /// For networks that say how sure they are: `var` is a second output of theirs, made positive (by an
 /// exponential, say). With a constant variance it is [`MseLoss`](crate::MseLoss) up to scale and offset;
-/// [`PoissonNllLoss`] is for counts.
+/// [`PoissonNllLoss`](crate::PoissonNllLoss) is for counts.
 ///
 /// It has three inputs, hence a `forward` of its own in place of the trait [`Loss`].
 ///
@@ -211,7 +74,8 @@ impl From<f64> for Variance<'_> {
 /// assert_eq!(unsure.double_value(&[]), 1.0);
 /// ```
 #[doc(alias = "GaussianNLLLoss")]
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct GaussianNllLoss {
     /// Whether the constant term is added.
     pub full: bool,
@@ -227,6 +91,8 @@ impl Default for GaussianNllLoss {
     }
 }
 
+setters!(GaussianNllLoss { with_full(full: bool), with_eps(eps: f64), with_reduction(reduction: Reduction) });
+
 impl GaussianNllLoss {
     /// The loss of `input` against `target`, whose variance is `var`: a tensor or a number.
     ///
@@ -238,8 +104,7 @@ impl GaussianNllLoss {
         target: &Tensor,
         var: impl Into<Variance<'a>>,
     ) -> Result<Tensor> {
-        check::reduction(self.reduction)?;
-        check::non_negative("eps", self.eps)?;
+        self.check_options()?;
         check::floating("input", input)?;
         check::partners(("input", input), ("target", target))?;
         if target.size() != input.size() && !has_one_size_of_1(target, input) {
@@ -267,10 +132,19 @@ impl GaussianNllLoss {
     /// Where [`try_forward`](Self::try_forward) returns an error, with the error's message.
     #[track_caller]
     pub fn forward<'a>(&self, input: &Tensor, target: &Tensor, var: impl Into<Variance<'a>>) -> Tensor {
-        match self.try_forward(input, target, var) {
-            Ok(loss) => loss,
-            Err(error) => panic!("{error}"),
-        }
+        or_panic(self.try_forward(input, target, var))
+    }
+}
+
+/// Of `input`, `target` and the variance `var`.
+impl TernaryLoss for GaussianNllLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
+        check::non_negative("eps", self.eps)
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor, var: &Tensor) -> Result<Tensor> {
+        GaussianNllLoss::try_forward(self, input, target, var)
     }
 }
 
