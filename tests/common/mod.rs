@@ -7,8 +7,8 @@ use std::sync::{Once, OnceLock};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use tch::{nn, no_grad, Cuda, Device, Kind, Reduction, Tensor};
-use tch_losses::{Vgg19, VggLayer};
+use tch::{nn, no_grad, Cuda, Device, Kind, Tensor};
+use tch_losses::{Reduction, Vgg19, VggLayer};
 
 /// Where the tests run: the CUDA device with feature `cuda`, which must then be there.
 pub fn device() -> Device {
