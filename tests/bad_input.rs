@@ -6,7 +6,7 @@ use common::{assert_close, device, noise, vgg, Relative};
 use tch::{Kind, Tensor};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
-    Loss, MseLoss, Reduction, SmoothL1Loss, Sobel, VggLayer, VggPerceptual,
+    Loss, MseLoss, Reduction, SmoothL1Loss, Sobel, VggLayer, VggPerceptual, WeightTensor,
 };
 
 fn zeros(shape: &[i64]) -> Tensor {
@@ -117,7 +117,7 @@ fn what_is_not_an_image() {
 #[test]
 fn reductions() {
     let image = zeros(&[1, 3, 8, 8]);
-    let reduction = Reduction::Other(7);
+    let reduction = Reduction::BatchMean;
     let losses: [Box<dyn Loss>; 8] = [
         Box::new(L1Loss { reduction }),
         Box::new(MseLoss { reduction }),
@@ -129,7 +129,7 @@ fn reductions() {
         Box::new(Laplacian { reduction }),
     ];
     for loss in losses {
-        let expected = "option `reduction` is Other(7), expected None, Mean or Sum";
+        let expected = "option `reduction` is BatchMean, expected None, Mean or Sum";
         assert_eq!(refusal(loss.as_ref(), &image, &image), expected);
     }
 }
@@ -148,7 +148,7 @@ fn layouts_that_are_not_dense() {
             assert_eq!(refusal(loss.as_ref(), &other, &image), expected("input"));
             assert_eq!(refusal(loss.as_ref(), &image, &other), expected("target"));
         }
-        let bce = BceWithLogitsLoss { weight: Some(other), ..Default::default() };
+        let bce = BceWithLogitsLoss { weight: Some(other.into()), ..Default::default() };
         assert!(matches!(bce.try_forward(&image, &image), Err(Error::Layout { argument: "weight" })));
     }
 }
@@ -175,8 +175,8 @@ fn sobel_eps() {
 fn bce_weights() {
     let logits = zeros(&[2, 3]);
     let with = |weight: Option<Tensor>, pos_weight: Option<Tensor>| {
-        let of_probabilities =
-            BceLoss { weight: weight.as_ref().map(Tensor::shallow_clone), ..Default::default() };
+        let [weight, pos_weight] = [weight, pos_weight].map(|weight| weight.map(WeightTensor::from));
+        let of_probabilities = BceLoss { weight: weight.clone(), ..Default::default() };
         let of_probabilities = of_probabilities.try_forward(&logits, &logits);
         let loss = BceWithLogitsLoss { weight, pos_weight, ..Default::default() };
         let loss = loss.try_forward(&logits, &logits).map_err(|error| error.to_string());

@@ -18,8 +18,8 @@ fn step(batch: i64, chunking: Chunking) -> [Tensor; 3] {
     let (features, classes) = (32, 16384);
     tch::manual_seed(1);
     let vs = nn::VarStore::new(Device::Cpu);
-    let config = LinearCrossEntropyConfig { chunking, ..Default::default() };
-    let loss = LinearCrossEntropyLoss::new(&vs.root(), features, classes, config).unwrap();
+    let config = LinearCrossEntropyConfig::new(features, classes).with_chunking(chunking);
+    let loss = LinearCrossEntropyLoss::new(&vs.root(), config).unwrap();
     let input = Tensor::randn([batch, features], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let target = Tensor::randint(classes, [batch], (Kind::Int64, Device::Cpu));
     let value = loss.forward(&input, &target);

@@ -10,7 +10,7 @@ use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
     CrossEntropyLoss, GaussianNllLoss, HuberLoss, KlDivLoss, LinearCrossEntropyConfig,
-    LinearCrossEntropyLoss, Loss, NllLoss, PoissonNllLoss, Reduction, SmoothL1Loss, TernaryLoss,
+    LinearCrossEntropyLoss, Loss, NllLoss, PoissonNllLoss, Reduction, SmoothL1Loss,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -26,7 +26,7 @@ fn losses(kind: Kind) -> Vec<(Box<dyn Loss>, Tensor, Tensor)> {
     let (x, y) = (noise(1, &[4, 3], kind), noise(2, &[4, 3], kind));
     let (probability, other) = ((&x + 1.0) * 0.5, (&y + 1.0) * 0.5);
     let (log, distribution) = (x.log_softmax(1, None), y.softmax(1, None));
-    let (target, weight) = (classes(&[0, 2, 1, 2]), || Some(noise(3, &[3], kind).abs()));
+    let (target, weight) = (classes(&[0, 2, 1, 2]), || Some(noise(3, &[3], kind).abs().into()));
     vec![
         (Box::new(SmoothL1Loss { beta: 0.5, ..Default::default() }), x.copy(), y.copy()),
         (Box::new(HuberLoss { delta: 0.5, ..Default::default() }), x.copy(), y.copy()),
@@ -59,7 +59,7 @@ fn the_smooth_losses_lie_between_the_plain_ones() {
 fn maps_of_the_losses_on_images() {
     let (input, target) = (noise(1, &[2, 3, 4, 5], Kind::Double), noise(2, &[2, 3, 4, 5], Kind::Double));
     let (input, target) = ((input + 1.0) * 0.5, (target + 1.0) * 0.5);
-    let weight = Some(noise(3, &[3, 1, 1], Kind::Double).abs());
+    let weight = Some(noise(3, &[3, 1, 1], Kind::Double).abs().into());
     let losses: [Box<dyn Loss>; 4] = [
         Box::new(SmoothL1Loss { beta: 0.3, ..Default::default() }),
         Box::new(SmoothL1Loss { beta: 0.0, ..Default::default() }),
@@ -67,7 +67,7 @@ fn maps_of_the_losses_on_images() {
         Box::new(BceLoss { weight, ..Default::default() }),
     ];
     for loss in losses {
-        let map = loss.loss_map(&input, &target).unwrap();
+        let map = loss.loss_map(&input, &target).unwrap().unwrap();
         assert_eq!(map.size(), [2, 1, 4, 5], "{loss:?}");
         let mean = loss.forward(&input, &target);
         assert_close(&format!("{loss:?}"), &map.mean(None), &mean, 1e-12, Relative::ToLargest);
@@ -182,7 +182,7 @@ fn without_gradients_there_is_no_graph() {
 fn linear(config: LinearCrossEntropyConfig, kind: Kind, target: &Tensor) -> [Tensor; 4] {
     let mut vs = nn::VarStore::new(device());
     vs.set_kind(kind);
-    let loss = LinearCrossEntropyLoss::new(&vs.root(), 3, 4, config).unwrap();
+    let loss = LinearCrossEntropyLoss::new(&vs.root(), config).unwrap();
     let (weight, bias) = (&loss.linear.ws, loss.linear.bs.as_ref().unwrap());
     no_grad(|| weight.shallow_clone().copy_(&noise(1, &weight.size(), kind)));
     no_grad(|| bias.shallow_clone().copy_(&noise(2, &bias.size(), kind)));
@@ -227,9 +227,11 @@ fn pieces_add_up_to_the_whole() {
                             false => target.copy(),
                         };
                         let config = LinearCrossEntropyConfig {
+                            in_features: 3,
+                            num_classes: 4,
                             bias: true,
                             out_features: places.clone(),
-                            weight: weighted.then(|| noise(6, &[4], kind).abs()),
+                            weight: weighted.then(|| noise(6, &[4], kind).abs().into()),
                             ignore_index: (!target.is_floating_point()).then_some(9),
                             label_smoothing,
                             reduction,
@@ -284,9 +286,14 @@ fn pieces_of_reduced_precision_are_computed_in_f32() {
                 };
                 let mut vs = nn::VarStore::new(device());
                 vs.set_kind(kind);
-                let weight = weight.as_ref().map(cast);
-                let config = LinearCrossEntropyConfig { bias: true, weight, chunking, ..Default::default() };
-                let loss = LinearCrossEntropyLoss::new(&vs.root(), 16, 4, config).unwrap();
+                let weight = weight.as_ref().map(|weight| cast(weight).into());
+                let config = LinearCrossEntropyConfig {
+                    bias: true,
+                    weight,
+                    chunking,
+                    ..LinearCrossEntropyConfig::new(16, 4)
+                };
+                let loss = LinearCrossEntropyLoss::new(&vs.root(), config).unwrap();
                 let (ws, bs) = (&loss.linear.ws, loss.linear.bs.as_ref().unwrap());
                 no_grad(|| {
                     ws.shallow_clone().copy_(&(noise(2, &[4, 16], Kind::Half) * 2.0).to_kind(Kind::BFloat16))
@@ -316,13 +323,17 @@ fn weights_that_require_a_gradient() {
     let (x, y) = (noise(1, &[4, 3], Kind::Double), noise(2, &[4, 3], Kind::Double).softmax(1, None));
     let labels = classes(&[0, 2, 1, 2]);
     let refused: [(Box<dyn Loss>, &Tensor, &Tensor); 6] = [
-        (Box::new(BceLoss { weight: Some(weight()), ..Default::default() }), &y, &y),
-        (Box::new(BceWithLogitsLoss { weight: Some(weight()), ..Default::default() }), &x, &y),
-        (Box::new(BceWithLogitsLoss { pos_weight: Some(weight()), ..Default::default() }), &x, &y),
-        (Box::new(NllLoss { weight: Some(weight()), ..Default::default() }), &x, &labels),
-        (Box::new(CrossEntropyLoss { weight: Some(weight()), ..Default::default() }), &x, &labels),
+        (Box::new(BceLoss { weight: Some(weight().into()), ..Default::default() }), &y, &y),
+        (Box::new(BceWithLogitsLoss { weight: Some(weight().into()), ..Default::default() }), &x, &y),
+        (Box::new(BceWithLogitsLoss { pos_weight: Some(weight().into()), ..Default::default() }), &x, &y),
+        (Box::new(NllLoss { weight: Some(weight().into()), ..Default::default() }), &x, &labels),
+        (Box::new(CrossEntropyLoss { weight: Some(weight().into()), ..Default::default() }), &x, &labels),
         (
-            Box::new(CrossEntropyLoss { weight: Some(weight()), label_smoothing: 0.1, ..Default::default() }),
+            Box::new(CrossEntropyLoss {
+                weight: Some(weight().into()),
+                label_smoothing: 0.1,
+                ..Default::default()
+            }),
             &x,
             &labels,
         ),
@@ -359,16 +370,15 @@ fn classes_may_be_bytes() {
 #[test]
 fn pieces_have_gradients_only_where_one_is_needed() {
     let vs = nn::VarStore::new(device());
-    let config =
-        || LinearCrossEntropyConfig { bias: true, chunking: Chunking::Rows(2), ..Default::default() };
-    let loss = LinearCrossEntropyLoss::new(&vs.root(), 3, 4, config()).unwrap();
+    let config = || LinearCrossEntropyConfig::new(3, 4).with_bias(true).with_chunking(Chunking::Rows(2));
+    let loss = LinearCrossEntropyLoss::new(&vs.root(), config()).unwrap();
     let (input, target) = (noise(1, &[5, 3], Kind::Float), classes(&[0, 1, 2, 3, 0]));
     assert!(!no_grad(|| loss.forward(&leaf(&input), &target)).requires_grad());
     loss.forward(&input, &target).backward();
     assert!(!input.grad().defined() && loss.linear.ws.grad().defined());
     // A frozen layer under a trainable input.
     let mut frozen = nn::VarStore::new(device());
-    let loss = LinearCrossEntropyLoss::new(&frozen.root(), 3, 4, config()).unwrap();
+    let loss = LinearCrossEntropyLoss::new(&frozen.root(), config()).unwrap();
     frozen.freeze();
     let input = leaf(&input);
     loss.forward(&input, &target).backward();
@@ -386,9 +396,11 @@ fn pieces_without_a_reduction() {
     let (input, target) =
         (noise(1, &[5, 3], Kind::Float), classes(&[0, 1, 2, 3, 0, 1, 2, 3, 0, 1]).view([5, 2]));
     let places = |chunking| {
-        let (reduction, out_features) = (Reduction::None, vec![2]);
-        let config = LinearCrossEntropyConfig { out_features, reduction, chunking, ..Default::default() };
-        let loss = LinearCrossEntropyLoss::new(&vs.root(), 3, 4, config).unwrap();
+        let config = LinearCrossEntropyConfig::new(3, 4)
+            .with_out_features(vec![2])
+            .with_reduction(Reduction::None)
+            .with_chunking(chunking);
+        let loss = LinearCrossEntropyLoss::new(&vs.root(), config).unwrap();
         no_grad(|| loss.linear.ws.shallow_clone().copy_(&noise(2, &[8, 3], Kind::Float)));
         no_grad(|| loss.forward(&input, &target))
     };
@@ -411,10 +423,10 @@ fn assert_starts_as_in_pytorch(name: &str, parameter: &Tensor, features: i64) {
 #[test]
 fn parameters_have_the_names_and_the_beginnings_of_pytorch() {
     let vs = nn::VarStore::new(device());
-    let config = AdaptiveLogSoftmaxConfig { head_bias: true, ..Default::default() };
-    AdaptiveLogSoftmaxWithLoss::new(&(vs.root() / "adaptive"), 64, 900, &[300, 600], config).unwrap();
-    let config = LinearCrossEntropyConfig { bias: true, out_features: vec![3], ..Default::default() };
-    LinearCrossEntropyLoss::new(&(vs.root() / "loss"), 32, 200, config).unwrap();
+    let config = AdaptiveLogSoftmaxConfig::new(64, 900, &[300, 600]).with_head_bias(true);
+    AdaptiveLogSoftmaxWithLoss::new(&(vs.root() / "adaptive"), config).unwrap();
+    let config = LinearCrossEntropyConfig::new(32, 200).with_bias(true).with_out_features(vec![3]);
+    LinearCrossEntropyLoss::new(&(vs.root() / "loss"), config).unwrap();
     let expected = [
         ("adaptive.head.bias", vec![302], 64),
         ("adaptive.head.weight", vec![302, 64], 64),
@@ -438,8 +450,8 @@ fn parameters_have_the_names_and_the_beginnings_of_pytorch() {
 #[test]
 fn the_likeliest_class_is_that_of_the_greatest_log_probability() {
     let vs = nn::VarStore::new(device());
-    let config = AdaptiveLogSoftmaxConfig { div_value: 2.0, ..Default::default() };
-    let loss = AdaptiveLogSoftmaxWithLoss::new(&vs.root(), 8, 20, &[2, 6, 12], config).unwrap();
+    let config = AdaptiveLogSoftmaxConfig::new(8, 20, &[2, 6, 12]).with_div_value(2.0);
+    let loss = AdaptiveLogSoftmaxWithLoss::new(&vs.root(), config).unwrap();
     for (seed, (_, mut parameter)) in vs.variables().into_iter().enumerate() {
         no_grad(|| parameter.copy_(&(noise(seed as i64, &parameter.size(), Kind::Float) * 3.0)));
     }
@@ -461,9 +473,9 @@ fn the_likeliest_class_is_that_of_the_greatest_log_probability() {
 #[test]
 fn of_classes_that_are_as_likely_the_first_is_predicted() {
     let vs = nn::VarStore::new(device());
-    let config = AdaptiveLogSoftmaxConfig { div_value: 1.0, ..Default::default() };
     // Clusters of one class: as likely as their cluster.
-    let loss = AdaptiveLogSoftmaxWithLoss::new(&vs.root(), 2, 3, &[1, 2], config).unwrap();
+    let config = AdaptiveLogSoftmaxConfig::new(2, 3, &[1, 2]).with_div_value(1.0);
+    let loss = AdaptiveLogSoftmaxWithLoss::new(&vs.root(), config).unwrap();
     for (_, mut parameter) in vs.variables() {
         let _ = no_grad(|| parameter.zero_());
     }

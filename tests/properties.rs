@@ -17,19 +17,19 @@ use tch_losses::{
 };
 
 /// Every image loss, VGG's network in `kind`.
-fn image_losses(kind: Kind) -> Vec<Box<dyn Loss>> {
+fn image_losses(kind: Kind) -> Vec<Box<dyn Loss + Send>> {
     let mut losses = distances(kind);
     losses.push(Box::new(BceWithLogitsLoss::default()));
     losses.push(Box::new(BceWithLogitsLoss {
-        weight: Some(noise(11, &[1, 3, 1, 1], kind).abs()),
-        pos_weight: Some(noise(12, &[3, 1, 1], kind).abs()),
+        weight: Some(noise(11, &[1, 3, 1, 1], kind).abs().into()),
+        pos_weight: Some(noise(12, &[3, 1, 1], kind).abs().into()),
         ..Default::default()
     }));
     losses
 }
 
 /// Those that are 0 for equal images; the least cross entropy is the entropy of the target.
-fn distances(kind: Kind) -> Vec<Box<dyn Loss>> {
+fn distances(kind: Kind) -> Vec<Box<dyn Loss + Send>> {
     let vgg = vgg().to_kind(kind).unwrap();
     vec![
         Box::new(L1Loss::default()),
@@ -105,7 +105,7 @@ fn the_mean_of_the_map_is_the_loss() {
         let (input, target) = pair(kind);
         let tolerance = if kind == Kind::Double { 1e-12 } else { 1e-5 };
         for loss in image_losses(kind) {
-            let map = loss.loss_map(&input, &target).unwrap();
+            let map = loss.loss_map(&input, &target).unwrap().unwrap();
             assert_eq!(map.size(), [2, 1, 8, 12], "{loss:?}");
             let own = loss.forward(&input, &target);
             assert_close(&format!("{loss:?}"), &map.mean(kind), &own, tolerance, Relative::ToLargest);
@@ -128,7 +128,7 @@ fn the_map_does_not_depend_on_the_reduction() {
         ]
     };
     for (mean, sum) in with(Reduction::Mean).iter().zip(&with(Reduction::Sum)) {
-        let maps = [mean, sum].map(|loss| loss.loss_map(&input, &target).unwrap());
+        let maps = [mean, sum].map(|loss| loss.loss_map(&input, &target).unwrap().unwrap());
         assert_eq!(maps[0], maps[1], "{mean:?}");
     }
 }
@@ -141,7 +141,7 @@ fn the_map_is_where_the_difference_is() {
     for loss in
         [&L1Loss::default() as &dyn Loss, &MseLoss::default(), &Sobel::default(), &Laplacian::default()]
     {
-        let map = loss.loss_map(&fake, &real).unwrap();
+        let map = loss.loss_map(&fake, &real).unwrap().unwrap();
         // One pixel around the block, for the reach of the 3x3 kernels.
         let block = map.narrow(2, 3, 6).narrow(3, 7, 6).sum(None);
         assert!(value(&block) > 0.0, "{loss:?}");
@@ -155,7 +155,7 @@ fn responses_are_what_the_losses_compare() {
     for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
         let response = |image| loss.response(image).unwrap().unwrap();
         let expected = (response(&input) - response(&target)).abs();
-        let map = loss.loss_map(&input, &target).unwrap();
+        let map = loss.loss_map(&input, &target).unwrap().unwrap();
         assert_close(&format!("{loss:?}"), &map, &expected, 1e-12, Relative::ToLargest);
     }
     assert!(L1Loss::default().response(&input).unwrap().is_none());
@@ -195,7 +195,7 @@ fn maps_of_features_are_enlarged_by_nearest_neighbours() {
 
     let (of_input, of_target) = (features(&input), features(&target));
     let expected = enlarged([0, 1].map(|tap: usize| mean((&of_input[tap] - &of_target[tap]).square())));
-    let map = loss.loss_map(&input, &target).unwrap();
+    let map = loss.loss_map(&input, &target).unwrap().unwrap();
     assert_close("map", &map, &expected, 1e-10, Relative::ToLargest);
     let expected = enlarged([0, 1].map(|tap: usize| mean(of_input[tap].shallow_clone())));
     let response = loss.response(&input).unwrap().unwrap();
@@ -217,8 +217,14 @@ fn features_of_reduced_precision_are_compared_in_f32() {
     let expected = single.forward(&input, &target);
     assert!(value(&expected) > 65504.0);
     assert_close("value", &half.forward(&input, &target), &expected, 1e-2, Relative::ToLargest);
-    let expected = single.loss_map(&input, &target).unwrap();
-    assert_close("map", &half.loss_map(&input, &target).unwrap(), &expected, 1e-2, Relative::ToLargest);
+    let expected = single.loss_map(&input, &target).unwrap().unwrap();
+    assert_close(
+        "map",
+        &half.loss_map(&input, &target).unwrap().unwrap(),
+        &expected,
+        1e-2,
+        Relative::ToLargest,
+    );
 }
 
 /// A single column of ones in a black image: every number below is counted by hand.
@@ -270,7 +276,7 @@ fn reduced_precision_images_give_reduced_precision_losses() {
             let (in_f32, target_f32) = (input.to_kind(Kind::Float), target.to_kind(Kind::Float));
             let expected = with_gradients(loss.as_ref(), &in_f32, &target_f32);
             let actual = with_gradients(loss.as_ref(), &input, &target);
-            let map = loss.loss_map(&input, &target).unwrap();
+            let map = loss.loss_map(&input, &target).unwrap().unwrap();
             assert_eq!(map.kind(), kind, "{loss:?}");
             assert!(
                 loss.response(&input).unwrap().is_none_or(|response| response.kind() == kind),
@@ -340,7 +346,7 @@ fn nothing_that_the_caller_passes_is_modified() {
     let input = input.set_requires_grad(true);
     for loss in image_losses(Kind::Float) {
         loss.forward(&input, &target).backward();
-        let _ = loss.loss_map(&input, &target).unwrap();
+        let _ = loss.loss_map(&input, &target).unwrap().unwrap();
         let _ = loss.response(&input).unwrap();
         assert_eq!(input.detach(), input_before, "{loss:?}");
         assert_eq!(target, target_before, "{loss:?}");
@@ -408,7 +414,7 @@ fn the_smallest_images() {
             let (loss_value, gradient, _) = with_gradients(loss, &input, &target);
             assert!(value(&loss_value).is_finite(), "{loss:?} {shape:?}");
             assert_eq!(gradient.size(), shape);
-            let map = loss.loss_map(&input, &target).unwrap();
+            let map = loss.loss_map(&input, &target).unwrap().unwrap();
             assert_eq!(map.size(), [shape[0], 1, shape[2], shape[3]]);
         }
     }

@@ -243,13 +243,13 @@ fn by_hand() {
 
     // Of class 1: 1 - 0.5 + 0.25 and 1 - 0.5 - 1 (none), over three classes, weight 4.
     let scores = matrix(&[[0.25, 0.5, -1.0]]);
-    let weight = || Some(vector(&[1.0, 4.0, 1.0]));
-    let multi = MultiMarginLoss { weight: weight(), reduction, ..Default::default() };
+    let weight = || vector(&[1.0, 4.0, 1.0]);
+    let multi = MultiMarginLoss { weight: Some(weight().into()), reduction, ..Default::default() };
     assert_values(&multi.forward(&scores, &integers(&[1])), &[4.0 * 0.75 / 3.0]);
-    let multi = MultiMarginLoss { p: 2, weight: weight(), reduction, ..Default::default() };
+    let multi = MultiMarginLoss { p: 2, weight: Some(weight().into()), reduction, ..Default::default() };
     assert_values(&multi.forward(&scores, &integers(&[1])), &[4.0 * 0.5625 / 3.0]);
-    let weight = weight().unwrap().set_requires_grad(true);
-    let multi = MultiMarginLoss { weight: Some(weight.shallow_clone()), ..Default::default() };
+    let weight = weight().set_requires_grad(true);
+    let multi = MultiMarginLoss { weight: Some((&weight).into()), ..Default::default() };
     multi.forward(&scores, &integers(&[1])).backward();
     assert_values(&weight.grad(), &[0.0, 0.75 / 3.0, 0.0]);
 
@@ -260,7 +260,7 @@ fn by_hand() {
     assert_values(&label.forward(&scores, &target), &[(0.5 + 0.75) / 4.0]);
 
     let sigma = |x: f64| 1.0 / (1.0 + (-x).exp());
-    let soft = MultiLabelSoftMarginLoss { weight: Some(vector(&[2.0, 3.0])), reduction };
+    let soft = MultiLabelSoftMarginLoss { weight: Some([2.0, 3.0].into()), reduction };
     let expected = -(2.0 * sigma(0.7).ln() + 3.0 * sigma(1.2).ln()) / 2.0;
     let loss = soft.forward(&matrix(&[[0.7, -1.2]]), &integers(&[1, 0]).view([1, 2]));
     assert_values(&loss, &[expected]);
@@ -345,7 +345,7 @@ fn differentiable() -> Vec<(&'static str, Vec<Tensor>, Function)> {
     let rows = || integers(&[1, -1, 1]);
     let columns = move || rows().view([3, 1]);
     let classes = || integers(&[2, 0, 3]);
-    let weight = move || Some(draw(9, &[4]).abs());
+    let weight = move || Some(draw(9, &[4]).abs().into());
     let ctc_targets = || integers(&[1, 1, 2, 3, 2]);
     vec![
         (
@@ -393,7 +393,8 @@ fn differentiable() -> Vec<(&'static str, Vec<Tensor>, Function)> {
             "label soft",
             vec![draw(1, &[3, 4]), draw(2, &[3, 4])],
             Box::new(move |x| {
-                let loss = MultiLabelSoftMarginLoss { weight: Some(draw(9, &[4])), ..Default::default() };
+                let loss =
+                    MultiLabelSoftMarginLoss { weight: Some(draw(9, &[4]).into()), ..Default::default() };
                 loss.forward(&x[0], &x[1])
             }),
         ),
@@ -483,9 +484,9 @@ fn neighbours_agree() {
     for swap in [false, true] {
         let own = TripletMarginLoss { swap, ..Default::default() };
         let given = TripletMarginWithDistanceLoss {
-            distance_function: Some(Box::new(|a, b| {
+            distance_function: Distance::custom(|a, b| {
                 Ok(Tensor::f_pairwise_distance(a, b, 2.0, 1e-6, false)?)
-            })),
+            }),
             swap,
             ..Default::default()
         };
@@ -602,13 +603,13 @@ fn reduced_precision() {
         let classes = integers(&[2, 0, 3]);
         let multi = |kind| MultiMarginLoss {
             p: 2,
-            weight: Some(noise(9, &[4], Kind::Half).abs().to_kind(kind)),
+            weight: Some(noise(9, &[4], Kind::Half).abs().to_kind(kind).into()),
             ..Default::default()
         };
         close(multi(kind).forward(&scores, &classes), multi(Kind::Float).forward(&exact, &classes));
         let present = noise(2, &[3, 4], kind).gt(0.0).to_kind(Kind::Int64);
         let soft = |kind| MultiLabelSoftMarginLoss {
-            weight: Some(noise(9, &[4], Kind::Half).abs().to_kind(kind)),
+            weight: Some(noise(9, &[4], Kind::Half).abs().to_kind(kind).into()),
             ..Default::default()
         };
         close(soft(kind).forward(&scores, &present), soft(Kind::Float).forward(&exact, &present));
@@ -627,7 +628,7 @@ fn squares_past_what_half_precision_holds() {
     let loss = MultiMarginLoss { p: 2, ..Default::default() };
     // 3 * 301² / 4 is more than f16 holds; a weight brings it back.
     assert_eq!(value(&loss.forward(&scores, &integers(&[0]))), f64::INFINITY);
-    let weight = Some(Tensor::full([4], 0.25, (Kind::Half, device())));
+    let weight = Some(Tensor::full([4], 0.25, (Kind::Half, device())).into());
     let loss = MultiMarginLoss { weight, ..loss };
     let actual = value(&loss.forward(&scores, &integers(&[0])));
     // Neighbours in f16 are 16 apart there.
@@ -710,7 +711,7 @@ fn undefined_tensors_and_layouts() {
         }
         assert_eq!(message(ctc(&other, &indices(&[2, 2]))), format!("`log_probs` {problem}"));
         assert_eq!(message(ctc(&zeros(&[5, 2, 3]), &other)), format!("`targets` {problem}"));
-        let weight = || Some(other.shallow_clone());
+        let weight = || Some(WeightTensor::from(&other));
         let multi = MultiMarginLoss { weight: weight(), ..Default::default() };
         let refusal = message(multi.try_forward(&zeros(&[2, 3]), &indices(&[2])));
         assert_eq!(refusal, format!("`weight` {problem}"));
@@ -822,7 +823,7 @@ fn shapes_of_pairs() {
         "`target` has shape [4], expected one that broadcasts with [2, 3], the shape of `input`"
     );
     let weighted =
-        |shape: &[i64]| MultiLabelSoftMarginLoss { weight: Some(zeros(shape)), ..Default::default() };
+        |shape: &[i64]| MultiLabelSoftMarginLoss { weight: Some(zeros(shape).into()), ..Default::default() };
     assert_eq!(
         refused(&weighted(&[2]), &[2, 3], &[2, 3]),
         "`weight` has shape [2], expected one that broadcasts with [2, 3], the shape of `input` and `target`"
@@ -854,18 +855,18 @@ fn shapes_of_classes() {
         assert_eq!(refusal, format!("`target` has shape {target:?}, expected [2, 3], the shape of `input`"));
     }
     for shape in [vec![], vec![1], vec![2], vec![1, 3]] {
-        let loss = MultiMarginLoss { weight: Some(zeros(&shape)), ..Default::default() };
+        let loss = MultiMarginLoss { weight: Some(zeros(&shape).into()), ..Default::default() };
         let refusal = message(loss.try_forward(&zeros(&[2, 3]), &indices(&[2])));
         assert_eq!(
             refusal,
             format!("`weight` has shape {shape:?}, expected [3], one for each class of `input`")
         );
     }
-    let double = || Some(zeros(&[3]).to_kind(Kind::Double));
-    let expected = "`weight` has kind Double, expected Float, the kind of `input`";
-    let loss = MultiMarginLoss { weight: double(), ..Default::default() };
+    let boolean = || Some(zeros(&[3]).to_kind(Kind::Bool).into());
+    let expected = "`weight` has kind Bool, expected Half, BFloat16, Float or Double or an integer";
+    let loss = MultiMarginLoss { weight: boolean(), ..Default::default() };
     assert_eq!(message(loss.try_forward(&zeros(&[2, 3]), &indices(&[2]))), expected);
-    let loss = MultiLabelSoftMarginLoss { weight: double(), ..Default::default() };
+    let loss = MultiLabelSoftMarginLoss { weight: boolean(), ..Default::default() };
     assert_eq!(message(loss.try_forward(&zeros(&[2, 3]), &zeros(&[2, 3]))), expected);
 }
 
@@ -931,8 +932,8 @@ fn shapes_of_three() {
 fn options() {
     let (input, target) = (zeros(&[2, 3]), zeros(&[2, 3]));
     let labels = zeros(&[2]);
-    let reduction = Reduction::Other(7);
-    let expected = "option `reduction` is Other(7), expected None, Mean or Sum";
+    let reduction = Reduction::BatchMean;
+    let expected = "option `reduction` is BatchMean, expected None, Mean or Sum";
     let losses: [(Box<dyn Loss>, &Tensor); 5] = [
         (Box::new(HingeEmbeddingLoss { reduction, ..Default::default() }), &target),
         (Box::new(SoftMarginLoss { reduction }), &target),
@@ -1077,8 +1078,8 @@ fn sequences() {
 #[test]
 fn distances_of_the_callers() {
     let image = zeros(&[2, 3, 4, 4]);
-    let with = |distance: Box<DistanceFunction>| {
-        let loss = TripletMarginWithDistanceLoss { distance_function: Some(distance), ..Default::default() };
+    let with = |distance_function: Distance| {
+        let loss = TripletMarginWithDistanceLoss { distance_function, ..Default::default() };
         loss.try_forward(&image, &image, &image)
     };
     // Whatever the distance takes: here images, and one of this crate's losses.
@@ -1086,14 +1087,14 @@ fn distances_of_the_callers() {
         let loss = tch_losses::L1Loss { reduction: Reduction::None };
         Ok(loss.try_forward(a, b)?.f_mean_dim([1i64, 2, 3].as_slice(), false, None)?)
     };
-    assert_eq!(value(&with(Box::new(l1)).unwrap()), 1.0);
+    assert_eq!(value(&with(Distance::custom(l1)).unwrap()), 1.0);
     // Integers, as for a table of embeddings.
     let table = matrix(&[[0.0, 0.0], [3.0, 4.0], [0.0, 6.0]]);
     let lookup = TripletMarginWithDistanceLoss {
-        distance_function: Some(Box::new(move |a, b| {
+        distance_function: Distance::custom(move |a, b| {
             let (a, b) = (table.f_index_select(0, a)?, table.f_index_select(0, b)?);
             Ok(Tensor::f_pairwise_distance(&a, &b, 2.0, 0.0, false)?)
-        })),
+        }),
         ..Default::default()
     };
     let loss = lookup.forward(&integers(&[0]), &integers(&[1]), &integers(&[2]));
@@ -1103,15 +1104,16 @@ fn distances_of_the_callers() {
 
     // Its errors, its own and libtorch's, come out as they are.
     let own = || Error::Option { option: "mine", given: "1".into(), expected: "2".into() };
-    assert_eq!(message(with(Box::new(move |_, _| Err(own())))), own().to_string());
-    let refusal = with(Box::new(|a, _| Ok(a.f_matmul(&Tensor::zeros([7], (Kind::Float, a.device())))?)));
+    assert_eq!(message(with(Distance::custom(move |_, _| Err(own())))), own().to_string());
+    let refusal =
+        with(Distance::custom(|a, _| Ok(a.f_matmul(&Tensor::zeros([7], (Kind::Float, a.device())))?)));
     assert!(matches!(refusal, Err(Error::Torch(_))), "{refusal:?}");
     assert_eq!(
-        message(with(Box::new(|_, _| Ok(Tensor::new())))),
+        message(with(Distance::custom(|_, _| Ok(Tensor::new())))),
         "`distance(anchor, positive)` is an undefined tensor"
     );
     assert_eq!(
-        message(with(Box::new(|_, _| Ok(integers(&[1]))))),
+        message(with(Distance::custom(|_, _| Ok(integers(&[1]))))),
         "`distance(anchor, positive)` has kind Int64, expected Half, BFloat16, Float or Double"
     );
     // Distances that do not go together: the second of them, or the third.
@@ -1122,7 +1124,7 @@ fn distances_of_the_callers() {
             Ok(if calls.get() == wrong { zeros(shape).to_kind(kind) } else { zeros(&[2]) })
         };
         let loss = TripletMarginWithDistanceLoss {
-            distance_function: Some(Box::new(distance)),
+            distance_function: Distance::custom(distance),
             swap: true,
             ..Default::default()
         };
@@ -1139,7 +1141,7 @@ fn distances_of_the_callers() {
         assert!(refusal.starts_with(&start), "{refusal}");
     }
     let loss = TripletMarginWithDistanceLoss {
-        distance_function: Some(Box::new(|_, _| panic!("must not be called"))),
+        distance_function: Distance::custom(|_, _| panic!("must not be called")),
         ..Default::default()
     };
     assert_eq!(
@@ -1155,8 +1157,7 @@ fn triplets_with_a_distance_are_printed_and_sent() {
         format!("{loss:?}"),
         "TripletMarginWithDistanceLoss { distance_function: pairwise, margin: 1.0, swap: false, reduction: Mean }"
     );
-    let distance_function: Option<Box<DistanceFunction>> =
-        Some(Box::new(|a, b| Ok(a.f_sub(b)?.f_square()?.f_sum(None)?)));
+    let distance_function = Distance::custom(|a, b| Ok(a.f_sub(b)?.f_square()?.f_sum(None)?));
     let loss = TripletMarginWithDistanceLoss { distance_function, swap: true, ..Default::default() };
     let expected = "{ distance_function: custom, margin: 1.0, swap: true, reduction: Mean }";
     assert_eq!(format!("{loss:?}"), format!("TripletMarginWithDistanceLoss {expected}"));
@@ -1206,12 +1207,14 @@ fn arguments_on_another_device() {
             assert_eq!(message(call(&arguments)), expected);
         }
     }
-    let weight = || Some(cpu(&zeros(&[3])));
-    let expected = "`weight` is on Cpu, expected Cuda(0), the device of `input`";
+    // A weight is brought to the input's device.
+    let weight = || Some((cpu(&zeros(&[3])) + 2.0).into());
     let multi = MultiMarginLoss { weight: weight(), ..Default::default() };
-    assert_eq!(message(multi.try_forward(&zeros(&[2, 3]), &indices(&[2]))), expected);
+    let unweighted = MultiMarginLoss::default().forward(&zeros(&[2, 3]), &indices(&[2]));
+    assert_eq!(multi.forward(&zeros(&[2, 3]), &indices(&[2])), unweighted * 2.0);
     let soft = MultiLabelSoftMarginLoss { weight: weight(), ..Default::default() };
-    assert_eq!(message(soft.try_forward(&zeros(&[2, 3]), &zeros(&[2, 3]))), expected);
+    let unweighted = MultiLabelSoftMarginLoss::default().forward(&zeros(&[2, 3]), &zeros(&[2, 3]));
+    assert_eq!(soft.forward(&zeros(&[2, 3]), &zeros(&[2, 3])), unweighted * 2.0);
 
     let (log_probs, targets) = (zeros(&[5, 2, 3]).log_softmax(-1, Kind::Float), indices(&[2, 2]) + 1);
     let expected = ctc(&log_probs, &targets).unwrap();

@@ -27,7 +27,7 @@ fn sheet_of<'a>(loss: &dyn Loss, fake: &'a Tensor, real: &'a Tensor) -> ContactS
         real,
         range: (-1.0, 1.0),
         responses: loss.response(fake).unwrap().zip(loss.response(real).unwrap()),
-        map: loss.loss_map(fake, real).unwrap(),
+        map: loss.loss_map(fake, real).unwrap().unwrap(),
     }
 }
 
