@@ -108,7 +108,7 @@ fn regression() {
 #[test]
 fn classification() {
     check_family(
-        "classification",
+        "old/classification",
         &[("BCEWithLogitsLoss", 192)],
         Rounding::OfResult,
         |fixture, case, options| {

@@ -22,7 +22,7 @@ pub fn device() -> Device {
     Device::Cuda(0)
 }
 
-/// One call of a PyTorch loss, as `scripts/export_fixtures.py` recorded it.
+/// One call of a PyTorch loss, as `scripts/fixtures/record.py` recorded it.
 #[derive(Debug, Deserialize)]
 pub struct Case {
     pub name: String,
@@ -179,7 +179,7 @@ pub fn noise(seed: i64, shape: &[i64], kind: Kind) -> Tensor {
     Tensor::from_slice(&data).view(shape).to_kind(kind).to_device(device())
 }
 
-/// A number in `[0, 1)` from an integer hash; the same as in `scripts/export_fixtures.py`.
+/// A number in `[0, 1)` from an integer hash; the same as in `scripts/fixtures/networks.py`.
 fn uniform(index: u32, stream: u32) -> f64 {
     let mut x = index.wrapping_mul(0x9E37_79B1).wrapping_add(stream.wrapping_mul(0x85EB_CA77));
     x ^= x >> 16;
