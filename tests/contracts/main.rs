@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../losses/contracts/layouts.rs"]
 mod layouts;
 mod subjects;
 

@@ -28,7 +28,7 @@ fn ramp(start_epoch: u64, end_epoch: u64, initial_value: f64, target_value: f64)
     Ramp { start_epoch, end_epoch, initial_value, target_value }
 }
 
-/// The manager of `scripts/export_manager_fixtures.py`.
+/// The manager of `scripts/fixtures/manager.py`.
 fn reference() -> Result<LossManager> {
     let mut manager = LossManager::new();
     let l2 = MseLoss { reduction: Reduction::Sum };
