@@ -4,4 +4,7 @@
 mod common;
 mod networks;
 mod parity;
+mod properties;
 mod recorded;
+mod refusals;
+mod streaming;

@@ -5,11 +5,9 @@
 //! to 12288). Behind the layers of VGG19, each of which adds to the rounding, it is 1e-10 in f64. There the
 //! gradient is compared in f64 alone: in f32, rounding takes activations across a ReLU's kink.
 
-mod common;
-
 use std::collections::HashMap;
 
-use common::{assert_close, device, few_roundings, noise, value, values, vgg, Relative};
+use crate::common::{assert_close, device, few_roundings, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
     BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss, MseLoss,

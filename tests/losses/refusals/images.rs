@@ -1,8 +1,6 @@
 //! Every kind of bad input gives its error, naming the argument, what was given and what is accepted.
 
-mod common;
-
-use common::{assert_close, device, noise, vgg, Relative};
+use crate::common::{assert_close, device, noise, vgg, Relative};
 use tch::{Kind, Tensor};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,

@@ -3,9 +3,7 @@
 //! Bounds: 1e-12 in f64 (4500 epsilons) and 1e-5 in f32 (84 epsilons) are for one number reached in two ways. Each way
 //! takes some dozens of steps, of numbers of the same magnitude, and sums of some hundred numbers at most.
 
-mod common;
-
-use common::{assert_close, device, epsilon, few_roundings, noise, value, values, Relative};
+use crate::common::{assert_close, device, epsilon, few_roundings, noise, value, values, Relative};
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,

@@ -1,8 +1,6 @@
 //! What the losses of torch.nn refuse, with the message that says why.
 
-mod common;
-
-use common::{device, noise};
+use crate::common::{device, noise};
 use tch::{nn, Device, Kind, Tensor};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, Chunking, CrossEntropyLoss, Error,

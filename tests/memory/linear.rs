@@ -1,12 +1,10 @@
-//! What chunking is for: the memory that a step with very many classes needs. A test binary of its own, for
-//! it measures the peak of the whole process: libtorch's allocations do not go through Rust's allocator.
-#![cfg(target_os = "linux")]
+//! What chunking is for: the memory that a step with very many classes needs. It is the peak of the whole process, for
+//! libtorch's allocations do not go through Rust's allocator.
 
-mod common;
-
-use common::status;
 use tch::{nn, Device, Kind, Tensor};
 use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};
+
+use crate::common::status;
 
 /// The largest part of the process that was ever in memory, in bytes.
 fn peak() -> usize {
@@ -27,8 +25,7 @@ fn step(batch: i64, chunking: Chunking) -> [Tensor; 3] {
     [value.detach(), input.grad(), loss.linear.ws.grad()]
 }
 
-#[test]
-fn the_logits_are_never_in_memory_all_at_once() {
+pub fn the_logits_are_never_in_memory_all_at_once() {
     // The logits do not depend on the threads, but each thread has memory of its own for matrix products.
     tch::set_num_threads(1);
     let batch = 2048;

@@ -8,9 +8,10 @@ use tch_losses::manager::{LossManager, Term};
 use tch_losses::visual::{image, ContactSheet, SheetWriter};
 use tch_losses::{Error, L1Loss, Loss, Reduction, Sobel, TripletMarginLoss};
 
+use crate::common::noise;
+
 fn batch(seed: i64) -> Tensor {
-    tch::manual_seed(seed);
-    Tensor::rand([3, 3, 12, 10], (Kind::Float, Device::Cpu)) * 2.0 - 1.0
+    noise(seed, &[3, 3, 12, 10], Kind::Float).to_device(Device::Cpu)
 }
 
 fn manager() -> LossManager {

@@ -1,0 +1,4 @@
+//! What holds for many losses, whatever their numbers.
+
+mod images;
+mod values;

@@ -1,0 +1,4 @@
+//! What many losses refuse, with the message that says why.
+
+mod images;
+mod values;
