@@ -2,9 +2,18 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod support;
+
+mod classification;
+mod distribution;
+mod edge;
+mod embedding;
 mod networks;
 mod parity;
+mod perceptual;
+mod pixel;
 mod properties;
 mod recorded;
 mod refusals;
+mod sequence;
 mod streaming;

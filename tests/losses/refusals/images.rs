@@ -1,15 +1,13 @@
-//! Every kind of bad input gives its error, naming the argument, what was given and what is accepted.
+//! What the losses on images refuse, in both ways to call them.
 
-use crate::common::{assert_close, device, noise, vgg, Relative};
 use tch::{Kind, Tensor};
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
-    Loss, MseLoss, Reduction, SmoothL1Loss, Sobel, VggLayer, VggPerceptual, WeightTensor,
+    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction, SmoothL1Loss,
+    Sobel, VggPerceptual,
 };
 
-fn zeros(shape: &[i64]) -> Tensor {
-    Tensor::zeros(shape, (Kind::Float, device()))
-}
+use crate::common::{assert_close, device, noise, vgg, Relative};
+use crate::support::{refusal, zeros};
 
 fn losses() -> Vec<Box<dyn Loss>> {
     vec![
@@ -28,14 +26,6 @@ fn losses() -> Vec<Box<dyn Loss>> {
 /// The losses that take images only.
 fn image_losses() -> Vec<Box<dyn Loss>> {
     losses().split_off(6)
-}
-
-/// The message of both ways to call the loss.
-fn refusal(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> String {
-    let value = loss.try_forward(input, target).expect_err("bad input was accepted").to_string();
-    let map = loss.loss_map(input, target).expect_err("bad input was accepted").to_string();
-    assert_eq!(value, map, "{loss:?}");
-    value
 }
 
 #[test]
@@ -156,132 +146,6 @@ fn messages_of_libtorch_come_without_their_backtrace() {
     let error = Error::from(zeros(&[2]).f_add(&zeros(&[3])).unwrap_err()).to_string();
     assert!(error.contains("The size of tensor a (2) must match"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
-}
-
-#[test]
-fn sobel_eps() {
-    let image = zeros(&[1, 3, 8, 8]);
-    for (eps, given) in [(-1e-6, "-0.000001"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
-        let sobel = Sobel { eps, ..Default::default() };
-        let expected = format!("option `eps` is {given}, expected a finite number, 0 or more");
-        assert_eq!(refusal(&sobel, &image, &image), expected);
-        assert_eq!(sobel.response(&image).unwrap_err().to_string(), expected);
-    }
-}
-
-#[test]
-fn bce_weights() {
-    let logits = zeros(&[2, 3]);
-    let with = |weight: Option<Tensor>, pos_weight: Option<Tensor>| {
-        let [weight, pos_weight] = [weight, pos_weight].map(|weight| weight.map(WeightTensor::from));
-        let of_probabilities = BceLoss { weight: weight.clone(), ..Default::default() };
-        let of_probabilities = of_probabilities.try_forward(&logits, &logits);
-        let loss = BceWithLogitsLoss { weight, pos_weight, ..Default::default() };
-        let loss = loss.try_forward(&logits, &logits).map_err(|error| error.to_string());
-        match of_probabilities {
-            Ok(_) => {}
-            Err(error) => assert_eq!(loss.as_ref().unwrap_err(), &error.to_string()),
-        }
-        loss
-    };
-    for shape in [vec![], vec![3], vec![1], vec![2, 1], vec![2, 3]] {
-        assert!(with(Some(zeros(&shape)), Some(zeros(&shape))).is_ok(), "{shape:?}");
-    }
-    for shape in [vec![2], vec![4], vec![1, 2, 3], vec![5, 3], vec![0]] {
-        let expected = |name| {
-            format!(
-                "`{name}` has shape {shape:?}, expected a shape that broadcasts to [2, 3], the shape of `input`"
-            )
-        };
-        assert_eq!(with(Some(zeros(&shape)), None).unwrap_err(), expected("weight"));
-        assert_eq!(with(None, Some(zeros(&shape))).unwrap_err(), expected("pos_weight"));
-    }
-    assert_eq!(with(Some(Tensor::new()), None).unwrap_err(), "`weight` is an undefined tensor");
-    // Any real kind, as in PyTorch.
-    for kind in [Kind::Double, Kind::Half, Kind::Int64, Kind::Uint8] {
-        let weight = || Some(zeros(&[3]).to_kind(kind));
-        assert!(with(weight(), weight()).is_ok(), "{kind:?}");
-    }
-    for kind in [Kind::Bool, Kind::ComplexFloat] {
-        let expected = |name| {
-            format!("`{name}` has kind {kind:?}, expected Half, BFloat16, Float or Double or an integer")
-        };
-        assert_eq!(with(Some(zeros(&[3]).to_kind(kind)), None).unwrap_err(), expected("weight"));
-        assert_eq!(with(None, Some(zeros(&[3]).to_kind(kind))).unwrap_err(), expected("pos_weight"));
-    }
-}
-
-#[test]
-fn images_that_vgg19_cannot_take() {
-    let vgg = vgg();
-    let loss = VggPerceptual::new(vgg.clone());
-    for shape in [[1, 1, 8, 8], [1, 4, 8, 8], [1, 3, 3, 8], [1, 3, 8, 3]] {
-        let expected = format!(
-            "`input` has shape {shape:?}, expected [N, 3, H, W] with H and W at least 4 to reach relu3_3"
-        );
-        assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
-    }
-    // The least size is that of the deepest layer asked for.
-    for layer in VggLayer::ALL {
-        let side = layer.stride();
-        assert!(vgg.features(&zeros(&[1, 3, side, side]), &[layer]).is_ok(), "{layer}");
-        if side > 1 {
-            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &[layer]).unwrap_err();
-            assert!(matches!(error, Error::Shape { argument: "images", .. }), "{layer}: {error}");
-        }
-    }
-}
-
-#[test]
-fn options_of_the_perceptual_loss() {
-    let image = zeros(&[1, 3, 8, 8]);
-    let with = |taps: &[(VggLayer, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
-    let expected = "option `taps` is empty, expected at least one tap";
-    assert_eq!(refusal(&with(&[]), &image, &image), expected);
-    assert_eq!(with(&[]).response(&image).unwrap_err().to_string(), expected);
-    assert_eq!(with(&[]).target_features(&image).unwrap_err().to_string(), expected);
-    for (weight, given) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
-        let loss = with(&[(VggLayer::Relu1_1, 1.0), (VggLayer::Relu1_2, weight)]);
-        let expected = format!("option `taps` is {given}, expected a finite number, 0 or more");
-        assert_eq!(refusal(&loss, &image, &image), expected);
-    }
-    let error = vgg().features(&image, &[]).unwrap_err();
-    assert_eq!(error.to_string(), "option `layers` is empty, expected at least one layer");
-    for name in ["relu6_1", "relu3_5", "conv1_1", "RELU1_1", ""] {
-        let error = name.parse::<VggLayer>().unwrap_err();
-        assert_eq!(error.to_string(), format!("option `layer` is {name:?}, expected relu1_1 to relu5_4"));
-    }
-    let error = vgg().to_kind(Kind::Int64).unwrap_err();
-    assert_eq!(error.to_string(), "option `kind` is Int64, expected Half, BFloat16, Float or Double");
-}
-
-#[test]
-fn target_features_of_another_making() {
-    let image = noise(1, &[1, 3, 8, 8], Kind::Float);
-    let loss = VggPerceptual::new(vgg());
-    let features = loss.target_features(&image).unwrap();
-    let refused =
-        |loss: &VggPerceptual, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
-
-    let other_taps = VggPerceptual { taps: vec![(VggLayer::Relu1_2, 1.0)], ..loss.clone() };
-    assert!(matches!(refused(&other_taps, &image), Error::Option { option: "target features", .. }));
-    let normalization = InputNormalization::ImageNetFromUnit;
-    let other_range = VggPerceptual { normalization, ..loss.clone() };
-    assert!(matches!(refused(&other_range, &image), Error::Option { option: "target features", .. }));
-    // A batch of two against the features of one would be broadcast.
-    for shape in [[1, 3, 8, 9], [2, 3, 8, 8]] {
-        let other_size = noise(1, &shape, Kind::Float);
-        assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
-    }
-    let other_kind = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
-    assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
-    // The weights and the criterion are the comparison's own affair.
-    let other_weights = VggPerceptual {
-        taps: loss.taps.iter().map(|(layer, _)| (*layer, 0.5)).collect(),
-        criterion: FeatureCriterion::Mse,
-        ..loss.clone()
-    };
-    assert!(other_weights.try_forward_features(&image, &features).is_ok());
 }
 
 #[test]
