@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod contracts;
 mod networks;
 mod parity;
 mod recorded;
