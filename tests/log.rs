@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use indexmap::IndexMap;
 use proptest::prelude::*;
-use tch_losses::manager::log::{LoggedRun, LossCurve, LossLog, RunInfo};
+use tch_losses::manager::log::{LogError, LoggedRun, LossCurve, LossLog, RunInfo};
 use tch_losses::manager::{LogSink, Record};
 use tch_losses::Error;
 
@@ -112,7 +112,7 @@ fn is_step(line: &[u8]) -> bool {
 
 fn assert_damage(result: Result<impl std::fmt::Debug, Error>, place: &Place, number: u64, part: &str) {
     match result {
-        Err(Error::Log { path, line, problem }) => {
+        Err(Error::Log(LogError::Unusable { path, line, problem })) => {
             assert_eq!((&path, line), (&place.log, number), "{problem}");
             assert!(problem.contains(part) && !problem.contains('\n'), "{problem}, expected {part}");
         }
@@ -834,7 +834,7 @@ fn only_one_writes_at_a_time() {
     append(&mut log, 0, 2);
     let bytes = place.bytes();
     let error = LossLog::resume(&place.log, &run(), 0).unwrap_err();
-    assert!(matches!(&error, Error::Locked { path } if *path == place.log), "{error}");
+    assert!(matches!(&error, Error::Log(LogError::Locked { path }) if *path == place.log), "{error}");
     let said = output(child(None, "open", &place, 0));
     assert!(said.contains("is in use") && !said.contains("opened"), "{said}");
     assert_eq!(place.bytes(), bytes);

@@ -15,12 +15,12 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tch::{nn, Kind, Tensor};
 use tch_losses::weights::pth::{PthError, PthFile, Unreadable};
-use tch_losses::weights::WeightsFile;
+use tch_losses::weights::{WeightsError, WeightsFile};
 use tch_losses::Error;
 
 fn open(bytes: &[u8]) -> Result<PthFile<Cursor<&[u8]>>, PthError> {
     PthFile::from_reader(Cursor::new(bytes), "bytes").map_err(|error| match error {
-        Error::Pth { reason, .. } => reason,
+        Error::Weights(WeightsError::Pth { reason, .. }) => reason,
         other => panic!("{other:?}"),
     })
 }
@@ -360,7 +360,9 @@ fn small_storages_may_be_spread_to_a_gigabyte() {
     // 4 bytes more, and much more.
     for shape in [(1 << 28) + 1, 1 << 40] {
         let error = read(&[shape], &[0]).unwrap_err();
-        let Error::Pth { reason: PthError::Expansion { bytes, limit, .. }, .. } = error else {
+        let Error::Weights(WeightsError::Pth { reason: PthError::Expansion { bytes, limit, .. }, .. }) =
+            error
+        else {
             panic!("{error:?}")
         };
         assert_eq!((bytes, limit), (4 * shape as u64, 1 << 30));

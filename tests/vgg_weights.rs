@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use common::{device, noise, vgg, vgg_parameters};
 use tch::{nn, Kind, Tensor};
-use tch_losses::weights::{convert, ConvertOptions};
+use tch_losses::weights::{convert, ConvertOptions, WeightsError};
 use tch_losses::{Error, Vgg19, VggLayer};
 
 fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
@@ -158,7 +158,7 @@ fn files_without_the_weights() {
         let error = Vgg19::from_file(&path, device()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("no usable weights in {}: ", path.display())));
         match error {
-            Error::Weights { problem, .. } => problem,
+            Error::Weights(WeightsError::Unusable { problem, .. }) => problem,
             other => panic!("{other:?}"),
         }
     };

@@ -8,6 +8,7 @@ mod printable;
 pub(crate) mod reduction;
 pub(crate) mod streaming;
 
+pub(crate) use error::debug_is_the_message;
 pub use error::{Error, Result};
 pub(crate) use loss::or_panic;
 pub use loss::{Loss, LossMap};

@@ -8,10 +8,10 @@ use tch::{no_grad, Tensor};
 
 use super::history::{History, Pending};
 use super::term::Function;
-use super::{LogSink, NonFinite, Record, Term};
+use super::{LogSink, ManagerError, NonFinite, Record, Term};
 use crate::base::check;
 use crate::base::reduction::accumulation_kind;
-use crate::{Error, LossMap, Result};
+use crate::{LossMap, Result};
 
 /// The losses of a training run, by name: weights them, remembers them, writes them to a log.
 ///
@@ -89,7 +89,7 @@ impl LossManager {
         let term = term.into();
         term.weight_in(self.epoch)?;
         match self.terms.entry(name.into()) {
-            Entry::Occupied(_) => Err(Error::LossTaken { name: name.into() }),
+            Entry::Occupied(_) => Err(ManagerError::LossTaken { name: name.into() }.into()),
             Entry::Vacant(place) => {
                 let tags = term.tags.clone().into();
                 place.insert(Registered { term, tags });
@@ -106,7 +106,7 @@ impl LossManager {
     pub fn unregister(&mut self, name: &str) -> Result<Term> {
         match self.terms.shift_remove(name) {
             Some(registered) => Ok(registered.term),
-            None => Err(self.unknown(name)),
+            None => Err(self.unknown(name).into()),
         }
     }
 
@@ -184,7 +184,7 @@ impl LossManager {
                 None => weighted,
             });
         }
-        total.ok_or_else(|| self.unknown_tags(tags.iter()))
+        total.ok_or_else(|| self.unknown_tags(tags.iter()).into())
     }
 
     /// The names of the losses with any of `tags`.
@@ -229,7 +229,7 @@ impl LossManager {
     /// A name that is not registered; and, but for tags, as [`last_records`](Self::last_records).
     pub fn history(&mut self, name: &str) -> Result<Vec<&Record>> {
         if !self.terms.contains_key(name) {
-            return Err(self.unknown(name));
+            return Err(self.unknown(name).into());
         }
         self.history.gather()?;
         Ok(self.history.records().filter(|record| &*record.name == name).collect())
@@ -244,7 +244,7 @@ impl LossManager {
         let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
         match registered.term.image_loss() {
             Some(loss) => no_grad(|| loss.loss_map(x, y)),
-            None => Err(Error::NoLossMap { name: name.into() }),
+            None => Err(ManagerError::NoLossMap { name: name.into() }.into()),
         }
     }
 
@@ -298,21 +298,21 @@ impl LossManager {
             |tag: &&&str| !self.terms.values().any(|registered| registered.term.has_any(&[**tag]));
         let mut unknown = tags.iter().filter(is_unknown).peekable();
         match unknown.peek() {
-            Some(_) => Err(self.unknown_tags(unknown)),
+            Some(_) => Err(self.unknown_tags(unknown).into()),
             None => Ok(()),
         }
     }
 
-    fn unknown_tags<'a>(&self, tags: impl Iterator<Item = &'a &'a str>) -> Error {
-        Error::UnknownTags {
+    fn unknown_tags<'a>(&self, tags: impl Iterator<Item = &'a &'a str>) -> ManagerError {
+        ManagerError::UnknownTags {
             tags: tags.map(|tag| tag.to_string()).collect(),
             known: self.terms.values().flat_map(|registered| registered.term.tags.clone()).collect(),
         }
     }
 
-    fn unknown(&self, name: &str) -> Error {
+    fn unknown(&self, name: &str) -> ManagerError {
         let known = self.terms.keys().map(|known| known.to_string()).collect();
-        Error::UnknownLoss { name: name.into(), known }
+        ManagerError::UnknownLoss { name: name.into(), known }
     }
 
     /// Weighs and remembers what `value` makes of the function, if it takes that kind.
@@ -322,10 +322,11 @@ impl LossManager {
         value: impl FnOnce(&Function) -> Option<Result<Tensor>>,
     ) -> Result<Tensor> {
         let Some((name, Registered { term, tags })) = self.terms.get_key_value(name) else {
-            return Err(self.unknown(name));
+            return Err(self.unknown(name).into());
         };
         let Some(value) = value(&term.function) else {
-            return Err(Error::LossInputs { name: name.to_string(), is: term.function.in_words() });
+            let (name, is) = (name.to_string(), term.function.in_words());
+            return Err(ManagerError::LossInputs { name, is }.into());
         };
         let value = value?;
         check::floating("loss", &value)?;

@@ -29,6 +29,7 @@
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
 //! | what is kept of each loss | [`Record`], [`LogSink`], the [`log`] |
 
+mod error;
 mod history;
 pub mod log;
 #[allow(clippy::module_inception)] // a reader looks for the manager in `manager`
@@ -39,11 +40,12 @@ mod record;
 mod schedule;
 mod term;
 
+pub use error::ManagerError;
 pub use history::NonFinite;
 pub use manager::LossManager;
 pub use objective::{
     pix2pix, BceSpec, BceWithLogitsSpec, CrossEntropySpec, Lambdas, LossSpec, MultiLabelSoftMarginSpec,
-    MultiMarginSpec, NllSpec, Objective, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
+    MultiMarginSpec, NllSpec, Objective, ObjectiveError, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
 };
 pub use record::{LogSink, Record};
 pub use schedule::{Ramp, Schedule};

@@ -12,7 +12,7 @@ use serde_json::{json, Map, Value};
 use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{fill, open};
+use super::{fill, open, WeightsError};
 use crate::base::atomic;
 use crate::{printable, Error, Result};
 
@@ -57,7 +57,7 @@ impl SafetensorsFile {
     /// The same for a file that is open. Errors call it `path`.
     pub fn new(mut file: File, path: &Path) -> Result<SafetensorsFile> {
         let unreadable = |reason| Error::Read { path: path.into(), reason };
-        let unusable = |problem: String| Error::Weights { path: path.into(), problem };
+        let unusable = |problem: String| Error::from(WeightsError::unusable(path, problem));
         let size = file.metadata().map_err(unreadable)?.len();
         let mut length = [0; 8];
         if size < 8 {
@@ -116,7 +116,7 @@ impl SafetensorsFile {
         let Some(((shape, kind), info)) = self.find(name).zip(self.header.info(name)) else {
             let reason = self.header.info(name).map_or_else(|| "missing".into(), |info| lacking(info.dtype));
             let problem = format!("the tensor `{}` is {reason}", printable(name));
-            return Err(Error::Weights { path: self.path.clone(), problem });
+            return Err(WeightsError::unusable(&self.path, problem).into());
         };
         let start = self.data_start + info.data_offsets.0 as u64;
         let (file, path) = (&mut self.file, &self.path);

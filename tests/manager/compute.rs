@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tch::{Kind, Reduction, Tensor};
 use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
-use tch_losses::manager::{LossManager, Ramp, Schedule, Term};
+use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, LossMap, MseLoss, Result,
     SmoothL1Loss, Sobel, VggPerceptual,
@@ -285,7 +285,7 @@ fn totals_by_tag() {
     // Lines for people show what there is.
     assert_eq!(manager.format_losses(&["imgae"], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
     let error = manager.compute_total_xy(&[], &fake, &real).unwrap_err();
-    assert!(matches!(error, Error::LossInputs { name, .. } if name == "D"));
+    assert!(matches!(error, Error::Manager(ManagerError::LossInputs { name, .. }) if name == "D"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::course::Position;
 use super::json::{Fields, Point};
-use super::RunInfo;
+use super::{LogError, RunInfo};
 use crate::{printable, Error, Result};
 
 /// The number of the format, which the first line tells.
@@ -59,7 +59,7 @@ impl<'a> Lines<'a> {
         let start = lines.input.fill_buf().map_err(|reason| Error::Read { path: path.into(), reason })?;
         if let Err(problem) = check_start(start) {
             lines.count = 1;
-            return Err(lines.damage(problem));
+            return Err(lines.damage(problem).into());
         }
         Ok(lines)
     }
@@ -85,13 +85,12 @@ impl<'a> Lines<'a> {
     }
 
     /// The error that the last line is not right.
-    pub fn damage(&self, problem: impl AsRef<str>) -> Error {
-        let problem = printable(problem.as_ref()).to_string();
-        Error::Log { path: self.path.into(), line: self.count, problem }
+    pub fn damage(&self, problem: impl AsRef<str>) -> LogError {
+        LogError::unusable(self.path, self.count, printable(problem.as_ref()).to_string())
     }
 
     /// The error that the last line has a loss which was not declared.
-    pub fn undeclared(&self, name: &str) -> Error {
+    pub fn undeclared(&self, name: &str) -> LogError {
         self.damage(format!("{name:?} comes before the line with its tags"))
     }
 }

@@ -39,6 +39,7 @@
 
 mod append;
 mod course;
+mod error;
 mod export;
 mod json;
 mod line;
@@ -49,6 +50,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
+pub use error::LogError;
 pub use reader::{LoggedRun, LossCurve};
 #[cfg(feature = "tensorboard")]
 pub use tensorboard::TensorBoardLog;

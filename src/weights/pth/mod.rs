@@ -85,7 +85,7 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 use super::looks::{looks, HEAD};
-use super::{fill, open};
+use super::{fill, open, WeightsError};
 use crate::{Error, Result};
 
 pub use error::PthError;
@@ -112,7 +112,7 @@ impl PthFile {
     /// Finds out what tensors the file at `path` holds, without reading their data.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be opened, [`Error::Pth`] if it is not one that can be read.
+    /// [`Error::Read`] if the file cannot be opened, [`WeightsError::Pth`] if it is not one that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<PthFile> {
         let path = path.as_ref();
         PthFile::from_reader(open::to_read(path)?, path)
@@ -123,7 +123,7 @@ impl<R: Read + Seek> PthFile<R> {
     /// The same for a file that lies elsewhere, such as in memory. Errors call it `path`.
     ///
     /// # Errors
-    /// [`Error::Pth`] if it is not one that can be read.
+    /// [`WeightsError::Pth`] if it is not one that can be read.
     ///
     /// ```
     /// use std::io::Cursor;
@@ -136,7 +136,7 @@ impl<R: Read + Seek> PthFile<R> {
         let path = path.into();
         match parse(reader) {
             Ok((input, tensors, by_name)) => Ok(PthFile { path, input, tensors, by_name }),
-            Err(reason) => Err(Error::Pth { path, reason }),
+            Err(reason) => Err(WeightsError::Pth { path, reason }.into()),
         }
     }
 
@@ -178,7 +178,7 @@ impl<R: Read + Seek> PthFile<R> {
     /// with no other.
     ///
     /// # Errors
-    /// [`Error::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
+    /// [`WeightsError::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
     pub fn read(&mut self, name: &str) -> Result<Tensor> {
         let info = self.expandable(name)?;
         fill::tensor(info.shape(), info.kind(), |mut rest| {
@@ -201,7 +201,7 @@ impl<R: Read + Seek> PthFile<R> {
         name: &str,
         sink: impl FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let info = self.expandable(name)?;
+        let info = self.expandable(name).map_err(Error::from)?;
         self.read_chunks_of(&info, sink)
     }
 
@@ -214,12 +214,12 @@ impl<R: Read + Seek> PthFile<R> {
         let result = data::read(&mut self.input, info, |chunk| sink(chunk).map_err(Interrupted::Sink));
         result.map_err(|interrupted| match interrupted {
             Interrupted::Sink(error) => error,
-            Interrupted::Source(reason) => Error::Pth { path: self.path.clone(), reason }.into(),
+            Interrupted::Source(reason) => Error::from(self.error(reason)).into(),
         })
     }
 
     /// What is known of a tensor, if it may be read.
-    fn expandable(&self, name: &str) -> Result<TensorInfo> {
+    fn expandable(&self, name: &str) -> std::result::Result<TensorInfo, WeightsError> {
         let limit = self.input.len().max(EXPANSION);
         let reason = match self.find(name) {
             None => match self.unreadable().iter().find(|tensor| tensor.name == name) {
@@ -231,7 +231,11 @@ impl<R: Read + Seek> PthFile<R> {
             }
             Some(info) => return Ok(info.clone()),
         };
-        Err(Error::Pth { path: self.path.clone(), reason })
+        Err(self.error(reason))
+    }
+
+    fn error(&self, reason: PthError) -> WeightsError {
+        WeightsError::Pth { path: self.path.clone(), reason }
     }
 }
 
