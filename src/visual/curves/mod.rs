@@ -4,6 +4,7 @@ mod axis;
 mod line;
 mod page;
 mod panel;
+mod svg;
 
 use std::io::Write;
 use std::path::Path;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::axis::Axis;
 use super::line::{drawable, thinned, Extent, Polyline};
-use super::page::{escaped, shortened, widest, EPOCHS_HEIGHT, INK, LABEL, MARGIN, SMALL, SOFT_INK};
+use super::svg::{escaped, shortened, widest, EPOCHS_HEIGHT, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 use crate::visual::numbers::{grouped, number, ticks};
 use crate::visual::text;
 
