@@ -8,8 +8,9 @@ use image::RgbImage;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{fontdb, Options, Tree};
 
+use super::area::Area;
 use super::axis::Axis;
-use super::panel::{Area, Panel};
+use super::panel::Panel;
 use super::svg::{widest, words, EPOCHS_HEIGHT, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 use crate::manager::log::LoggedRun;
 use crate::visual::numbers::grouped;
