@@ -3,6 +3,7 @@
 pub(crate) mod atomic;
 pub(crate) mod check;
 mod error;
+pub(crate) mod json;
 mod loss;
 mod printable;
 pub(crate) mod reduction;

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{fill, open, WeightsError};
 use crate::base::atomic;
+use crate::base::json::in_words;
 use crate::{printable, Error, Result};
 
 /// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
@@ -72,8 +73,9 @@ impl SafetensorsFile {
         }
         let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(unreadable)?;
-        let header: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| unusable(format!("the header of a safetensors file is damaged: {error}")))?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|error| {
+            unusable(format!("the header of a safetensors file is damaged: {}", in_words(&error)))
+        })?;
         let (data_start, data) = (8 + length, header.data_len() as u64);
         if data != size - data_start {
             return Err(unusable(format!(
