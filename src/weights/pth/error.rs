@@ -124,13 +124,6 @@ pub enum PthError {
         limit: usize,
     },
 
-    /// Two tensors have the same name.
-    #[error("there are two tensors `{}`", printable(name))]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
-
     /// A tensor's shape, strides and offset contradict each other or its storage.
     #[error("the tensor `{}` {problem}", printable(name))]
     View {

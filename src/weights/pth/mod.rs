@@ -33,7 +33,8 @@
 //!
 //! Tensors that cannot be read do not keep others from being read: [`PthFile::unreadable`] names them and says
 //! why. They are quantized, sparse, nested or lazily conjugated, have a dtype that tch does not have or no values
-//! (device `meta`), or stand below a key that cannot be part of a name.
+//! (device `meta`), stand below a key that cannot be part of a name, or have the name of another tensor: `{1: v}` and
+//! `{"1": w}`, or `{"a.b": v}` and `{"a": {"b": w}}`, in one dict.
 //!
 //! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines,
 //! TorchScript archives (tch's `.ot` files, too) and whole modules (`torch.save(model)`): only state dicts can be
@@ -145,7 +146,7 @@ impl<R: Read + Seek> PthFile<R> {
         &self.tensors.readable
     }
 
-    /// The tensors that cannot be read, in the order of the file.
+    /// The tensors that cannot be read, in the order of the file; those that share a name come last.
     ///
     /// ```
     /// use tch_losses::weights::pth::{PthFile, Unreadable};
@@ -265,23 +266,18 @@ fn parse<R: Read + Seek>(reader: R) -> std::result::Result<Parsed<R>, PthError> 
     let mut start = vec![0; input.len().min(HEAD as u64) as usize];
     input.read(&mut start)?;
     input.window(0, input.len())?;
-    let graph = if start.starts_with(&archive::MAGIC) {
+    let mut graph = if start.starts_with(&archive::MAGIC) {
         archive::open(&mut input, &mut budget)?
     } else if start.first() == Some(&0x80) {
         legacy::open(&mut input, &mut budget)?
     } else {
         return Err(PthError::NotPth { looks: looks(&start) });
     };
-    let tensors = flatten::tensors(&graph, &mut budget)?;
-    let mut by_name = Vec::new();
-    let readable = &tensors.readable;
-    budget.reserve(&mut by_name, readable.len())?;
-    // The budget keeps their number below 2^32.
-    by_name.extend(0..readable.len() as u32);
-    by_name.sort_unstable_by_key(|place| readable[*place as usize].name());
-    let name = |place: u32| readable[place as usize].name();
-    if let Some(pair) = by_name.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
-        return Err(PthError::DuplicateName { name: name(pair[0]).into() });
+    graph.settle_dicts(&mut budget)?;
+    let mut tensors = flatten::tensors(&graph, &mut budget)?;
+    let mut by_name = tensors.by_name(&mut budget)?;
+    if tensors.set_namesakes_apart(&by_name, &mut budget)? {
+        by_name = tensors.by_name(&mut budget)?;
     }
     Ok((input, tensors, by_name))
 }
