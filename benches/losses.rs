@@ -8,8 +8,9 @@ use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss,
     CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian,
     LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SmoothL1Loss, Sobel, SoftMarginLoss,
-    Streaming, TripletMarginLoss, TripletMarginWithDistanceLoss, Vgg19, VggPerceptual,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SequenceLoss, SmoothL1Loss, Sobel,
+    SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, Vgg19,
+    VggPerceptual,
 };
 
 fn device() -> Device {

@@ -23,6 +23,7 @@ from pathlib import Path
 _REEXECUTED = "TCH_LOSSES_PEER_ENV"
 # Packages that are not imported by their own name.
 _IMPORT_NAMES = {"pillow": "PIL"}
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def parser(documentation):
@@ -30,14 +31,6 @@ def parser(documentation):
     return argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def out_folder(documentation):
-    """The folder given with `--out`, the only option of a script that writes fixtures: else tests/fixtures."""
-    options = parser(documentation)
-    default = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
-    options.add_argument("--out", metavar="DIR", type=Path, default=default, help="default: tests/fixtures")
-    return options.parse_args().out
 
 
 def cache_dir():

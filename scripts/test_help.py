@@ -15,7 +15,9 @@ FOLDER = Path(__file__).resolve().parent
 # No scripts of their own.
 MODULES = {"peer_env.py"}
 TESTS = {"test_help.py", "test_with_libtorch.py"}
-SCRIPTS = sorted({path.name for path in FOLDER.iterdir() if path.is_file()} - MODULES - TESTS)
+# A package counts as one script.
+FILES = {path.name for path in FOLDER.iterdir() if path.is_file() or (path / "__main__.py").exists()}
+SCRIPTS = sorted(FILES - MODULES - TESTS)
 
 
 class Help(unittest.TestCase):
@@ -29,7 +31,7 @@ class Help(unittest.TestCase):
         return run.returncode, run.stdout, run.stderr
 
     def test_help(self):
-        self.assertIn("bench_peers.py", SCRIPTS)
+        self.assertLessEqual({"bench_peers.py", "fixtures"}, set(SCRIPTS))
         for script in SCRIPTS:
             with self.subTest(script):
                 code, out, err = self.run_script(script, "--help")
@@ -43,6 +45,12 @@ class Help(unittest.TestCase):
                 code, out, err = self.run_script(script, "--no-such-option")
                 self.assertEqual((code, out), (2, ""))
                 self.assertIn("usage:", err)
+
+    def test_unknown_families_of_fixtures(self):
+        code, out, err = self.run_script("fixtures", "pixel", "no_such_family")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("no_such_family", err)
+        self.assertIn("classification", err)
 
 
 if __name__ == "__main__":

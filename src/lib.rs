@@ -119,6 +119,9 @@ pub mod porting {}
 pub mod visual;
 pub mod weights;
 
-pub use base::{printable, Error, Loss, LossMap, Result};
+pub use base::{
+    printable, Error, Loss, Reduction, Result, SequenceLoss, TernaryLoss, UnaryLoss, WeightTensor,
+    WeightedSum,
+};
 pub use losses::*;
 pub use networks::{Vgg19, VggLayer};

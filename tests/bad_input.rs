@@ -3,17 +3,17 @@
 mod common;
 
 use common::{assert_close, device, noise, vgg, Relative};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
-    Loss, LossMap, MseLoss, SmoothL1Loss, Sobel, VggLayer, VggPerceptual,
+    Loss, MseLoss, Reduction, SmoothL1Loss, Sobel, VggLayer, VggPerceptual,
 };
 
 fn zeros(shape: &[i64]) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, device()))
 }
 
-fn losses() -> Vec<Box<dyn LossMap>> {
+fn losses() -> Vec<Box<dyn Loss>> {
     vec![
         Box::new(L1Loss::default()),
         Box::new(MseLoss::default()),
@@ -28,12 +28,12 @@ fn losses() -> Vec<Box<dyn LossMap>> {
 }
 
 /// The losses that take images only.
-fn image_losses() -> Vec<Box<dyn LossMap>> {
+fn image_losses() -> Vec<Box<dyn Loss>> {
     losses().split_off(6)
 }
 
 /// The message of both ways to call the loss.
-fn refusal(loss: &dyn LossMap, input: &Tensor, target: &Tensor) -> String {
+fn refusal(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> String {
     let value = loss.try_forward(input, target).expect_err("bad input was accepted").to_string();
     let map = loss.loss_map(input, target).expect_err("bad input was accepted").to_string();
     assert_eq!(value, map, "{loss:?}");
@@ -118,7 +118,7 @@ fn what_is_not_an_image() {
 fn reductions() {
     let image = zeros(&[1, 3, 8, 8]);
     let reduction = Reduction::Other(7);
-    let losses: [Box<dyn LossMap>; 8] = [
+    let losses: [Box<dyn Loss>; 8] = [
         Box::new(L1Loss { reduction }),
         Box::new(MseLoss { reduction }),
         Box::new(SmoothL1Loss { reduction, ..Default::default() }),

@@ -15,7 +15,7 @@ use tch_losses::manager::log::{LossLog, RunInfo};
 use tch_losses::manager::{LogSink, Record};
 use tch_losses::visual::image;
 
-/// The images that `scripts/export_cli_fixtures.py` wrote; the tests run in their folder.
+/// The images that `scripts/fixtures/cli.py` wrote; the tests run in their folder.
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli")
 }

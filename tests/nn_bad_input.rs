@@ -3,11 +3,11 @@
 mod common;
 
 use common::{device, noise};
-use tch::{nn, Device, Kind, Reduction, Tensor};
+use tch::{nn, Device, Kind, Tensor};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, Chunking, CrossEntropyLoss, Error,
     GaussianNllLoss, HuberLoss, KlDivLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, NllLoss,
-    PoissonNllLoss, SmoothL1Loss, Variance,
+    PoissonNllLoss, Reduction, SmoothL1Loss, TernaryLoss, Variance,
 };
 
 fn zeros(shape: &[i64]) -> Tensor {

@@ -6,11 +6,11 @@
 mod common;
 
 use common::{assert_close, device, epsilon, few_roundings, noise, value, values, Relative};
-use tch::{nn, no_grad, Kind, Reduction, Tensor};
+use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
-    CrossEntropyLoss, GaussianNllLoss, HuberLoss, KlDivLoss, KlDivReduction, LinearCrossEntropyConfig,
-    LinearCrossEntropyLoss, Loss, LossMap, NllLoss, PoissonNllLoss, SmoothL1Loss,
+    CrossEntropyLoss, GaussianNllLoss, HuberLoss, KlDivLoss, LinearCrossEntropyConfig,
+    LinearCrossEntropyLoss, Loss, NllLoss, PoissonNllLoss, Reduction, SmoothL1Loss, TernaryLoss,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -60,7 +60,7 @@ fn maps_of_the_losses_on_images() {
     let (input, target) = (noise(1, &[2, 3, 4, 5], Kind::Double), noise(2, &[2, 3, 4, 5], Kind::Double));
     let (input, target) = ((input + 1.0) * 0.5, (target + 1.0) * 0.5);
     let weight = Some(noise(3, &[3, 1, 1], Kind::Double).abs());
-    let losses: [Box<dyn LossMap>; 4] = [
+    let losses: [Box<dyn Loss>; 4] = [
         Box::new(SmoothL1Loss { beta: 0.3, ..Default::default() }),
         Box::new(SmoothL1Loss { beta: 0.0, ..Default::default() }),
         Box::new(HuberLoss { delta: 0.3, ..Default::default() }),
@@ -81,7 +81,7 @@ fn cross_entropy_of_a_distribution_with_itself_is_its_entropy() {
     let entropy = -(&p * &log_p).sum(None) / 4.0;
     let own = CrossEntropyLoss::default().forward(&logits, &p);
     assert_close("cross entropy", &own, &entropy, 1e-12, Relative::ToLargest);
-    let kl = KlDivLoss { reduction: KlDivReduction::BatchMean, ..Default::default() };
+    let kl = KlDivLoss { reduction: Reduction::BatchMean, ..Default::default() };
     // A mean, with weights `p`, of the last digits of `log p`: some epsilons.
     assert!(value(&kl.forward(&log_p, &p)).abs() < 1e-14);
     assert_eq!(value(&KlDivLoss { log_target: true, ..kl }.forward(&log_p, &log_p)), 0.0);

@@ -10,14 +10,14 @@ mod common;
 use std::collections::HashMap;
 
 use common::{assert_close, device, few_roundings, noise, value, values, vgg, Relative};
-use tch::{nn, no_grad, Kind, Reduction, Tensor};
+use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
-    BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss, LossMap,
-    MseLoss, SmoothL1Loss, Sobel, Vgg19, VggLayer, VggPerceptual,
+    BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss, MseLoss,
+    Reduction, SmoothL1Loss, Sobel, Vgg19, VggLayer, VggPerceptual,
 };
 
 /// Every image loss, VGG's network in `kind`.
-fn image_losses(kind: Kind) -> Vec<Box<dyn LossMap>> {
+fn image_losses(kind: Kind) -> Vec<Box<dyn Loss>> {
     let mut losses = distances(kind);
     losses.push(Box::new(BceWithLogitsLoss::default()));
     losses.push(Box::new(BceWithLogitsLoss {
@@ -29,7 +29,7 @@ fn image_losses(kind: Kind) -> Vec<Box<dyn LossMap>> {
 }
 
 /// Those that are 0 for equal images; the least cross entropy is the entropy of the target.
-fn distances(kind: Kind) -> Vec<Box<dyn LossMap>> {
+fn distances(kind: Kind) -> Vec<Box<dyn Loss>> {
     let vgg = vgg().to_kind(kind).unwrap();
     vec![
         Box::new(L1Loss::default()),
@@ -116,7 +116,7 @@ fn the_mean_of_the_map_is_the_loss() {
 #[test]
 fn the_map_does_not_depend_on_the_reduction() {
     let (input, target) = pair(Kind::Double);
-    let with = |reduction| -> [Box<dyn LossMap>; 7] {
+    let with = |reduction| -> [Box<dyn Loss>; 7] {
         [
             Box::new(L1Loss { reduction }),
             Box::new(MseLoss { reduction }),
@@ -139,7 +139,7 @@ fn the_map_is_where_the_difference_is() {
     let fake = real.copy();
     let _ = fake.narrow(2, 4, 4).narrow(3, 8, 4).g_add_scalar_(0.5);
     for loss in
-        [&L1Loss::default() as &dyn LossMap, &MseLoss::default(), &Sobel::default(), &Laplacian::default()]
+        [&L1Loss::default() as &dyn Loss, &MseLoss::default(), &Sobel::default(), &Laplacian::default()]
     {
         let map = loss.loss_map(&fake, &real).unwrap();
         // One pixel around the block, for the reach of the 3x3 kernels.
@@ -152,7 +152,7 @@ fn the_map_is_where_the_difference_is() {
 #[test]
 fn responses_are_what_the_losses_compare() {
     let (input, target) = pair(Kind::Double);
-    for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+    for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
         let response = |image| loss.response(image).unwrap().unwrap();
         let expected = (response(&input) - response(&target)).abs();
         let map = loss.loss_map(&input, &target).unwrap();
@@ -404,7 +404,7 @@ fn second_order_gradients_exist() {
 fn the_smallest_images() {
     for shape in [[1i64, 1, 1, 1], [1, 1, 1, 7], [2, 5, 7, 1]] {
         let (input, target) = (noise(8, &shape, Kind::Float), noise(9, &shape, Kind::Float));
-        for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+        for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
             let (loss_value, gradient, _) = with_gradients(loss, &input, &target);
             assert!(value(&loss_value).is_finite(), "{loss:?} {shape:?}");
             assert_eq!(gradient.size(), shape);

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 use tch_losses::manager::{LossManager, Term};
 use tch_losses::visual::{image, ContactSheet, SheetWriter};
-use tch_losses::{Error, L1Loss, Loss, LossMap, Sobel};
+use tch_losses::{Error, L1Loss, Loss, Reduction, Sobel};
 
 fn batch(seed: i64) -> Tensor {
     tch::manual_seed(seed);

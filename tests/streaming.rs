@@ -3,9 +3,9 @@
 mod common;
 
 use common::{assert_close, device, noise, value, values, vgg, Relative};
-use tch::{nn, no_grad, Device, Kind, Reduction, Tensor};
+use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
-    Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, LossMap, Sobel, Streaming, Vgg19,
+    Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, Reduction, Sobel, Streaming, Vgg19,
     VggLayer, VggPerceptual,
 };
 
@@ -65,7 +65,7 @@ fn pair(shape: &[i64], kind: Kind) -> (Tensor, Tensor) {
     (noise(1, shape, kind), noise(2, shape, kind))
 }
 
-fn edge_losses() -> [Box<dyn LossMap>; 5] {
+fn edge_losses() -> [Box<dyn Loss>; 5] {
     [
         Box::new(Sobel::default()),
         Box::new(Sobel { reduction: Reduction::Sum, eps: 1e-2 }),
@@ -76,7 +76,7 @@ fn edge_losses() -> [Box<dyn LossMap>; 5] {
 }
 
 /// Those with a gradient to be taken inside forward.
-fn reduced_edge_losses() -> Vec<Box<dyn LossMap>> {
+fn reduced_edge_losses() -> Vec<Box<dyn Loss>> {
     let image = noise(1, &[1, 1, 2, 2], Kind::Float);
     edge_losses().into_iter().filter(|loss| loss.forward(&image, &image).size().is_empty()).collect()
 }
@@ -217,7 +217,7 @@ fn cached_features() {
 }
 
 /// Every loss that can take its gradient inside forward.
-fn streaming_losses() -> Vec<Box<dyn LossMap>> {
+fn streaming_losses() -> Vec<Box<dyn Loss>> {
     let perceptual = VggPerceptual::new(vgg().to_kind(Kind::Double).unwrap());
     vec![
         Box::new(Sobel::default()),

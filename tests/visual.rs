@@ -5,7 +5,7 @@ use std::cell::Cell;
 use image::{Rgb, RgbImage};
 use tch::{Device, Kind, Tensor};
 use tch_losses::visual::{heat_map, image, ContactSheet, ImageRows, NOT_FINITE};
-use tch_losses::{Error, L1Loss, Laplacian, LossMap, Sobel};
+use tch_losses::{Error, L1Loss, Laplacian, Loss, Sobel};
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -19,7 +19,7 @@ fn random(size: [i64; 4], seed: i64) -> Tensor {
 }
 
 /// The sheet of a loss on random images, as a user would make it.
-fn sheet_of<'a>(loss: &dyn LossMap, fake: &'a Tensor, real: &'a Tensor) -> ContactSheet<'a> {
+fn sheet_of<'a>(loss: &dyn Loss, fake: &'a Tensor, real: &'a Tensor) -> ContactSheet<'a> {
     ContactSheet {
         name: "Loss",
         value: loss.forward(fake, real).double_value(&[]),
@@ -99,7 +99,7 @@ fn sheets_fit_images_of_every_size() {
     for (height, width) in [(1, 1), (5, 3), (3, 5), (1, 512), (512, 1), (256, 256), (256, 768), (1024, 1024)]
     {
         let (fake, real) = (random([1, 3, height, width], 0), random([1, 3, height, width], 1));
-        for loss in [&L1Loss::default() as &dyn LossMap, &Sobel::default(), &Laplacian::default()] {
+        for loss in [&L1Loss::default() as &dyn Loss, &Sobel::default(), &Laplacian::default()] {
             let picture = sheet_of(loss, &fake, &real).render().unwrap();
             let (across, down) = picture.dimensions();
             // The widest: margins, two tiles of 256 or their labels, a map of 768, a legend. The narrowest: the map of a
@@ -185,7 +185,7 @@ fn flat_pictures_are_black_to_losses_that_see_edges() {
     for (side, pairs) in [(8, &pairs[..]), (256, &pairs), (1000, &pairs[3..4])] {
         for (of_fake, of_real) in pairs {
             let (fake, real) = (flat(side, *of_fake), flat(side, *of_real));
-            for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+            for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
                 let picture = sheet_of(loss, &fake, &real).render().unwrap();
                 assert_eq!(middles(&picture), [[0; 3]; 2], "{loss:?} {side} {of_fake} {of_real}");
             }
@@ -200,7 +200,7 @@ fn flat_pictures_are_black_to_losses_that_see_edges() {
 #[test]
 fn a_flat_picture_is_black_beside_one_with_edges() {
     let (fake, real) = (flat(256, 0.4), random([1, 3, 256, 256], 0));
-    for loss in [&Sobel::default() as &dyn LossMap, &Laplacian::default()] {
+    for loss in [&Sobel::default() as &dyn Loss, &Laplacian::default()] {
         for (fake, real, place) in [(&fake, &real, 1), (&real, &fake, 0)] {
             let picture = sheet_of(loss, fake, real).render().unwrap();
             let middles = middles(&picture);

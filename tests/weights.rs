@@ -35,7 +35,7 @@ fn alex() -> PathBuf {
     fixture("pth/lpips/alex.pth")
 }
 
-/// All of torchvision's VGG19, small; see `scripts/export_weights_fixtures.py`.
+/// All of torchvision's VGG19, small; see `scripts/fixtures/weights.py`.
 fn vgg(form: &str) -> PathBuf {
     fixture(&format!("weights/vgg19_{form}.pth"))
 }

@@ -203,14 +203,14 @@ impl Trainer {
 
         let real = self.discriminator.judge(input, truth);
         let fake = self.discriminator.judge(input, &output.detach());
-        let real_loss = manager.compute_loss_xy("D_real", &real, &real.ones_like())?;
-        let fake_loss = manager.compute_loss_xy("D_fake", &fake, &fake.zeros_like())?;
+        let real_loss = manager.compute("D_real", &real, &real.ones_like())?;
+        let fake_loss = manager.compute("D_fake", &fake, &fake.zeros_like())?;
         self.state.discriminator.adam.minimise(&((real_loss + fake_loss) * 0.5), learning_rate)?;
 
         let fake = self.discriminator.judge(input, &output);
-        let mut loss = manager.compute_loss_xy("G_GAN", &fake, &fake.ones_like())?;
+        let mut loss = manager.compute("G_GAN", &fake, &fake.ones_like())?;
         if !manager.names(&[IMAGE]).is_empty() {
-            let total = manager.compute_total_xy(&[IMAGE], &output, truth)?;
+            let total = manager.total(&[IMAGE], &output, truth)?;
             ensure!(
                 total.size().is_empty(),
                 "the losses tagged {IMAGE:?} come to a map, {:?}: give each of them the reduction mean or sum",

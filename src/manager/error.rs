@@ -60,7 +60,7 @@ pub enum ManagerError {
     },
 
     /// A loss has no map of where in the image it comes from.
-    #[error("the loss `{}` has no loss map: its `Loss::as_loss_map` returns `None`", printable(name))]
+    #[error("the loss `{}` has no loss map: its `loss_map` returns `None`", printable(name))]
     NoLossMap {
         /// The name of the loss.
         name: String,
@@ -121,6 +121,10 @@ mod tests {
             (
                 ManagerError::LossTaken { name: "a".into() },
                 "a loss is already registered as `a`: unregister it first, or choose another name",
+            ),
+            (
+                ManagerError::NoLossMap { name: "a".into() },
+                "the loss `a` has no loss map: its `loss_map` returns `None`",
             ),
             (ManagerError::LossInputs { name: "a".into(), is: "of two" }, "the loss `a` is of two"),
             (

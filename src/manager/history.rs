@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::{no_grad, Device, Kind, Tensor};
 
 use super::{LogSink, ManagerError, Record};
-use crate::base::reduction::accumulation_kind;
+use crate::base::precision::accumulation_kind;
 use crate::{printable, Result};
 
 /// What happens when a loss is found to be NaN or infinite, which is when the values are fetched from their

@@ -7,16 +7,15 @@ use indexmap::IndexMap;
 use tch::{no_grad, Tensor};
 
 use super::history::{History, Pending};
-use super::term::Function;
-use super::{LogSink, ManagerError, NonFinite, Record, Term};
+use super::{Inputs, LogSink, ManagerError, NonFinite, Record, Term};
 use crate::base::check;
-use crate::base::reduction::accumulation_kind;
-use crate::{LossMap, Result};
+use crate::base::precision::accumulation_kind;
+use crate::{Loss, Result};
 
 /// The losses of a training run, by name: weights them, remembers them, writes them to a log.
 ///
 /// ```text
-/// compute_loss_xy(name, x, y) = weight(epoch) * loss(x, y)
+/// compute(name, inputs) = weight(epoch) * loss(inputs)
 /// ```
 ///
 /// A training loop registers its losses once, says [`begin_step`](Self::begin_step) at each step, and
@@ -52,8 +51,8 @@ use crate::{LossMap, Result};
 ///     manager.begin_step(0, step);
 ///     # let fake = Tensor::rand([1, 3, 16, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 ///     # let prediction = fake.mean_dim(1, true, Kind::Float);
-///     let gan = manager.compute_loss_xy("G_GAN", &prediction, &prediction.ones_like())?;
-///     let image = manager.compute_total_xy(&["image"], &fake, &real)?; // L1 and Sobel
+///     let gan = manager.compute("G_GAN", (&prediction, &prediction.ones_like()))?;
+///     let image = manager.total(&["image"], (&fake, &real))?; // L1 and Sobel
 ///     (gan + image).backward();
 /// }
 /// println!("{}", manager.format_losses(&["G"], 2)?); // (epoch: 0, iters: 2) Loss: G_GAN: 0.48 G_L1: 33.27 ...
@@ -116,69 +115,49 @@ impl LossManager {
         (self.epoch, self.step) = (epoch, step);
     }
 
-    /// The weighted loss of `x` against `y`, with its graph.
+    /// The weighted loss of `inputs`, with its graph.
     ///
-    /// # Errors
-    /// A name that is not registered or not for a loss of two tensors; whatever the loss returns; a scheduled
-    /// weight that is not finite; and when the store of values is full, what [`flush`](Self::flush) returns.
-    pub fn compute_loss_xy(&mut self, name: &str, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-        self.compute(name, |function| match function {
-            Function::Xy(loss) => Some(loss.try_forward(x, y)),
-            _ => None,
-        })
-    }
-
-    /// The weighted loss of three tensors, with its graph; for losses registered as [`Term::xyz`].
-    ///
-    /// # Errors
-    /// As [`compute_loss_xy`](Self::compute_loss_xy).
-    pub fn compute_loss_xyz(&mut self, name: &str, x: &Tensor, y: &Tensor, z: &Tensor) -> Result<Tensor> {
-        self.compute(name, |function| match function {
-            Function::Xyz(loss) => Some(loss(x, y, z)),
-            _ => None,
-        })
-    }
-
-    /// The weighted value of `loss`, with its graph; for losses registered as [`Term::with`], whatever they
-    /// are computed from.
+    /// [`Inputs`] are a reference to a tensor, a tuple of references, or the value of a loss that the training loop
+    /// has computed itself:
     ///
     /// ```
     /// use tch::{Device, Kind, Tensor};
     /// use tch_losses::manager::{LossManager, Term};
+    /// use tch_losses::{L1Loss, TripletMarginLoss};
     ///
     /// let mut manager = LossManager::new();
-    /// manager.register("TOTAL_VARIATION", Term::with().weight(0.1))?;
-    /// let fake = Tensor::eye(4, (Kind::Double, Device::Cpu)).set_requires_grad(true);
-    /// let weighted = manager.compute_loss_with("TOTAL_VARIATION", || {
-    ///     Ok(fake.f_diff(1, 0, None::<Tensor>, None::<Tensor>)?.f_abs()?.f_sum(None)?)
-    /// })?;
-    /// weighted.backward();
-    /// assert!((weighted.double_value(&[]) - 0.6).abs() < 1e-12);
+    /// manager.register("L1", L1Loss::default())?;
+    /// manager.register("TRIPLET", Term::ternary(TripletMarginLoss::default()))?;
+    /// manager.register("MEAN_SQUARE", Term::value().weight(0.5))?;
+    ///
+    /// # let [x, y, z] = [0, 1, 2].map(|_| Tensor::rand([4, 8], (Kind::Double, Device::Cpu)));
+    /// let l1 = manager.compute("L1", (&x, &y))?;
+    /// let triplet = manager.compute("TRIPLET", (&x, &y, &z))?;
+    /// let mean_square = manager.compute("MEAN_SQUARE", x.square().mean(Kind::Double))?;
+    /// let total = l1 + triplet + mean_square;
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`compute_loss_xy`](Self::compute_loss_xy).
-    pub fn compute_loss_with(&mut self, name: &str, loss: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
-        self.compute(name, |function| match function {
-            Function::With => Some(loss()),
-            _ => None,
-        })
+    /// A name that is not registered; inputs of another number than the loss takes; whatever the loss returns; a
+    /// scheduled weight that is not finite; and when the store of values is full, what [`flush`](Self::flush) returns.
+    pub fn compute<'a>(&mut self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
+        self.compute_from(name, &inputs.into())
     }
 
-    /// The sum of the weighted losses with any of `tags`, each of `x` against `y`, with its graph.
+    /// The sum of the weighted losses with any of `tags`, each of `inputs`, with its graph.
     ///
     /// With it, a training loop need not know which losses there are, only what they compare.
     ///
     /// # Errors
-    /// A tag that no loss has; one of the losses not for two tensors; and as
-    /// [`compute_loss_xy`](Self::compute_loss_xy).
-    pub fn compute_total_xy(&mut self, tags: &[&str], x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    /// A tag that no loss has; no losses at all; and as [`compute`](Self::compute).
+    pub fn total<'a>(&mut self, tags: &[&str], inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         self.check_tags(tags)?;
+        let inputs = inputs.into();
         let names: Vec<Arc<str>> = self.tagged(tags).into_iter().map(|(name, _)| name.clone()).collect();
         let mut total: Option<Tensor> = None;
         for name in names {
-            let weighted = self.compute_loss_xy(&name, x, y)?;
+            let weighted = self.compute_from(&name, &inputs)?;
             total = Some(match total {
                 Some(total) => total.f_add(&weighted)?,
                 None => weighted,
@@ -235,32 +214,37 @@ impl LossManager {
         Ok(self.history.records().filter(|record| &*record.name == name).collect())
     }
 
-    /// Where in the image the loss of `x` against `y` comes from: its [map](LossMap::loss_map),
-    /// `[N, 1, H, W]`, without the weight and without a graph.
+    /// Where in the image the loss of `inputs` comes from: its [map](Loss::loss_map), `[N, 1, H, W]`, without the
+    /// weight and without a graph.
     ///
     /// # Errors
-    /// A name that is not registered, a loss that has no maps, and whatever it returns.
-    pub fn loss_map(&self, name: &str, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    /// A name that is not registered, a loss that has no map of such inputs, and whatever it returns.
+    pub fn loss_map<'a>(&self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
-        match registered.term.image_loss() {
-            Some(loss) => no_grad(|| loss.loss_map(x, y)),
-            None => Err(ManagerError::NoLossMap { name: name.into() }.into()),
-        }
+        let map = no_grad(|| registered.term.function.loss_map(&inputs.into()))?;
+        Ok(map.ok_or_else(|| ManagerError::NoLossMap { name: name.into() })?)
     }
 
-    /// The [maps](Self::loss_map) of all image losses with any of `tags`, by name.
+    /// The [maps](Self::loss_map) of all losses with any of `tags` that have one, by name.
     ///
     /// # Errors
     /// A tag that no loss has; whatever one of the losses returns.
-    pub fn loss_maps(&self, tags: &[&str], x: &Tensor, y: &Tensor) -> Result<Vec<(&str, Tensor)>> {
+    pub fn loss_maps<'a>(&self, tags: &[&str], inputs: impl Into<Inputs<'a>>) -> Result<Vec<(&str, Tensor)>> {
         self.check_tags(tags)?;
-        self.image_losses(tags).into_iter().map(|(name, _)| Ok((name, self.loss_map(name, x, y)?))).collect()
+        let inputs = inputs.into();
+        let mut maps = Vec::new();
+        for (name, registered) in self.tagged(tags) {
+            if let Some(map) = no_grad(|| registered.term.function.loss_map(&inputs))? {
+                maps.push((&**name, map));
+            }
+        }
+        Ok(maps)
     }
 
-    /// The losses with any of `tags` that have maps, by name.
-    pub fn image_losses(&self, tags: &[&str]) -> Vec<(&str, &dyn LossMap)> {
+    /// The losses of two tensors with any of `tags`, by name.
+    pub fn losses(&self, tags: &[&str]) -> Vec<(&str, &dyn Loss)> {
         let tagged = self.tagged(tags).into_iter();
-        tagged.filter_map(|(name, registered)| Some((&**name, registered.term.image_loss()?))).collect()
+        tagged.filter_map(|(name, registered)| Some((&**name, registered.term.binary()?))).collect()
     }
 
     /// Writes what is computed from now on to `sink`, too; there may be several.
@@ -315,16 +299,12 @@ impl LossManager {
         ManagerError::UnknownLoss { name: name.into(), known }
     }
 
-    /// Weighs and remembers what `value` makes of the function, if it takes that kind.
-    fn compute(
-        &mut self,
-        name: &str,
-        value: impl FnOnce(&Function) -> Option<Result<Tensor>>,
-    ) -> Result<Tensor> {
+    /// Weighs and remembers the loss.
+    fn compute_from(&mut self, name: &str, inputs: &Inputs) -> Result<Tensor> {
         let Some((name, Registered { term, tags })) = self.terms.get_key_value(name) else {
             return Err(self.unknown(name).into());
         };
-        let Some(value) = value(&term.function) else {
+        let Some(value) = term.function.compute(inputs) else {
             let (name, is) = (name.to_string(), term.function.in_words());
             return Err(ManagerError::LossInputs { name, is }.into());
         };
@@ -332,7 +312,7 @@ impl LossManager {
         check::floating("loss", &value)?;
         let weight = term.weight_in(self.epoch)?;
         let weighted = value.f_mul_scalar(weight)?;
-        // A tensor of its own: a closure may return one that is changed in place later.
+        // A tensor of its own: the training loop may change the value in place later.
         let kept = no_grad(|| match value.dim() {
             0 => value.f_detach_copy(),
             _ => value.f_mean(accumulation_kind(value.kind())),

@@ -14,8 +14,8 @@
 //!     manager.begin_step(0, step);
 //!     # let fake = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 //!     # let predicted = fake.mean_dim(1, true, Kind::Float);
-//!     let gan = manager.compute_loss_xy("G_GAN", &predicted, &predicted.ones_like())?;
-//!     let image = manager.compute_total_xy(&["image"], &fake, &real)?; // whichever losses those are
+//!     let gan = manager.compute("G_GAN", (&predicted, &predicted.ones_like()))?;
+//!     let image = manager.total(&["image"], (&fake, &real))?; // whichever losses those are
 //!     (gan + image).backward();
 //! }
 //! println!("{}", manager.format_losses(&["G"], 2)?);
@@ -24,13 +24,15 @@
 //!
 //! | for | types |
 //! |---|---|
-//! | a training loop | [`LossManager`], [`Term`], [`NonFinite`] |
+//! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`NonFinite`] |
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
 //! | what is kept of each loss | [`Record`], [`LogSink`], the [`log`] |
 
 mod error;
+mod function;
 mod history;
+mod inputs;
 pub mod log;
 #[allow(clippy::module_inception)] // a reader looks for the manager in `manager`
 mod manager;
@@ -42,10 +44,10 @@ mod term;
 
 pub use error::ManagerError;
 pub use history::NonFinite;
+pub use inputs::Inputs;
 pub use manager::LossManager;
 pub use objective::{
-    pix2pix, BceSpec, BceWithLogitsSpec, CrossEntropySpec, Lambdas, LossSpec, MultiLabelSoftMarginSpec,
-    MultiMarginSpec, NllSpec, Objective, ObjectiveError, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
+    pix2pix, Lambdas, LossSpec, Objective, ObjectiveError, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
 };
 pub use record::{LogSink, Record};
 pub use schedule::{Ramp, Schedule};

@@ -1,12 +1,9 @@
 //! What is registered with a manager: a loss with its weight and tags.
 
-use std::fmt;
-
-use tch::Tensor;
-
+use super::function::Function;
 use super::Schedule;
 use crate::base::check;
-use crate::{Loss, LossMap, Result};
+use crate::{Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
 
 /// A loss as a part of an objective: with its weight and its tags.
 ///
@@ -33,67 +30,45 @@ pub struct Term {
     pub(super) tags: Vec<String>,
 }
 
-/// A loss of three tensors.
-type Xyz = Box<dyn Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor> + Send>;
-
-/// How the value comes about.
-pub(super) enum Function {
-    Xy(Box<dyn Loss>),
-    Xyz(Xyz),
-    With,
-}
-
-impl Function {
-    /// What it is computed from and by which method, for messages.
-    pub(super) fn in_words(&self) -> &'static str {
-        match self {
-            Function::Xy(_) => "a loss of two tensors: compute it with `compute_loss_xy`",
-            Function::Xyz(_) => "a loss of three tensors: compute it with `compute_loss_xyz`",
-            Function::With => "computed by the training loop: pass the closure to `compute_loss_with`",
-        }
-    }
-}
-
-impl fmt::Debug for Function {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Function::Xy(loss) => loss.fmt(formatter),
-            Function::Xyz(_) => formatter.write_str("closure of three tensors"),
-            Function::With => formatter.write_str("closure at each computation"),
-        }
-    }
-}
-
 impl Term {
-    /// A loss of two tensors, for [`compute_loss_xy`](super::LossManager::compute_loss_xy).
-    pub fn new(loss: impl Loss + 'static) -> Term {
-        Term::of(Function::Xy(Box::new(loss)))
+    /// A loss of two tensors. A loss alone becomes such a term where one is expected.
+    pub fn new(loss: impl Loss + Send + 'static) -> Term {
+        Term::of(Function::Binary(Box::new(loss)))
     }
 
-    /// A loss of three tensors, for [`compute_loss_xyz`](super::LossManager::compute_loss_xyz): those of this
-    /// crate that take three, or one of your own.
+    /// A loss of one tensor.
+    pub fn unary(loss: impl UnaryLoss + Send + 'static) -> Term {
+        Term::of(Function::Unary(Box::new(loss)))
+    }
+
+    /// A loss of three tensors.
     ///
     /// ```
-    /// use tch::{Kind, Tensor};
+    /// use tch::Tensor;
     /// use tch_losses::manager::{LossManager, Term};
+    /// use tch_losses::TripletMarginLoss;
     ///
     /// let mut manager = LossManager::new();
-    /// manager.register("MASKED", Term::xyz(|x, y, mask| Ok(((x - y) * mask).f_abs()?.f_mean(None)?)))?;
-    /// let [x, y, mask] = [[1.0, 2.0], [3.0, 5.0], [1.0, 0.0]].map(|values| Tensor::from_slice(&values));
-    /// assert_eq!(manager.compute_loss_xyz("MASKED", &x, &y, &mask)?.double_value(&[]), 1.0);
+    /// manager.register("TRIPLET", Term::ternary(TripletMarginLoss::default()).weight(2.0))?;
+    /// let [anchor, positive, negative] = [[0.0, 0.0], [3.0, 4.0], [0.0, 9.0]].map(|x| Tensor::from_slice(&x));
+    /// assert_eq!(manager.compute("TRIPLET", (&anchor, &positive, &negative))?.double_value(&[]), 0.0);
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
-    pub fn xyz(loss: impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor> + Send + 'static) -> Term {
-        Term::of(Function::Xyz(Box::new(loss)))
+    pub fn ternary(loss: impl TernaryLoss + Send + 'static) -> Term {
+        Term::of(Function::Ternary(Box::new(loss)))
     }
 
-    /// A loss of anything else, which the training loop computes in a closure: for
-    /// [`compute_loss_with`](super::LossManager::compute_loss_with).
-    pub fn with() -> Term {
-        Term::of(Function::With)
+    /// A loss of sequences.
+    pub fn sequence(loss: impl SequenceLoss + Send + 'static) -> Term {
+        Term::of(Function::Sequence(Box::new(loss)))
     }
 
-    fn of(function: Function) -> Term {
+    /// A value that the training loop computes itself, from whatever it likes.
+    pub fn value() -> Term {
+        Term::of(Function::Value)
+    }
+
+    pub(super) fn of(function: Function) -> Term {
         Term { function, weight: Schedule::fixed(1.0), tags: Vec::new() }
     }
 
@@ -115,11 +90,11 @@ impl Term {
         self
     }
 
-    /// The loss, if it has maps.
-    pub(super) fn image_loss(&self) -> Option<&dyn LossMap> {
+    /// The loss, if it is one of two tensors.
+    pub(super) fn binary(&self) -> Option<&dyn Loss> {
         match &self.function {
-            Function::Xy(loss) => loss.as_loss_map(),
-            Function::Xyz(_) | Function::With => None,
+            Function::Binary(loss) => Some(loss),
+            _ => None,
         }
     }
 
@@ -135,7 +110,7 @@ impl Term {
     }
 }
 
-impl<L: Loss + 'static> From<L> for Term {
+impl<L: Loss + Send + 'static> From<L> for Term {
     fn from(loss: L) -> Term {
         Term::new(loss)
     }

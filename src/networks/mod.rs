@@ -8,6 +8,7 @@ use tch::nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use tch::{nn, Device, Kind, Tensor};
 
 use crate::base::check;
+use crate::base::precision::{is_floating, FLOATING};
 use crate::weights::{prefix, Cache, WeightsError, WeightsFile, VGG19};
 use crate::{Error, Result};
 
@@ -169,8 +170,8 @@ impl Vgg19 {
             if given != shape {
                 return Err(unusable(format!("`{name}` has shape {given:?}, expected {shape:?}")));
             }
-            if !check::is_floating(kind) {
-                return Err(unusable(format!("`{name}` has kind {kind:?}, expected {}", check::FLOATING)));
+            if !is_floating(kind) {
+                return Err(unusable(format!("`{name}` has kind {kind:?}, expected {}", FLOATING)));
             }
             Ok(file.read(&name)?.f_to_device(device)?.f_to_kind(Kind::Float)?)
         };
@@ -190,8 +191,8 @@ impl Vgg19 {
     /// # Errors
     /// [`Error::Option`] for a kind that is not floating.
     pub fn to_kind(&self, kind: Kind) -> Result<Vgg19> {
-        if !check::is_floating(kind) {
-            let expected = check::FLOATING.into();
+        if !is_floating(kind) {
+            let expected = FLOATING.into();
             return Err(Error::Option { option: "kind", given: format!("{kind:?}"), expected });
         }
         if kind == self.kind() {

@@ -7,7 +7,7 @@
 //! ```
 //! use tch::{Device, Kind, Tensor};
 //! use tch_losses::visual::ContactSheet;
-//! use tch_losses::{Loss, LossMap, Sobel};
+//! use tch_losses::{Loss, Sobel};
 //!
 //! let fake = Tensor::rand([1, 3, 64, 64], (Kind::Float, Device::Cpu)) * 2.0 - 1.0;
 //! let real = Tensor::rand([1, 3, 64, 64], (Kind::Float, Device::Cpu)) * 2.0 - 1.0;
@@ -19,7 +19,7 @@
 //!     real: &real,
 //!     range: (-1.0, 1.0),
 //!     responses: sobel.response(&fake)?.zip(sobel.response(&real)?),
-//!     map: sobel.loss_map(&fake, &real)?,
+//!     map: sobel.loss_map(&fake, &real)?.expect("Sobel has a map"),
 //! };
 //! let picture = sheet.render()?;
 //! # let directory = tempfile::tempdir()?;
@@ -45,4 +45,4 @@ pub use image;
 pub use rows::ImageRows;
 pub use save::save_png;
 pub use sheet::ContactSheet;
-pub use sheets::SheetWriter;
+pub use sheets::{file_name, SheetWriter};

@@ -35,9 +35,9 @@ pub struct ContactSheet<'a> {
     pub real: &'a dyn ImageRows,
     /// The values of the images that mean black and white, `(-1.0, 1.0)` or `(0.0, 1.0)`.
     pub range: (f64, f64),
-    /// What the loss sees of `fake` and of `real`, as [`LossMap::response`](crate::LossMap::response) tells.
+    /// What the loss sees of `fake` and of `real`, as [`Loss::response`](crate::Loss::response) tells.
     pub responses: Option<(Tensor, Tensor)>,
-    /// The [`loss_map`](crate::LossMap::loss_map) of the two.
+    /// The [`loss_map`](crate::Loss::loss_map) of the two.
     pub map: Tensor,
 }
 

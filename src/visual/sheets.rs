@@ -7,7 +7,7 @@ use tch::{no_grad, Kind, Tensor};
 use super::{save_png, ContactSheet};
 use crate::base::check;
 use crate::manager::LossManager;
-use crate::{printable, Error, LossMap, Result};
+use crate::{printable, Error, Loss, Result};
 
 /// Writes the [`ContactSheet`] of every image loss of a training, each time that some steps have gone by.
 ///
@@ -74,17 +74,27 @@ impl SheetWriter {
         let folder = self.folder.join(format!("step-{step:06}"));
         no_grad(|| {
             let (fake, real) = (first("fake", fake)?, first("real", real)?);
-            manager.image_losses(tags).into_iter().try_for_each(|(name, loss)| {
-                save_png(&self.sheet(name, loss, &fake, &real)?, folder.join(file_name(name)))
-            })
+            for (name, loss) in manager.losses(tags) {
+                if let Some(sheet) = self.sheet(name, loss, &fake, &real)? {
+                    save_png(&sheet, folder.join(file_name(name)))?;
+                }
+            }
+            Ok(())
         })
     }
 
-    fn sheet(&self, name: &str, loss: &dyn LossMap, fake: &Tensor, real: &Tensor) -> Result<image::RgbImage> {
-        let map = loss.loss_map(fake, real)?;
+    /// The sheet of a loss that has a map.
+    fn sheet(
+        &self,
+        name: &str,
+        loss: &dyn Loss,
+        fake: &Tensor,
+        real: &Tensor,
+    ) -> Result<Option<image::RgbImage>> {
+        let Some(map) = loss.loss_map(fake, real)? else { return Ok(None) };
         let value = map.f_mean(Kind::Double)?.f_double_value(&[])?;
         let responses = loss.response(fake)?.zip(loss.response(real)?);
-        ContactSheet { name, value, fake, real, range: self.range, responses, map }.render()
+        ContactSheet { name, value, fake, real, range: self.range, responses, map }.render().map(Some)
     }
 }
 
@@ -94,8 +104,13 @@ fn first(argument: &'static str, batch: &Tensor) -> Result<Tensor> {
     Ok(batch.f_narrow(0, 0, 1)?)
 }
 
-/// The loss's name, with what some system's file names cannot have, or cannot show, replaced.
-fn file_name(name: &str) -> String {
+/// The name of a loss's picture, `G_SOBEL.png`: the loss's name, with `_` in place of what a file name cannot have on
+/// some system, or cannot show.
+///
+/// ```
+/// assert_eq!(tch_losses::visual::file_name("G/SOBEL"), "G_SOBEL.png");
+/// ```
+pub fn file_name(name: &str) -> String {
     let is_shown = |c: char| printable(c.encode_utf8(&mut [0; 4])).to_string().chars().eq([c]);
     format!("{}.png", name.replace(|c| !is_shown(c) || r#"/\:*?"<>|"#.contains(c), "_"))
 }

@@ -7,7 +7,7 @@ use std::sync::{Once, OnceLock};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use tch::{nn, no_grad, Cuda, Device, Kind, Reduction, Tensor};
+use tch::{nn, no_grad, Cuda, Device, Kind, Tensor};
 use tch_losses::{Vgg19, VggLayer};
 
 /// Where the tests run: the CUDA device with feature `cuda`, which must then be there.
@@ -22,13 +22,25 @@ pub fn device() -> Device {
     Device::Cuda(0)
 }
 
-/// One call of a PyTorch loss, as `scripts/export_fixtures.py` recorded it.
+/// One call of a PyTorch loss, as `scripts/fixtures` recorded it; `scripts/fixtures/record.py` says what the fields are.
 #[derive(Debug, Deserialize)]
 pub struct Case {
     pub name: String,
     pub loss: String,
     pub dtype: String,
     pub options: HashMap<String, serde_json::Value>,
+    pub arguments: Vec<String>,
+    pub tensor_options: Vec<String>,
+    pub parameters: Vec<String>,
+    pub lengths: Option<Lengths>,
+    #[serde(default)]
+    pub numbers: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Lengths {
+    pub input_lengths: Vec<i64>,
+    pub target_lengths: Vec<i64>,
 }
 
 /// A file of `tests/fixtures`.
@@ -104,32 +116,6 @@ pub fn assert_as_in_pytorch(what: &str, actual: &Tensor, expected: &Tensor, roun
     assert_close(what, actual, expected, tolerance, relative);
 }
 
-/// The case's options, each to be taken once: one that nobody takes would go untested.
-pub struct Options<'a>(&'a Case, BTreeMap<&'a str, &'a serde_json::Value>);
-
-impl<'a> Options<'a> {
-    pub fn of(case: &'a Case) -> Self {
-        Options(case, case.options.iter().map(|(name, value)| (name.as_str(), value)).collect())
-    }
-
-    pub fn take(&mut self, name: &str) -> Option<&'a serde_json::Value> {
-        self.1.remove(name)
-    }
-
-    pub fn reduction(&mut self) -> Reduction {
-        match self.take("reduction").and_then(|value| value.as_str()) {
-            Some("none") => Reduction::None,
-            Some("mean") => Reduction::Mean,
-            Some("sum") => Reduction::Sum,
-            other => panic!("{}: reduction {other:?}", self.0.name),
-        }
-    }
-
-    pub fn finish(self) {
-        assert!(self.1.is_empty(), "{}: unknown options {:?}", self.0.name, self.1);
-    }
-}
-
 /// What an error is measured against.
 #[derive(Debug, Clone, Copy)]
 pub enum Relative {
@@ -179,7 +165,7 @@ pub fn noise(seed: i64, shape: &[i64], kind: Kind) -> Tensor {
     Tensor::from_slice(&data).view(shape).to_kind(kind).to_device(device())
 }
 
-/// A number in `[0, 1)` from an integer hash; the same as in `scripts/export_fixtures.py`.
+/// A number in `[0, 1)` from an integer hash; the same as in `scripts/fixtures/networks.py`.
 fn uniform(index: u32, stream: u32) -> f64 {
     let mut x = index.wrapping_mul(0x9E37_79B1).wrapping_add(stream.wrapping_mul(0x85EB_CA77));
     x ^= x >> 16;

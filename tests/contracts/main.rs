@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../losses/contracts/layouts.rs"]
 mod layouts;
 mod subjects;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 use common::{assert_close, few_roundings, noise, value, Relative};
 use layouts::{layouts_of, Layout};
 use subjects::{subjects, Argument, Subject};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 /// How the loss's value becomes a scalar. It decides how the gradient that comes back lies in memory.
 type Head = (&'static str, fn(&Tensor) -> Tensor);

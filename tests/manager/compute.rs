@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
 use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, LossMap, MseLoss, Result,
+    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction, Result,
     SmoothL1Loss, Sobel, VggPerceptual,
 };
 
@@ -28,7 +28,7 @@ fn ramp(start_epoch: u64, end_epoch: u64, initial_value: f64, target_value: f64)
     Ramp { start_epoch, end_epoch, initial_value, target_value }
 }
 
-/// The manager of `scripts/export_manager_fixtures.py`.
+/// The manager of `scripts/fixtures/manager.py`.
 fn reference() -> Result<LossManager> {
     let mut manager = LossManager::new();
     let l2 = MseLoss { reduction: Reduction::Sum };
@@ -55,11 +55,11 @@ fn compute(manager: &mut LossManager, step: u64) -> Result<()> {
     let image = |k| noise(10 * step as i64 + k, &[2, 3, 8, 8], Kind::Float);
     let output = |k| noise(10 * step as i64 + k, &[2, 1, 3, 3], Kind::Float);
     let (fake, real, output_fake, output_real) = (image(0), image(1), output(2), output(3));
-    let _ = manager.compute_loss_xy("D_real", &output_real, &output_real.ones_like())?;
-    let _ = manager.compute_loss_xy("D_fake", &output_fake, &output_fake.zeros_like())?;
-    let _ = manager.compute_loss_xy("G_GAN", &output_fake, &output_fake.ones_like())?;
+    let _ = manager.compute("D_real", &output_real, &output_real.ones_like())?;
+    let _ = manager.compute("D_fake", &output_fake, &output_fake.zeros_like())?;
+    let _ = manager.compute("G_GAN", &output_fake, &output_fake.ones_like())?;
     for name in ["G_L1", "G_L2", "G_SOBEL", "G_LAP"] {
-        let _ = manager.compute_loss_xy(name, &fake, &real)?;
+        let _ = manager.compute(name, &fake, &real)?;
     }
     Ok(())
 }
@@ -166,7 +166,7 @@ fn the_graph_is_intact() {
     let leaf = || noise(1, &[1, 3, 6, 6], Kind::Double).set_requires_grad(true);
     let real = noise(2, &[1, 3, 6, 6], Kind::Double);
     let (fake, alone) = (leaf(), leaf());
-    let weighted = manager.compute_loss_xy("SOBEL", &fake, &real).unwrap();
+    let weighted = manager.compute("SOBEL", &fake, &real).unwrap();
     weighted.backward();
     let loss = Sobel::default().forward(&alone, &real);
     loss.backward();
@@ -185,7 +185,7 @@ fn losses_that_are_not_reduced_come_back_whole() {
     let elements = MseLoss { reduction: Reduction::None };
     manager.register("MSE", Term::new(elements).weight(3.0)).unwrap();
     let (x, y) = (Tensor::from_slice(&[1.0, 2.0]), Tensor::from_slice(&[3.0, 2.0]));
-    let weighted = manager.compute_loss_xy("MSE", &x, &y).unwrap();
+    let weighted = manager.compute("MSE", &x, &y).unwrap();
     assert_eq!(weighted, Tensor::from_slice(&[12.0, 0.0]));
     let record = manager.last_records(&[]).unwrap()[0].clone();
     assert_eq!((record.value, record.weighted), (2.0, 6.0));
@@ -199,7 +199,7 @@ fn the_recorded_product_is_libtorchs() {
     manager.register("L1", Term::new(L1Loss::default()).weight(0.1)).unwrap();
     for kind in [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16] {
         let (x, y) = (noise(1, &[37], kind), noise(2, &[37], kind));
-        let weighted = manager.compute_loss_xy("L1", &x, &y).unwrap();
+        let weighted = manager.compute("L1", &x, &y).unwrap();
         assert_eq!(weighted.kind(), kind);
         let recorded = manager.last_total(&[]).unwrap();
         let actual = value(&weighted.to_kind(Kind::Double));
@@ -260,7 +260,7 @@ fn totals_by_tag() {
     let mut manager = tagged();
     let fake = noise(1, &[1, 1, 4, 4], Kind::Double).set_requires_grad(true);
     let real = noise(2, &[1, 1, 4, 4], Kind::Double);
-    let total = manager.compute_total_xy(&["image"], &fake, &real).unwrap();
+    let total = manager.total(&["image"], &fake, &real).unwrap();
     let expected =
         L1Loss::default().forward(&fake, &real) * 2.0 + Sobel::default().forward(&fake, &real) * 5.0;
     // The same two products and their sum, each rounded once.
@@ -272,19 +272,19 @@ fn totals_by_tag() {
     total.backward();
     assert!(fake.grad().abs().sum(None).double_value(&[]) > 0.0);
 
-    let error = manager.compute_total_xy(&["images", "x"], &fake, &real).unwrap_err();
+    let error = manager.total(&["images", "x"], &fake, &real).unwrap_err();
     let message = "no loss has a tag of [\"images\", \"x\"], there are `G`, `image`, `edges`";
     assert_eq!(error.to_string(), message);
     // One that is misspelt does not leave its losses out.
     let message = "no loss has a tag of [\"imgae\"], there are `G`, `image`, `edges`";
     let tags = ["G", "imgae"];
-    assert_eq!(manager.compute_total_xy(&tags, &fake, &real).unwrap_err().to_string(), message);
+    assert_eq!(manager.total(&tags, &fake, &real).unwrap_err().to_string(), message);
     assert_eq!(manager.last_total(&tags).unwrap_err().to_string(), message);
     assert_eq!(manager.last_records(&tags).unwrap_err().to_string(), message);
     assert_eq!(manager.loss_maps(&tags, &fake, &real).unwrap_err().to_string(), message);
     // Lines for people show what there is.
     assert_eq!(manager.format_losses(&["imgae"], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
-    let error = manager.compute_total_xy(&[], &fake, &real).unwrap_err();
+    let error = manager.total(&[], &fake, &real).unwrap_err();
     assert!(matches!(error, Error::Manager(ManagerError::LossInputs { name, .. }) if name == "D"));
 }
 
@@ -300,7 +300,7 @@ fn maps_are_the_losses_own_without_weight_and_graph() {
     let maps = manager.loss_maps(&["deep", "G"], &fake, &real).unwrap();
     assert_eq!(maps.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["A", "B", "VGG"]);
     assert!(maps.iter().all(|(_, map)| map.size() == [2, 1, 8, 8]));
-    let message = "the loss `D` has no loss map: its `Loss::as_loss_map` returns `None`";
+    let message = "the loss `D` has no loss map: its `loss_map` returns `None`";
     assert_eq!(manager.loss_map("D", &fake, &real).unwrap_err().to_string(), message);
 }
 
@@ -334,7 +334,7 @@ fn names_are_unique_and_known() {
     assert_eq!(manager.weights(&["G"]), [("A", 2.0), ("B", 3.0)]);
 
     let unknown = "no loss is registered as `X`, there are `A`, `B`, `C`, `D`";
-    assert_eq!(manager.compute_loss_xy("X", &x, &y).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.compute("X", &x, &y).unwrap_err().to_string(), unknown);
     assert_eq!(manager.compute_loss_xyz("X", &x, &y, &y).unwrap_err().to_string(), unknown);
     assert_eq!(manager.compute_loss_with("X", || unreachable!()).unwrap_err().to_string(), unknown);
     assert_eq!(manager.unregister("X").unwrap_err().to_string(), unknown);
@@ -348,7 +348,7 @@ fn names_are_unique_and_known() {
 fn a_name_is_free_again() {
     let mut manager = tagged();
     let (x, y) = (noise(1, &[3], Kind::Float), noise(2, &[3], Kind::Float));
-    let _ = manager.compute_loss_xy("A", &x, &y).unwrap();
+    let _ = manager.compute("A", &x, &y).unwrap();
     let term = manager.unregister("A").unwrap();
     assert_eq!(manager.names(&[]), ["B", "C", "D"]);
     manager.register("A", term).unwrap();
@@ -365,16 +365,16 @@ fn each_loss_has_its_way_of_being_computed() {
     assert_eq!(manager.compute_loss_xyz("A", &x, &x, &x).unwrap_err().to_string(), message);
     assert_eq!(manager.compute_loss_with("A", || unreachable!()).unwrap_err().to_string(), message);
     let message = "the loss `XYZ` is a loss of three tensors: compute it with `compute_loss_xyz`";
-    assert_eq!(manager.compute_loss_xy("XYZ", &x, &x).unwrap_err().to_string(), message);
+    assert_eq!(manager.compute("XYZ", &x, &x).unwrap_err().to_string(), message);
     let message = "the loss `D` is computed by the training loop: pass the closure to `compute_loss_with`";
-    assert_eq!(manager.compute_loss_xy("D", &x, &x).unwrap_err().to_string(), message);
+    assert_eq!(manager.compute("D", &x, &x).unwrap_err().to_string(), message);
 }
 
 #[test]
 fn what_is_no_loss_is_refused_and_not_recorded() {
     let mut manager = tagged();
     let x = noise(1, &[3], Kind::Float);
-    let error = manager.compute_loss_xy("A", &x, &noise(1, &[4], Kind::Float)).unwrap_err();
+    let error = manager.compute("A", &x, &noise(1, &[4], Kind::Float)).unwrap_err();
     assert!(matches!(error, Error::Shape { argument: "target", .. }), "{error}");
     let error = manager.compute_loss_with("D", || Ok(Tensor::new())).unwrap_err();
     assert!(matches!(error, Error::Undefined { argument: "loss" }), "{error}");
@@ -392,9 +392,9 @@ fn weights_are_finite() {
     manager.register("A", Term::new(L1Loss::default()).schedule(late)).unwrap();
     let x = noise(1, &[3], Kind::Float);
     manager.begin_step(1, 10);
-    let _ = manager.compute_loss_xy("A", &x, &x).unwrap();
+    let _ = manager.compute("A", &x, &x).unwrap();
     manager.begin_step(2, 20);
-    let error = manager.compute_loss_xy("A", &x, &x).unwrap_err();
+    let error = manager.compute("A", &x, &x).unwrap_err();
     assert_eq!(error.to_string(), "option `weight` is inf, expected a finite number");
 }
 

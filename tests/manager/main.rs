@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// What `scripts/export_manager_fixtures.py` recorded.
+/// What `scripts/fixtures/manager.py` recorded.
 fn fixture() -> &'static Value {
     static FIXTURE: OnceLock<Value> = OnceLock::new();
     FIXTURE.get_or_init(|| {

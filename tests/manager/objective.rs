@@ -5,16 +5,17 @@
 
 use std::fs;
 
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 use tch_losses::manager::{
     pix2pix, BceSpec, BceWithLogitsSpec, Lambdas, LossSpec, Objective, Ramp, Schedule, Subspec, Term,
     TermSpec, VggPerceptualSpec, VggWeights,
 };
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, CrossEntropyLoss, Error, FeatureCriterion, GaussianNllLoss,
-    HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, KlDivReduction, L1Loss, Laplacian, Loss,
-    MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss,
-    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TripletMarginLoss, Vgg19, VggLayer, VggPerceptual,
+    HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian, Loss, MseLoss,
+    MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction,
+    SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, Vgg19,
+    VggLayer, VggPerceptual,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -209,7 +210,7 @@ fn the_options_arrive() {
         ("bce", bce.forward(&x, &y)),
     ];
     for (name, expected) in by_hand {
-        assert_eq!(value(&manager.compute_loss_xy(name, &x, &y).unwrap()), value(&expected), "{name}");
+        assert_eq!(value(&manager.compute(name, &x, &y).unwrap()), value(&expected), "{name}");
     }
 }
 
@@ -263,7 +264,7 @@ fn all_losses_of_two_tensors_can_be_in_a_file() {
         (
             "KLDivLoss",
             "log_target = true",
-            Box::new(KlDivLoss { log_target: true, reduction: KlDivReduction::Sum }),
+            Box::new(KlDivLoss { log_target: true, reduction: Reduction::Sum }),
             &log_likely,
             &other,
         ),
@@ -305,12 +306,12 @@ fn all_losses_of_two_tensors_can_be_in_a_file() {
         assert_eq!(objective.losses["X"].loss.name().to_lowercase(), name.to_lowercase());
         assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
         let mut manager = objective.build(device()).unwrap();
-        let actual = manager.compute_loss_xy("X", input, target).unwrap();
+        let actual = manager.compute("X", input, target).unwrap();
         assert_eq!(value(&actual), value(&loss.forward(input, target)), "{name}");
         // The options matter: with the defaults the number is another one.
         let mut manager =
             Objective::from_toml(&format!("[losses.X]\nloss = '{name}'")).unwrap().build(device()).unwrap();
-        let default = manager.compute_loss_xy("X", input, target).unwrap();
+        let default = manager.compute("X", input, target).unwrap();
         assert_ne!(value(&actual), value(&default), "{name}");
     }
 }
@@ -374,9 +375,9 @@ fn networks_come_from_files() {
             &VggPerceptual { taps: taps.into(), ..VggPerceptual::new(crate::common::vgg()) }.forward(&x, &y),
         )
     };
-    let shallow = manager.compute_loss_xy("shallow", &x, &y).unwrap();
+    let shallow = manager.compute("shallow", &x, &y).unwrap();
     assert_eq!(value(&shallow), by_hand(&[(VggLayer::Relu1_1, 2.0)]));
-    let deep = manager.compute_loss_xy("deep", &x, &y).unwrap();
+    let deep = manager.compute("deep", &x, &y).unwrap();
     assert_eq!(value(&deep), by_hand(&[(VggLayer::Relu2_2, 1.0)]));
 
     fs::remove_file(&path).unwrap();
@@ -404,7 +405,7 @@ fn random_networks_have_a_seed_of_their_own() {
     // somewhat faster. Weights of half or double the size would make 2^-16 or 2^16 of it.
     let (x, y) = (noise(1, &[1, 3, 32, 32], Kind::Float), noise(2, &[1, 3, 32, 32], Kind::Float));
     let mut manager = vgg_options("weights = 'random', taps = { relu5_4 = 1 }").build(device()).unwrap();
-    let deep = value(&manager.compute_loss_xy("X", &x, &y).unwrap());
+    let deep = value(&manager.compute("X", &x, &y).unwrap());
     assert!((1e-5..0.5).contains(&deep), "{deep}");
 }
 
@@ -794,12 +795,12 @@ fn control_characters_of_a_file_are_shown() {
     let mut manager = objective.build(device()).unwrap();
     let x = noise(1, &[3], Kind::Float);
     let evil = "\u{1b}[31m\n\u{202e}";
-    let _ = manager.compute_loss_xy(evil, &x, &x).unwrap();
+    let _ = manager.compute(evil, &x, &x).unwrap();
     for text in [
         manager.format_losses(&[], 2).unwrap(),
         manager.format_weights(&[], 2),
-        manager.compute_loss_xy("X", &x, &x).unwrap_err().to_string(),
-        manager.compute_loss_xy(&format!("{evil}{evil}"), &x, &x).unwrap_err().to_string(),
+        manager.compute("X", &x, &x).unwrap_err().to_string(),
+        manager.compute(&format!("{evil}{evil}"), &x, &x).unwrap_err().to_string(),
         manager.compute_loss_xyz(evil, &x, &x, &x).unwrap_err().to_string(),
         manager.register(evil, L1Loss::default()).unwrap_err().to_string(),
         manager.last_total(&["X"]).unwrap_err().to_string(),
@@ -807,7 +808,7 @@ fn control_characters_of_a_file_are_shown() {
         assert!(text.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&text), "{text:?}");
     }
     let loss = x.copy() * f64::NAN;
-    let _ = manager.compute_loss_xy(evil, &loss, &x).unwrap();
+    let _ = manager.compute(evil, &loss, &x).unwrap();
     let error = manager.flush().unwrap_err().to_string();
     assert!(error.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&error), "{error:?}");
 }

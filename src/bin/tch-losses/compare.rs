@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use tch::{Cuda, Device};
-use tch_losses::visual::{save_png, ContactSheet};
-use tch_losses::{printable, L1Loss, Laplacian, LossMap, MseLoss, Sobel, Vgg19, VggPerceptual};
+use tch_losses::printable;
+use tch_losses::visual::{file_name, save_png, ContactSheet};
 
-use crate::pair::{Pair, Reach};
+use crate::losses::{Chosen, Entry};
+use crate::pair::Pair;
 use crate::picture::Picture;
 use crate::{note, picture, print};
 
@@ -31,6 +32,16 @@ pub struct Args {
     /// `pretrained`, for those that `tch-losses weights fetch` gets
     #[arg(long, value_name = "WEIGHTS")]
     vgg: Option<PathBuf>,
+
+    /// The losses to compute, separated by commas: l1, mse, sobel, laplacian, vgg, or the name of any loss of two
+    /// images, such as HuberLoss
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "objective")]
+    losses: Option<Vec<String>>,
+
+    /// Compute the losses of this objective, a .toml or .json file, with its weights (those of epoch 0): the losses
+    /// with the tag `image`, or all of them where none has it
+    #[arg(long, value_name = "FILE", conflicts_with = "vgg")]
+    objective: Option<PathBuf>,
 
     /// The values that black and white have for the losses
     #[arg(long, value_enum, default_value_t = Range::Signed)]
@@ -88,20 +99,6 @@ impl Place {
     }
 }
 
-/// A loss with its key in the output and its name on the sheet.
-struct Entry {
-    key: &'static str,
-    name: &'static str,
-    loss: Box<dyn LossMap>,
-    reach: Reach,
-}
-
-impl Entry {
-    fn new(key: &'static str, name: &'static str, loss: impl LossMap + 'static, reach: Reach) -> Entry {
-        Entry { key, name, loss: Box::new(loss), reach }
-    }
-}
-
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
     let device = args.device.device()?;
@@ -114,47 +111,50 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("{names} differ in size, {fake} and {real} pixels: crop or resize one of them");
     }
 
-    let mut entries = vec![
-        Entry::new("l1", "L1", L1Loss::default(), Reach::Rows(0)),
-        Entry::new("mse", "MSE", MseLoss::default(), Reach::Rows(0)),
-        Entry::new("sobel", "Sobel", Sobel::default(), Reach::Rows(1)),
-        Entry::new("laplacian", "Laplacian", Laplacian::default(), Reach::Rows(1)),
-    ];
-    if let Some(path) = &args.vgg {
-        let vgg = match path.to_str() {
-            Some("pretrained") => Vgg19::pretrained(device),
-            _ => Vgg19::from_file(path, device),
-        };
-        let vgg = vgg.context("--vgg")?;
-        entries.push(Entry::new("vgg", "VGG19 perceptual", VggPerceptual::new(vgg), Reach::All));
-    }
+    let vgg = args.vgg.as_deref();
+    let chosen = match (&args.objective, &args.losses) {
+        (Some(path), _) => Chosen::of_file(path, device)?,
+        (None, Some(names)) => Chosen::by_name(names, vgg, device)?,
+        (None, None) => Chosen::usual(vgg, device)?,
+    };
     let mut values = Vec::new();
-    for Entry { key, loss, reach, .. } in &entries {
-        let value =
-            pair.value(loss.as_ref(), *reach).with_context(|| format!("cannot compute {key} of {names}"))?;
-        values.push((*key, value));
+    for Entry { key, loss, reach, weight, .. } in chosen.entries() {
+        let value = pair
+            .value(loss, reach)
+            .with_context(|| format!("cannot compute {} of {names}", printable(key)))?;
+        values.push(Value { key, value, weight });
     }
 
     if let Some(directory) = &args.maps {
         fs::create_dir_all(directory)
             .with_context(|| format!("--maps: cannot make the folder {}", directory.display()))?;
-        for (Entry { key, name, loss, reach }, (_, value)) in entries.iter().zip(&values) {
+        for (Entry { key, headline, loss, reach, .. }, Value { value, .. }) in
+            chosen.entries().iter().zip(&values)
+        {
+            let Some(map) = pair.map(*loss, *reach)? else {
+                note(format_args!("{} has no map: no picture is written of it", printable(key)));
+                continue;
+            };
             let sheet = ContactSheet {
-                name,
+                name: headline,
                 value: *value,
                 fake: &pair.fake,
                 real: &pair.real,
                 range: args.range.ends(),
-                responses: pair.responses(loss.as_ref(), *reach)?,
-                map: pair.map(loss.as_ref(), *reach)?,
+                responses: pair.responses(*loss, *reach)?,
+                map,
             };
-            let path = directory.join(format!("{key}.png"));
+            let path = directory.join(file_name(key));
             save_png(&sheet.render()?, &path).context("--maps")?;
             note(format_args!("wrote {}", path.display()));
         }
     }
 
-    print(&if args.json { json(&values) } else { table(args, device, &pair.fake, &values) })
+    print(&if args.json {
+        json(&values, chosen.weighted)
+    } else {
+        table(args, device, &pair.fake, &values, chosen.weighted)
+    })
 }
 
 fn size_in_words(picture: &Picture) -> String {
@@ -162,14 +162,42 @@ fn size_in_words(picture: &Picture) -> String {
     format!("{width} x {height}")
 }
 
-fn json(values: &[(&str, f64)]) -> String {
-    // `Value::from` makes null of what is not finite.
-    let object: serde_json::Map<_, _> =
-        values.iter().map(|(key, value)| (key.to_string(), (*value).into())).collect();
-    format!("{}\n", serde_json::Value::from(object))
+/// A loss of the pair.
+struct Value<'a> {
+    key: &'a str,
+    value: f64,
+    weight: f64,
 }
 
-fn table(args: &Args, device: Device, picture: &Picture, values: &[(&str, f64)]) -> String {
+impl Value<'_> {
+    fn weighted(&self) -> f64 {
+        self.weight * self.value
+    }
+}
+
+/// The losses by name; with weights, what they add up to as well.
+fn json(values: &[Value], weighted: bool) -> String {
+    // `Value::from` makes null of what is not finite.
+    let mut object = serde_json::Map::new();
+    for value in values {
+        let number = serde_json::Value::from(value.value);
+        let entry = match weighted {
+            false => number,
+            true => {
+                serde_json::json!({ "value": number, "weight": value.weight, "weighted": value.weighted() })
+            }
+        };
+        object.insert(value.key.into(), entry);
+    }
+    let total: f64 = values.iter().map(Value::weighted).sum();
+    let whole = match weighted {
+        false => serde_json::Value::from(object),
+        true => serde_json::json!({ "losses": object, "total": total }),
+    };
+    format!("{whole}\n")
+}
+
+fn table(args: &Args, device: Device, picture: &Picture, values: &[Value], weighted: bool) -> String {
     let (low, high) = args.range.ends();
     let device = if device.is_cuda() { "CUDA" } else { "CPU" };
     let mut text = format!("fake       {}\n", printable(&args.fake.display().to_string()));
@@ -177,11 +205,22 @@ fn table(args: &Args, device: Device, picture: &Picture, values: &[(&str, f64)])
     text += &format!("size       {} pixels\n", size_in_words(picture));
     text += &format!("range      {low} to {high}\n");
     text += &format!("device     {device}\n\n");
-    text += "loss       value\n";
-    for (key, value) in values {
-        text += &format!("{key:<10} {}\n", six_digits(*value));
+    let keys: Vec<String> = values.iter().map(|value| printable(value.key).to_string()).collect();
+    let width = keys.iter().map(|key| key.chars().count()).fold(10, usize::max);
+    if !weighted {
+        text += &format!("{:<width$} value\n", "loss");
+        for (key, value) in keys.iter().zip(values) {
+            text += &format!("{key:<width$} {}\n", six_digits(value.value));
+        }
+        return text;
     }
-    text
+    text += &format!("{:<width$} {:<12} {:<10} weighted\n", "loss", "value", "weight");
+    for (key, value) in keys.iter().zip(values) {
+        let (number, weight) = (six_digits(value.value), six_digits(value.weight));
+        text += &format!("{key:<width$} {number:<12} {weight:<10} {}\n", six_digits(value.weighted()));
+    }
+    let total: f64 = values.iter().map(Value::weighted).sum();
+    text + &format!("{:<width$} {:<12} {:<10} {}\n", "total", "", "", six_digits(total))
 }
 
 /// Six significant digits, or fewer where the rest are zeros.

@@ -2,6 +2,7 @@
 
 mod compare;
 mod log;
+mod losses;
 mod objective;
 mod pair;
 mod picture;

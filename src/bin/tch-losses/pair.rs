@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 use tch_losses::visual::ImageRows;
-use tch_losses::{LossMap, Result};
+use tch_losses::{Loss, Result};
 
 use crate::picture::Picture;
 
@@ -42,15 +42,17 @@ impl Pair {
     }
 
     /// The loss: of the whole pictures, or the mean of the map, which is the same to rounding.
-    pub fn value(&self, loss: &dyn LossMap, reach: Reach) -> Result<f64> {
+    pub fn value(&self, loss: &dyn Loss, reach: Reach) -> Result<f64> {
         let strips = self.strips(reach);
         if let [whole] = &strips[..] {
             let (fake, real) = (self.read(&self.fake, whole)?, self.read(&self.real, whole)?);
-            return Ok(loss.try_forward(&fake, &real)?.f_double_value(&[])?);
+            // A loss that is not reduced has many values.
+            return Ok(loss.try_forward(&fake, &real)?.f_mean(Kind::Double)?.f_double_value(&[])?);
         }
         let mut sum = 0.0;
         for strip in &strips {
-            let map = strip.inner(&self.map_of(loss, strip)?)?;
+            let map = self.map_of(loss, strip)?.expect("losses with a known reach have maps");
+            let map = strip.inner(&map)?;
             sum += map.f_sum(Kind::Double)?.f_double_value(&[])?;
         }
         let (width, height) = self.fake.size();
@@ -58,19 +60,18 @@ impl Pair {
         Ok(f64::from((sum / (width * height) as f64) as f32))
     }
 
-    /// Where the loss comes from, `[1, 1, H, W]`.
-    pub fn map(&self, loss: &dyn LossMap, reach: Reach) -> Result<Tensor> {
-        let map = self.joined(reach, |strip| Ok(Some(self.map_of(loss, strip)?)))?;
-        Ok(map.expect("there are rows"))
+    /// Where the loss comes from, `[1, 1, H, W]`, if it has a map.
+    pub fn map(&self, loss: &dyn Loss, reach: Reach) -> Result<Option<Tensor>> {
+        self.joined(reach, |strip| self.map_of(loss, strip))
     }
 
     /// What the loss sees of either, if that is not the pictures themselves.
-    pub fn responses(&self, loss: &dyn LossMap, reach: Reach) -> Result<Option<(Tensor, Tensor)>> {
+    pub fn responses(&self, loss: &dyn Loss, reach: Reach) -> Result<Option<(Tensor, Tensor)>> {
         let response = |picture| self.joined(reach, |strip| loss.response(&self.read(picture, strip)?));
         Ok(response(&self.fake)?.zip(response(&self.real)?))
     }
 
-    fn map_of(&self, loss: &dyn LossMap, strip: &Strip) -> Result<Tensor> {
+    fn map_of(&self, loss: &dyn Loss, strip: &Strip) -> Result<Option<Tensor>> {
         loss.loss_map(&self.read(&self.fake, strip)?, &self.read(&self.real, strip)?)
     }
 
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn strips_make_what_whole_pictures_make() {
         let whole = pair(HEIGHT);
-        let losses: [(&dyn LossMap, i64); 4] = [
+        let losses: [(&dyn Loss, i64); 4] = [
             (&L1Loss::default(), 0),
             (&MseLoss::default(), 0),
             (&Sobel::default(), 1),
@@ -167,7 +168,7 @@ mod tests {
                     (pair(rows), Reach::Rows(reach), format!("{loss:?} by {rows} rows"));
                 let found = strips.value(loss, reach).unwrap();
                 assert!((found - value).abs() <= 2.0 * TOLERANCE, "{what}: {found}, as a whole {value}");
-                let map = |pair: &Pair, reach| pair.map(loss, reach).unwrap();
+                let map = |pair: &Pair, reach| pair.map(loss, reach).unwrap().unwrap();
                 assert_close(&what, &map(&strips, reach), &map(&whole, Reach::All));
                 let responses = |pair: &Pair, reach| pair.responses(loss, reach).unwrap();
                 match (responses(&strips, reach), responses(&whole, Reach::All)) {
@@ -188,12 +189,10 @@ mod tests {
 
     impl Loss for Heights {
         fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-            Ok(self.loss_map(input, target)?.f_mean(Kind::Float)?)
+            Ok(self.loss_map(input, target)?.unwrap().f_mean(Kind::Float)?)
         }
-    }
 
-    impl LossMap for Heights {
-        fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
             self.0.set(self.0.get().max(input.size()[2]));
             L1Loss::default().loss_map(input, target)
         }

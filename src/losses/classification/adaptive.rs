@@ -1,14 +1,24 @@
 //! A soft-max over very many classes, the rare ones in clusters: [`AdaptiveLogSoftmaxWithLoss`].
 
+use serde::{Deserialize, Serialize};
 use tch::{nn, Kind, Tensor};
 
 use super::linear_layer;
-use crate::base::check;
-use crate::{Error, Result};
+use crate::base::{check, or_panic, setters};
+use crate::{Error, Loss, Result};
 
 /// The options of an [`AdaptiveLogSoftmaxWithLoss`]; the defaults are PyTorch's.
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// Start from [`new`](Self::new): the numbers of features and classes and the cut-offs have no default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AdaptiveLogSoftmaxConfig {
+    /// The number of features of the input.
+    pub in_features: i64,
+    /// The number of classes.
+    pub n_classes: i64,
+    /// The classes with which the clusters begin, each up to the next and the last up to `n_classes`.
+    pub cutoffs: Vec<i64>,
     /// By what the number of features shrinks from cluster to cluster.
     pub div_value: f64,
     /// Whether the head has a bias.
@@ -17,9 +27,56 @@ pub struct AdaptiveLogSoftmaxConfig {
 
 impl Default for AdaptiveLogSoftmaxConfig {
     fn default() -> Self {
-        AdaptiveLogSoftmaxConfig { div_value: 4.0, head_bias: false }
+        AdaptiveLogSoftmaxConfig {
+            in_features: 0,
+            n_classes: 0,
+            cutoffs: Vec::new(),
+            div_value: 4.0,
+            head_bias: false,
+        }
     }
 }
+
+impl AdaptiveLogSoftmaxConfig {
+    /// The options for so many features, classes and clusters, otherwise the defaults.
+    pub fn new(in_features: i64, n_classes: i64, cutoffs: &[i64]) -> AdaptiveLogSoftmaxConfig {
+        AdaptiveLogSoftmaxConfig { in_features, n_classes, cutoffs: cutoffs.into(), ..Default::default() }
+    }
+
+    /// Checks whether each option is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for the first option that is out of its range: cut-offs that are none, or not growing within
+    /// `[1, n_classes - 1]`; a `div_value` that is not positive, or leaves a cluster no feature.
+    pub fn check(&self) -> Result<()> {
+        check::at_least_1("in_features", self.in_features)?;
+        check::positive("div_value", self.div_value)?;
+        let growing = self.cutoffs.windows(2).all(|pair| pair[0] < pair[1]);
+        let in_range = self.cutoffs.first() >= Some(&1) && self.cutoffs.last() < Some(&self.n_classes);
+        if !growing || !in_range {
+            return Err(Error::Option {
+                option: "cutoffs",
+                given: format!("{:?}", self.cutoffs),
+                expected: format!("growing numbers from 1 to {}, one at least", self.n_classes - 1),
+            });
+        }
+        match (0..self.cutoffs.len()).find(|cluster| self.features_of(*cluster) < 1) {
+            None => Ok(()),
+            Some(cluster) => Err(Error::Option {
+                option: "div_value",
+                given: self.div_value.to_string(),
+                expected: format!("one that leaves cluster {cluster} a feature of {}", self.in_features),
+            }),
+        }
+    }
+
+    /// The number of features of a cluster.
+    fn features_of(&self, cluster: usize) -> i64 {
+        (self.in_features as f64 / self.div_value.powi(cluster as i32 + 1)).floor() as i64
+    }
+}
+
+setters!(AdaptiveLogSoftmaxConfig { with_div_value(div_value: f64), with_head_bias(head_bias: bool) });
 
 /// What [`AdaptiveLogSoftmaxWithLoss`] makes of its input and target.
 #[derive(Debug)]
@@ -62,7 +119,7 @@ impl Cluster {
 /// whose target is in it. [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) is exact, and saves
 /// memory alone.
 ///
-/// It returns two tensors, hence a `forward` of its own in place of the trait [`Loss`](crate::Loss).
+/// Its own `forward` returns two tensors. As a [`Loss`](crate::Loss), it is the second of them.
 ///
 /// - **Shapes**: `input` `[N, in_features]` and `target` `[N]`, or `[in_features]` and `[]`, the target of
 ///   kind Int64; the output as the target, the loss a scalar.
@@ -82,11 +139,12 @@ impl Cluster {
 ///
 /// ```
 /// use tch::{nn, Device, Kind, Tensor};
-/// use tch_losses::AdaptiveLogSoftmaxWithLoss;
+/// use tch_losses::{AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss};
 ///
 /// let vs = nn::VarStore::new(Device::Cpu);
 /// // 1000 words: the 50 most frequent in the head, then two clusters.
-/// let softmax = AdaptiveLogSoftmaxWithLoss::new(&vs.root(), 64, 1000, &[50, 200], Default::default())?;
+/// let config = AdaptiveLogSoftmaxConfig::new(64, 1000, &[50, 200]);
+/// let softmax = AdaptiveLogSoftmaxWithLoss::new(&vs.root(), config)?;
 /// let hidden = Tensor::rand([8, 64], (Kind::Float, Device::Cpu));
 /// let words = Tensor::from_slice(&[0i64, 3, 49, 50, 120, 199, 200, 999]);
 /// let result = softmax.forward(&hidden, &words);
@@ -102,61 +160,32 @@ impl Cluster {
 pub struct AdaptiveLogSoftmaxWithLoss {
     head: nn::Linear,
     tail: Vec<Cluster>,
-    n_classes: i64,
-    /// The classes that the head scores itself, from 0.
-    shortlist: i64,
+    config: AdaptiveLogSoftmaxConfig,
 }
 
 impl AdaptiveLogSoftmaxWithLoss {
-    /// The loss with its parameters in a variable store, random as PyTorch's. `cutoffs` are the classes with
-    /// which the clusters begin, each up to the next and the last up to `n_classes`.
+    /// The loss with its parameters in a variable store, random as PyTorch's.
     ///
     /// # Errors
-    /// Cut-offs that are none, or not growing within `[1, n_classes - 1]`; a `div_value` that is not
-    /// positive, or leaves a cluster no feature.
+    /// As [`AdaptiveLogSoftmaxConfig::check`].
     ///
     /// # Panics
     /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
-    pub fn new(
-        vs: &nn::Path,
-        in_features: i64,
-        n_classes: i64,
-        cutoffs: &[i64],
-        config: AdaptiveLogSoftmaxConfig,
-    ) -> Result<AdaptiveLogSoftmaxWithLoss> {
-        check::at_least_1("in_features", in_features)?;
-        check::positive("div_value", config.div_value)?;
-        let growing = cutoffs.windows(2).all(|pair| pair[0] < pair[1]);
-        let (Some(&shortlist), Some(&last), true) = (cutoffs.first(), cutoffs.last(), growing) else {
-            return Err(bad_cutoffs(cutoffs, n_classes));
-        };
-        if shortlist < 1 || last >= n_classes {
-            return Err(bad_cutoffs(cutoffs, n_classes));
-        }
-        let ends = cutoffs.iter().skip(1).chain([&n_classes]);
-        let mut sizes = Vec::new();
-        for (index, (&start, &end)) in cutoffs.iter().zip(ends).enumerate() {
-            let features = (in_features as f64 / config.div_value.powi(index as i32 + 1)).floor();
-            if features < 1.0 {
-                return Err(Error::Option {
-                    option: "div_value",
-                    given: config.div_value.to_string(),
-                    expected: format!("one that leaves cluster {index} a feature of {in_features}"),
-                });
-            }
-            sizes.push((features as i64, start, end));
-        }
-        let head_size = shortlist + cutoffs.len() as i64;
-        let head = linear_layer(&(vs / "head"), in_features, head_size, config.head_bias);
-        let tail = sizes.into_iter().enumerate().map(|(index, (features, start, end))| {
-            let vs = vs / "tail" / index;
+    pub fn new(vs: &nn::Path, config: AdaptiveLogSoftmaxConfig) -> Result<AdaptiveLogSoftmaxWithLoss> {
+        config.check()?;
+        let AdaptiveLogSoftmaxConfig { in_features, n_classes, cutoffs, head_bias, .. } = &config;
+        let head_size = cutoffs[0] + cutoffs.len() as i64;
+        let head = linear_layer(&(vs / "head"), *in_features, head_size, *head_bias);
+        let ends = cutoffs.iter().skip(1).chain([n_classes]);
+        let tail = cutoffs.iter().zip(ends).enumerate().map(|(index, (&start, end))| {
+            let (vs, features) = (vs / "tail" / index, config.features_of(index));
             Cluster {
-                projection: linear_layer(&(&vs / 0), in_features, features, false),
+                projection: linear_layer(&(&vs / 0), *in_features, features, false),
                 classes: linear_layer(&(&vs / 1), features, end - start, false),
                 start,
             }
         });
-        Ok(AdaptiveLogSoftmaxWithLoss { head, tail: tail.collect(), n_classes, shortlist })
+        Ok(AdaptiveLogSoftmaxWithLoss { head, tail: tail.collect(), config })
     }
 
     /// The log-probabilities of the targets, and their mean as a loss.
@@ -170,7 +199,7 @@ impl AdaptiveLogSoftmaxWithLoss {
         if given != Kind::Int64 {
             return Err(Error::Kind { argument: "target", given, expected: "Int64, classes".into() });
         }
-        check::same_device("target", target, input)?;
+        check::same_device(("input", input), ("target", target))?;
         let (shape, features) = (input.size(), self.head.ws.size()[1]);
         if target.size() != shape[..shape.len() - 1] {
             let expected = format!("{:?}, a class for each row of `input`", &shape[..shape.len() - 1]);
@@ -187,10 +216,7 @@ impl AdaptiveLogSoftmaxWithLoss {
     /// Where [`try_forward`](Self::try_forward) returns an error, with the error's message.
     #[track_caller]
     pub fn forward(&self, input: &Tensor, target: &Tensor) -> AdaptiveLogSoftmaxOutput {
-        match self.try_forward(input, target) {
-            Ok(output) => output,
-            Err(error) => panic!("{error}"),
-        }
+        or_panic(self.try_forward(input, target))
     }
 
     /// The log-probabilities `[N, n_classes]` of all classes, for an input `[N, in_features]`.
@@ -200,9 +226,9 @@ impl AdaptiveLogSoftmaxWithLoss {
     pub fn log_prob(&self, input: &Tensor) -> Result<Tensor> {
         self.check_batch(input)?;
         let head = self.head_log_prob(input)?;
-        let mut parts = vec![head.f_narrow(1, 0, self.shortlist)?];
+        let mut parts = vec![head.f_narrow(1, 0, self.shortlist())?];
         for (index, cluster) in self.tail.iter().enumerate() {
-            let of_cluster = head.f_narrow(1, self.shortlist + index as i64, 1)?;
+            let of_cluster = head.f_narrow(1, self.shortlist() + index as i64, 1)?;
             parts.push(cluster.log_prob(input)?.f_add(&of_cluster)?);
         }
         Ok(Tensor::f_cat(&parts, 1)?)
@@ -217,15 +243,20 @@ impl AdaptiveLogSoftmaxWithLoss {
     pub fn predict(&self, input: &Tensor) -> Result<Tensor> {
         self.check_batch(input)?;
         let head = self.head_log_prob(input)?;
-        let (mut best, mut class) = head.f_narrow(1, 0, self.shortlist)?.f_max_dim(1, false)?;
+        let (mut best, mut class) = head.f_narrow(1, 0, self.shortlist())?.f_max_dim(1, false)?;
         for (index, cluster) in self.tail.iter().enumerate() {
             let (in_cluster, place) = cluster.log_prob(input)?.f_max_dim(1, false)?;
-            let own = in_cluster.f_add(&head.f_select(1, self.shortlist + index as i64)?)?;
+            let own = in_cluster.f_add(&head.f_select(1, self.shortlist() + index as i64)?)?;
             let better = own.f_gt_tensor(&best)?;
             best = own.f_where_self(&better, &best)?;
             class = place.f_add_scalar(cluster.start)?.f_where_self(&better, &class)?;
         }
         Ok(class)
+    }
+
+    /// How many classes the head scores itself, from 0.
+    fn shortlist(&self) -> i64 {
+        self.config.cutoffs[0]
     }
 
     fn head_log_prob(&self, input: &Tensor) -> Result<Tensor> {
@@ -236,7 +267,7 @@ impl AdaptiveLogSoftmaxWithLoss {
     fn of_rows(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         // Bucket 0 is below all classes, 1 the short list, then the clusters, and the last one above all.
         let starts = self.tail.iter().map(|cluster| cluster.start);
-        let borders: Vec<i64> = [0].into_iter().chain(starts).chain([self.n_classes]).collect();
+        let borders: Vec<i64> = [0].into_iter().chain(starts).chain([self.config.n_classes]).collect();
         let borders = Tensor::f_from_slice(&borders)?.f_to_device(target.device())?;
         // libtorch warns on standard error before it makes this copy itself.
         let bucket = target.f_contiguous()?.f_bucketize(&borders, false, true)?;
@@ -249,10 +280,10 @@ impl AdaptiveLogSoftmaxWithLoss {
             return Err(Error::Value {
                 argument: "target",
                 given: format!("classes from {} to {}", extreme(target.f_min()?)?, extreme(target.f_max()?)?),
-                expected: format!("0 to {}", self.n_classes - 1),
+                expected: format!("0 to {}", self.config.n_classes - 1),
             });
         }
-        let in_head = target.f_minimum(&bucket.f_add_scalar(self.shortlist - 2)?)?;
+        let in_head = target.f_minimum(&bucket.f_add_scalar(self.shortlist() - 2)?)?;
         let mut output =
             self.head_log_prob(input)?.f_gather(1, &in_head.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
         let order = bucket.f_argsort_stable(true, 0, false)?;
@@ -291,10 +322,13 @@ impl AdaptiveLogSoftmaxWithLoss {
     }
 }
 
-fn bad_cutoffs(cutoffs: &[i64], n_classes: i64) -> Error {
-    Error::Option {
-        option: "cutoffs",
-        given: format!("{cutoffs:?}"),
-        expected: format!("growing numbers from 1 to {}, one at least", n_classes - 1),
+/// Its value is the [`loss`](AdaptiveLogSoftmaxOutput::loss) of the output.
+impl Loss for AdaptiveLogSoftmaxWithLoss {
+    fn check_options(&self) -> Result<()> {
+        self.config.check()
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        Ok(AdaptiveLogSoftmaxWithLoss::try_forward(self, input, target)?.loss)
     }
 }

@@ -1,12 +1,16 @@
 //! How many logits are computed at once: [`Chunking`].
 
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::{Error, Result};
 
 /// Whether a [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) computes the logits of the whole batch at once.
 #[doc(alias = "LinearCrossEntropyOptions")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// In an objective's file: `"off"`, `"auto"`, `{ aspect_ratio = 4 }` or `{ rows = 256 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Chunking {
     /// All at once, as PyTorch with `options=None`.
     #[default]

@@ -1,15 +1,15 @@
-//! Losses on classes of which one is right: [`CrossEntropyLoss`] and [`NllLoss`].
+//! [`CrossEntropyLoss`].
 
-use tch::{Kind, Reduction, Tensor};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
 
-use crate::base::check;
-use crate::base::reduction::accumulation_kind;
-use crate::{Error, Loss, Result};
+use super::{class_weight, CLASSES};
+use crate::base::precision::{accumulation_kind, is_floating};
+use crate::base::weight::check_weight;
+use crate::base::{check, setters};
+use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
-/// The kind of classes that libtorch takes for scores of any shape; Uint8 it takes for `[N, C]` only.
-const CLASSES: Kind = Kind::Int64;
-
-/// Cross entropy of logits, the loss of classifiers: soft-max and [`NllLoss`] in one.
+/// Cross entropy of logits, the loss of classifiers: soft-max and [`NllLoss`](crate::NllLoss) in one.
 ///
 /// ```text
 /// p    = softmax(input) over the classes
@@ -23,7 +23,7 @@ const CLASSES: Kind = Kind::Int64;
 /// target, the mean is weighted: the sum over the places that are not ignored, divided by the sum of the
 /// weights of their classes. With probabilities it is the sum divided by the number of places.
 ///
-/// [`NllLoss`] takes log-probabilities; [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is for classes that
+/// [`NllLoss`](crate::NllLoss) takes log-probabilities; [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is for classes that
 /// do not exclude each other; [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) includes the last
 /// layer, for very many classes.
 ///
@@ -64,10 +64,12 @@ const CLASSES: Kind = Kind::Int64;
 /// };
 /// assert!(weighted.forward(&logits, &classes).double_value(&[]) > 0.0);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CrossEntropyLoss {
     /// The weight of each class, `[C]`, of `input`'s kind: for classes that are rare, or matter more.
-    pub weight: Option<Tensor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<WeightTensor>,
     /// The class that stands for "do not count this one".
     pub ignore_index: i64,
     /// How much of the target is spread evenly over all classes, in `[0, 1]`.
@@ -87,6 +89,12 @@ impl Default for CrossEntropyLoss {
     }
 }
 
+setters!(CrossEntropyLoss {
+    with_ignore_index(ignore_index: i64), with_label_smoothing(label_smoothing: f64),
+    with_reduction(reduction: Reduction);
+    with_weight(weight: WeightTensor)
+});
+
 impl CrossEntropyLoss {
     /// Checks a target for logits of a shape, of `input`'s kind and device.
     pub(super) fn check_target(logits: &[i64], input: &Tensor, target: &Tensor) -> Result<()> {
@@ -95,7 +103,7 @@ impl CrossEntropyLoss {
         if check::is_class_kind(given) {
             return check::class_targets(logits, input, target);
         }
-        if !check::is_floating(given) {
+        if !is_floating(given) {
             let expected = format!("Int64 or Uint8 for classes, {:?} for probabilities", input.kind());
             return Err(Error::Kind { argument: "target", given, expected });
         }
@@ -109,10 +117,15 @@ impl CrossEntropyLoss {
 
     /// What the mean over places with classes is the sum divided by: the weights of those that are not
     /// ignored.
-    pub(super) fn sum_of_weights(&self, classes: &Tensor, kind: Kind) -> Result<Tensor> {
+    pub(super) fn sum_of_weights(
+        &self,
+        weight: Option<&Tensor>,
+        classes: &Tensor,
+        kind: Kind,
+    ) -> Result<Tensor> {
         let classes = classes.f_to_kind(CLASSES)?.f_flatten(0, -1)?;
         let counted = classes.f_ne(self.ignore_index)?;
-        Ok(match &self.weight {
+        Ok(match weight {
             None => counted.f_sum(kind)?,
             Some(weight) => {
                 // Class 0 stands in for the ignored ones, for theirs may not exist.
@@ -124,11 +137,15 @@ impl CrossEntropyLoss {
 }
 
 impl Loss for CrossEntropyLoss {
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        check::reduction(self.reduction)?;
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
         check::fraction("label_smoothing", self.label_smoothing)?;
-        let classes = check::classes(input)?;
-        check::class_weight(self.weight.as_ref(), ("input", input), classes)?;
+        check_weight("weight", self.weight.as_ref())
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        let weight = class_weight(self.weight.as_ref(), input, check::classes(input)?)?;
         CrossEntropyLoss::check_target(&input.size(), input, target)?;
         let of_classes = check::is_class_kind(target.kind());
         if !of_classes && self.ignore_index >= 0 {
@@ -139,78 +156,17 @@ impl Loss for CrossEntropyLoss {
             });
         }
         let target = &if of_classes { target.f_to_kind(CLASSES)? } else { target.shallow_clone() };
-        let reduced = |reduction| {
-            let (weight, smoothing) = (self.weight.as_ref(), self.label_smoothing);
-            input.f_cross_entropy_loss(target, weight, reduction, self.ignore_index, smoothing)
+        let reduced = |reduction: Reduction| {
+            let (reduction, smoothing) = (reduction.torch(), self.label_smoothing);
+            input.f_cross_entropy_loss(target, weight.as_ref(), reduction, self.ignore_index, smoothing)
         };
         if of_classes && self.label_smoothing > 0.0 && self.reduction == Reduction::Mean {
             // libtorch's own mean picks out the places that count, and on CUDA waits for their number.
             let kind = accumulation_kind(input.kind());
             let sum = reduced(Reduction::None)?.f_sum(kind)?;
-            return Ok(sum.f_div(&self.sum_of_weights(target, kind)?)?.f_to_kind(input.kind())?);
+            let weights = self.sum_of_weights(weight.as_ref(), target, kind)?;
+            return Ok(sum.f_div(&weights)?.f_to_kind(input.kind())?);
         }
         Ok(reduced(self.reduction)?)
-    }
-}
-
-/// Negative log-likelihood of classes, given log-probabilities.
-///
-/// ```text
-/// l    = -w[y] * input[y]      y = target
-/// loss = reduce(l)
-/// ```
-///
-/// `w` is [`weight`](Self::weight), 1 unless given. The mean is weighted: the sum over the places that are
-/// not ignored, divided by the sum of the weights of their classes. For networks that end in a log-soft-max;
-/// [`CrossEntropyLoss`] is both in one, and has more options.
-///
-/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` without the axis `C`, of kind
-///   Int64 or Uint8. The loss is a scalar, or of `target`'s shape with [`Reduction::None`].
-/// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
-///   `ignore_index`; libtorch checks it, with [`Error::Torch`] on the CPU and a failed device-side assertion
-///   on CUDA. Where all is ignored the mean is NaN and the gradient 0.
-/// - **Gradients**: to `input`. libtorch has none for `weight` and refuses one that requires it.
-/// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
-/// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind.
-///
-/// Source: [`torch.nn.NLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html).
-///
-/// ```
-/// use tch::{Kind, Tensor};
-/// use tch_losses::{CrossEntropyLoss, Loss, NllLoss};
-///
-/// let logits = Tensor::from_slice(&[0.5, -1.0, 2.0, 0.0, 0.0, 1.0]).view([2, 3]);
-/// let classes = Tensor::from_slice(&[2i64, 0]);
-/// let nll = NllLoss::default().forward(&logits.log_softmax(1, Kind::Double), &classes);
-/// let both = CrossEntropyLoss::default().forward(&logits, &classes);
-/// assert!((nll - both).abs().double_value(&[]) < 1e-12);
-/// ```
-#[doc(alias = "NLLLoss")]
-#[derive(Debug)]
-pub struct NllLoss {
-    /// The weight of each class, `[C]`, of `input`'s kind: for classes that are rare, or matter more.
-    pub weight: Option<Tensor>,
-    /// The class that stands for "do not count this one".
-    pub ignore_index: i64,
-    /// How the places are reduced.
-    pub reduction: Reduction,
-}
-
-impl Default for NllLoss {
-    fn default() -> Self {
-        NllLoss { weight: None, ignore_index: -100, reduction: Reduction::Mean }
-    }
-}
-
-impl Loss for NllLoss {
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        check::reduction(self.reduction)?;
-        let classes = check::classes(input)?;
-        check::class_weight(self.weight.as_ref(), ("input", input), classes)?;
-        check::class_targets(&input.size(), input, target)?;
-        let target = target.f_to_kind(CLASSES)?;
-        // libtorch refuses to write the gradient of `[N, C, H, W]` in any other layout.
-        let input = if input.dim() == 4 { input.f_contiguous()? } else { input.shallow_clone() };
-        Ok(input.f_nll_loss_nd(&target, self.weight.as_ref(), self.reduction, self.ignore_index)?)
     }
 }

@@ -1,23 +1,34 @@
 //! The last layer of a classifier and its cross entropy in one: [`LinearCrossEntropyLoss`].
 
-use tch::{nn, Kind, Reduction, Tensor};
+use serde::{Deserialize, Serialize};
+use tch::{nn, Kind, Tensor};
 
-use super::{linear_layer, Chunking};
-use crate::base::check;
-use crate::base::reduction::accumulation_kind;
-use crate::{CrossEntropyLoss, Error, Loss, Result};
+use super::{class_weight, linear_layer, Chunking};
+use crate::base::precision::{accumulation_kind, is_floating};
+use crate::base::weight::check_weight;
+use crate::base::{check, setters};
+use crate::{CrossEntropyLoss, Error, Loss, Reduction, Result, WeightTensor};
 
 /// The options of a [`LinearCrossEntropyLoss`]; the defaults are PyTorch's.
-#[derive(Debug)]
+///
+/// Start from [`new`](Self::new): the numbers of features and classes have no default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LinearCrossEntropyConfig {
+    /// The number of features of the input.
+    pub in_features: i64,
+    /// The number of classes.
+    pub num_classes: i64,
     /// The sizes `d1, ..., dK` where the layer scores the classes at several places at once.
     pub out_features: Vec<i64>,
     /// Whether the layer has a bias.
     pub bias: bool,
-    /// The weight of each class, `[C]`, of the layer's kind.
-    pub weight: Option<Tensor>,
+    /// The weight of each class, `[C]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<WeightTensor>,
     /// The class that stands for "do not count this one"; `None` is -100, and the only choice for
     /// probabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_index: Option<i64>,
     /// How much of the target is spread evenly over all classes, in `[0, 1]`.
     pub label_smoothing: f64,
@@ -30,6 +41,8 @@ pub struct LinearCrossEntropyConfig {
 impl Default for LinearCrossEntropyConfig {
     fn default() -> Self {
         LinearCrossEntropyConfig {
+            in_features: 0,
+            num_classes: 0,
             out_features: Vec::new(),
             bias: false,
             weight: None,
@@ -41,7 +54,36 @@ impl Default for LinearCrossEntropyConfig {
     }
 }
 
-/// A linear layer and the [`CrossEntropyLoss`] of its logits, which need never be in memory all at once.
+impl LinearCrossEntropyConfig {
+    /// The options of a layer of so many features and classes, otherwise the defaults.
+    pub fn new(in_features: i64, num_classes: i64) -> LinearCrossEntropyConfig {
+        LinearCrossEntropyConfig { in_features, num_classes, ..Default::default() }
+    }
+
+    /// Checks whether each option is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for the first option that is out of its range.
+    pub fn check(&self) -> Result<()> {
+        check::at_least_1("in_features", self.in_features)?;
+        check::at_least_1("num_classes", self.num_classes)?;
+        for size in &self.out_features {
+            check::at_least_1("out_features", *size)?;
+        }
+        self.reduction.check_without_batch_mean()?;
+        check::fraction("label_smoothing", self.label_smoothing)?;
+        check_weight("weight", self.weight.as_ref())?;
+        self.chunking.check()
+    }
+}
+
+setters!(LinearCrossEntropyConfig {
+    with_out_features(out_features: Vec<i64>), with_bias(bias: bool), with_label_smoothing(label_smoothing: f64),
+    with_reduction(reduction: Reduction), with_chunking(chunking: Chunking);
+    with_weight(weight: WeightTensor), with_ignore_index(ignore_index: i64)
+});
+
+/// A linear layer and the [`CrossEntropyLoss`](crate::CrossEntropyLoss) of its logits, which need never be in memory all at once.
 ///
 /// ```text
 /// loss = cross_entropy(input · weightᵀ + bias, target)
@@ -54,12 +96,12 @@ impl Default for LinearCrossEntropyConfig {
 /// model.
 ///
 /// - **Shapes**: `input` `[in_features]` or `[N, in_features]`; `target` for logits `[C]` or
-///   `[N, C, d1, ..., dK]` as in [`CrossEntropyLoss`] (`out_features` needs the axis `N`). The loss likewise.
-/// - **Values**: as in [`CrossEntropyLoss`].
+///   `[N, C, d1, ..., dK]` as in [`CrossEntropyLoss`](crate::CrossEntropyLoss) (`out_features` needs the axis `N`). The loss likewise.
+/// - **Values**: as in [`CrossEntropyLoss`](crate::CrossEntropyLoss).
 /// - **Parameters**: `linear.weight` `[C · d1 · ... · dK, in_features]` and `linear.bias` in the variable
 ///   store, named and initialised as PyTorch's.
 /// - **Defaults**: those of [`LinearCrossEntropyConfig`].
-/// - **Errors**: as in [`CrossEntropyLoss`]; an `input` of other features, kind or device than the layer;
+/// - **Errors**: as in [`CrossEntropyLoss`](crate::CrossEntropyLoss); an `input` of other features, kind or device than the layer;
 ///   chunking with [`Reduction::None`] where a gradient is needed, for its scale is not known in forward.
 ///
 /// Chunking differs in this: gradients of gradients (a penalty on the gradient's norm) come out as if the
@@ -76,8 +118,8 @@ impl Default for LinearCrossEntropyConfig {
 /// use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};
 ///
 /// let vs = nn::VarStore::new(Device::Cpu);
-/// let config = LinearCrossEntropyConfig { chunking: Chunking::Auto, ..Default::default() };
-/// let head = LinearCrossEntropyLoss::new(&vs.root(), 16, 1000, config)?;
+/// let config = LinearCrossEntropyConfig::new(16, 1000).with_chunking(Chunking::Auto);
+/// let head = LinearCrossEntropyLoss::new(&vs.root(), config)?;
 ///
 /// let hidden = Tensor::rand([64, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 /// let words = Tensor::randint(1000, [64], (Kind::Int64, Device::Cpu));
@@ -89,7 +131,6 @@ impl Default for LinearCrossEntropyConfig {
 pub struct LinearCrossEntropyLoss {
     /// The layer.
     pub linear: nn::Linear,
-    num_classes: i64,
     config: LinearCrossEntropyConfig,
 }
 
@@ -98,35 +139,23 @@ impl LinearCrossEntropyLoss {
     /// √in_features`.
     ///
     /// # Errors
-    /// A number of features or classes less than 1; options out of their range; class weights that are not
-    /// `[num_classes]`, of the store's kind, on its device.
+    /// Options out of their range; class weights that are not `[num_classes]`.
     ///
     /// # Panics
     /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
-    pub fn new(
-        vs: &nn::Path,
-        in_features: i64,
-        num_classes: i64,
-        config: LinearCrossEntropyConfig,
-    ) -> Result<LinearCrossEntropyLoss> {
-        check::at_least_1("in_features", in_features)?;
-        check::at_least_1("num_classes", num_classes)?;
-        for size in &config.out_features {
-            check::at_least_1("out_features", *size)?;
-        }
-        check::reduction(config.reduction)?;
-        check::fraction("label_smoothing", config.label_smoothing)?;
-        config.chunking.check()?;
+    pub fn new(vs: &nn::Path, config: LinearCrossEntropyConfig) -> Result<LinearCrossEntropyLoss> {
+        config.check()?;
         let places: i64 = config.out_features.iter().product();
-        let linear = linear_layer(&(vs / "linear"), in_features, num_classes * places, config.bias);
-        check::class_weight(config.weight.as_ref(), ("linear.weight", &linear.ws), num_classes)?;
-        Ok(LinearCrossEntropyLoss { linear, num_classes, config })
+        let linear =
+            linear_layer(&(vs / "linear"), config.in_features, config.num_classes * places, config.bias);
+        class_weight(config.weight.as_ref(), &linear.ws, config.num_classes)?;
+        Ok(LinearCrossEntropyLoss { linear, config })
     }
 
     /// The loss of logits.
     fn criterion(&self, reduction: Reduction) -> CrossEntropyLoss {
         CrossEntropyLoss {
-            weight: self.config.weight.as_ref().map(Tensor::shallow_clone),
+            weight: self.config.weight.clone(),
             ignore_index: self.config.ignore_index.unwrap_or(-100),
             label_smoothing: self.config.label_smoothing,
             reduction,
@@ -138,7 +167,8 @@ impl LinearCrossEntropyLoss {
         if self.config.out_features.is_empty() {
             return Ok(logits.shallow_clone());
         }
-        let shape = [&[logits.size()[0], self.num_classes], self.config.out_features.as_slice()].concat();
+        let shape =
+            [&[logits.size()[0], self.config.num_classes], self.config.out_features.as_slice()].concat();
         Ok(logits.f_reshape(shape)?)
     }
 
@@ -154,10 +184,8 @@ impl LinearCrossEntropyLoss {
             };
             return Err(Error::Shape { argument: "input", given, expected });
         }
-        // The parameters may have changed their kind or device since.
-        check::class_weight(self.config.weight.as_ref(), ("linear.weight", weight), self.num_classes)?;
         check::dense("target", target)?;
-        if let (Some(index), true) = (self.config.ignore_index, check::is_floating(target.f_kind()?)) {
+        if let (Some(index), true) = (self.config.ignore_index, is_floating(target.f_kind()?)) {
             return Err(Error::Option {
                 option: "ignore_index",
                 given: index.to_string(),
@@ -166,8 +194,8 @@ impl LinearCrossEntropyLoss {
         }
         // The shape of the logits, without their values.
         let shape = match single {
-            true => vec![self.num_classes],
-            false => [&[given[0], self.num_classes], self.config.out_features.as_slice()].concat(),
+            true => vec![self.config.num_classes],
+            false => [&[given[0], self.config.num_classes], self.config.out_features.as_slice()].concat(),
         };
         CrossEntropyLoss::check_target(&shape, input, target)
     }
@@ -177,9 +205,8 @@ impl LinearCrossEntropyLoss {
         let cast = |tensor: &Tensor| tensor.f_to_kind(kind);
         let bias = self.linear.bs.as_ref().map(cast).transpose()?;
         let logits = cast(input)?.f_linear(&cast(&self.linear.ws)?, bias.as_ref())?;
-        let mut criterion = self.criterion(self.config.reduction);
-        criterion.weight = criterion.weight.as_ref().map(cast).transpose()?;
-        let target = if check::is_floating(target.kind()) { cast(target)? } else { target.shallow_clone() };
+        let criterion = self.criterion(self.config.reduction);
+        let target = if is_floating(target.kind()) { cast(target)? } else { target.shallow_clone() };
         Ok(criterion.try_forward(&self.arranged(&logits)?, &target)?.f_to_kind(input.kind())?)
     }
 
@@ -203,14 +230,17 @@ impl LinearCrossEntropyLoss {
             });
         }
 
-        let mut criterion = self.criterion(if by_place { Reduction::None } else { Reduction::Sum });
-        criterion.weight = criterion.weight.map(|weight| constant(&weight)).transpose()?;
+        let criterion = self.criterion(if by_place { Reduction::None } else { Reduction::Sum });
         let divisor = match self.config.reduction {
-            Reduction::Mean if check::is_floating(target.kind()) => {
-                let places = target.numel() as f64 / self.num_classes as f64;
+            Reduction::Mean if is_floating(target.kind()) => {
+                let places = target.numel() as f64 / self.config.num_classes as f64;
                 Some(Tensor::f_full([0i64; 0].as_slice(), places, (kind, target.device()))?)
             }
-            Reduction::Mean => Some(criterion.sum_of_weights(target, kind)?),
+            Reduction::Mean => {
+                let weight =
+                    class_weight(self.config.weight.as_ref(), &fixed_weight, self.config.num_classes)?;
+                Some(criterion.sum_of_weights(weight.as_ref(), target, kind)?)
+            }
             _ => None,
         };
         // Written in place: small results of each piece, kept, would split the memory that the next one
@@ -223,7 +253,7 @@ impl LinearCrossEntropyLoss {
             let length = rows.min(batch - start);
             let part = constant(&input.f_narrow(0, start, length)?)?;
             let target = target.f_narrow(0, start, length)?;
-            let target = if check::is_floating(target.kind()) { target.f_to_kind(kind)? } else { target };
+            let target = if is_floating(target.kind()) { target.f_to_kind(kind)? } else { target };
             let logits =
                 part.f_linear(&fixed_weight, fixed_bias.as_ref())?.f_set_requires_grad(differentiable)?;
             let mut value = criterion.try_forward(&self.arranged(&logits)?, &target)?;
@@ -284,10 +314,14 @@ impl Gradient {
 }
 
 impl Loss for LinearCrossEntropyLoss {
+    fn check_options(&self) -> Result<()> {
+        self.config.check()
+    }
+
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check(input, target)?;
         let classes = self.linear.ws.size()[0];
-        let of_weight = self.config.weight.as_ref().is_some_and(Tensor::requires_grad);
+        let of_weight = self.config.weight.as_ref().is_some_and(WeightTensor::requires_grad);
         match self.config.chunking.rows(input, classes) {
             Some(rows)
                 if input.dim() == 2 && input.size()[0] > 0 && !target.requires_grad() && !of_weight =>

@@ -1,18 +1,59 @@
-//! Losses on classes.
-
-use tch::nn;
+//! Losses on classes, labels and margins between them.
 
 mod adaptive;
 mod bce;
+mod bce_with_logits;
 mod chunking;
 mod cross_entropy;
 mod linear;
+mod multi_label_margin;
+mod multi_label_soft_margin;
+mod multi_margin;
+mod nll;
+mod soft_margin;
 
 pub use adaptive::{AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxOutput, AdaptiveLogSoftmaxWithLoss};
-pub use bce::{BceLoss, BceWithLogitsLoss};
+pub use bce::BceLoss;
+pub use bce_with_logits::BceWithLogitsLoss;
 pub use chunking::Chunking;
-pub use cross_entropy::{CrossEntropyLoss, NllLoss};
+pub use cross_entropy::CrossEntropyLoss;
 pub use linear::{LinearCrossEntropyConfig, LinearCrossEntropyLoss};
+pub use multi_label_margin::MultiLabelMarginLoss;
+pub use multi_label_soft_margin::MultiLabelSoftMarginLoss;
+pub use multi_margin::MultiMarginLoss;
+pub use nll::NllLoss;
+pub use soft_margin::SoftMarginLoss;
+
+use tch::{nn, Kind, Tensor};
+
+use crate::base::check;
+use crate::base::weight::placed;
+use crate::{Result, WeightTensor};
+
+/// The kind of classes that libtorch takes for scores of any shape; Uint8 it takes for `[N, C]` only.
+const CLASSES: Kind = Kind::Int64;
+
+/// The weight of each element of `input`, on its device and of its kind.
+fn element_weight(
+    option: &'static str,
+    weight: Option<&WeightTensor>,
+    input: &Tensor,
+) -> Result<Option<Tensor>> {
+    let weight = placed(option, weight, input)?;
+    if let Some(weight) = &weight {
+        check::element_weight((option, weight), input)?;
+    }
+    Ok(weight)
+}
+
+/// The weight of each of so many classes, on the device and of the kind of `input`.
+fn class_weight(weight: Option<&WeightTensor>, input: &Tensor, classes: i64) -> Result<Option<Tensor>> {
+    let weight = placed("weight", weight, input)?;
+    if let Some(weight) = &weight {
+        check::class_weight(weight, classes)?;
+    }
+    Ok(weight)
+}
 
 /// A linear layer that starts as PyTorch's does, within `1 / sqrt(input)`; tch's own is wider.
 fn linear_layer(vs: &nn::Path, input: i64, output: i64, bias: bool) -> nn::Linear {

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
 use crate::base::check;
-use crate::base::reduction::{accumulation_kind, channel_mean};
+use crate::base::precision::{accumulation_kind, channel_mean};
 use crate::base::streaming::{pieces, with_gradient, KeepFreedMemory, Wanted};
 use crate::networks::{Pass, Trace};
-use crate::{Error, Loss, LossMap, Result, Vgg19, VggLayer};
+use crate::{Error, Loss, Result, Vgg19, VggLayer};
 
 /// How two feature maps are compared, by the mean over all their elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -105,6 +105,17 @@ pub enum Streaming {
 }
 
 impl Streaming {
+    pub(crate) fn check(self) -> Result<()> {
+        match self {
+            Streaming::Images(0) => Err(Error::Option {
+                option: "streaming",
+                given: "Images(0)".into(),
+                expected: "at least one image at a time".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// How many of these images to take at a time; `None` if all are to be taken in a graph.
     fn images(self, images: &Tensor) -> Result<Option<i64>> {
         match self {
@@ -115,11 +126,6 @@ impl Streaming {
                 let pixels = if images.device() == Device::Cpu { 1 << 16 } else { 1 << 19 };
                 Ok(Some((pixels / (size[2] * size[3])).max(1)))
             }
-            Streaming::Images(0) => Err(Error::Option {
-                option: "streaming",
-                given: "Images(0)".into(),
-                expected: "at least one image at a time".into(),
-            }),
             Streaming::Images(count) => Ok(Some(i64::try_from(count).unwrap_or(i64::MAX))),
             Streaming::Off => Ok(None),
         }
@@ -569,31 +575,31 @@ fn add(total: Option<Tensor>, term: Tensor) -> Result<Option<Tensor>> {
 }
 
 impl Loss for VggPerceptual {
+    fn check_options(&self) -> Result<()> {
+        VggPerceptual::check_taps(&self.taps)?;
+        self.streaming.check()
+    }
+
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
         check::image_pair(input, target)?;
         self.loss(input, Wanted::of(input, Some(target))?, Target::Images(target))
     }
 
-    fn as_loss_map(&self) -> Option<&dyn LossMap> {
-        Some(self)
-    }
-}
-
-impl LossMap for VggPerceptual {
     /// Per tap the channel mean of the differences, brought to the size of the images by nearest
     /// neighbours, weighted, summed over the taps.
     ///
     /// The map's mean is the loss exactly where H and W are multiples of the taps'
     /// [strides](VggLayer::stride); elsewhere the features at the right and lower edge, which see a cut
     /// window, count a little more or less than in the loss.
-    fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+    fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         check::image_pair(input, target)?;
         let (features, others) = (self.features("input", input)?, self.features("target", target)?);
         let maps = features.iter().zip(&others).map(|(own, other)| {
             let kind = accumulation_kind(own.kind());
             channel_mean(&self.criterion.elements(&own.f_to_kind(kind)?, &other.f_to_kind(kind)?)?)
         });
-        self.sum_of_maps(input, maps)
+        self.sum_of_maps(input, maps).map(Some)
     }
 
     /// The mean activation over the channels of each tap, brought to the size of the images, weighted and

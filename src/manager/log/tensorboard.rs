@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// What PyTorch's SummaryWriter wrote, see scripts/export_tensorboard_fixtures.py.
+    /// What PyTorch's SummaryWriter wrote, see scripts/fixtures/tensorboard.py.
     fn fixture(name: &str) -> Vec<u8> {
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tensorboard").join(name)).unwrap()
     }

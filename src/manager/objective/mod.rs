@@ -1,11 +1,11 @@
 //! An objective as data: which losses, with which options, weights and tags.
 
+mod catalogue;
 mod error;
 mod file;
-mod lists;
+mod make;
 mod networks;
 mod node;
-mod others;
 mod pix2pix;
 mod problem;
 mod read;
@@ -18,19 +18,17 @@ use std::io::Write;
 use std::path::Path;
 
 use indexmap::IndexMap;
-use tch::Device;
+use tch::{nn, Device};
 
+pub use catalogue::LossSpec;
 pub use error::ObjectiveError;
-pub use lists::{
-    BceSpec, BceWithLogitsSpec, CrossEntropySpec, MultiLabelSoftMarginSpec, MultiMarginSpec, NllSpec,
-};
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
-pub use spec::LossSpec;
 pub use vgg::{VggPerceptualSpec, VggWeights};
 
-use super::{LossManager, Schedule};
+use super::{LossManager, Schedule, Term};
 use crate::{Error, Result};
 use file::File;
+use make::Site;
 use networks::Networks;
 use node::Node;
 use problem::Problem;
@@ -83,7 +81,7 @@ use problem::Problem;
 /// ```
 ///
 /// ```
-/// use tch::Device;
+/// use tch::{nn, Device};
 /// use tch_losses::manager::Objective;
 ///
 /// let objective = Objective::from_toml(
@@ -117,6 +115,13 @@ pub struct TermSpec {
     pub weight: Schedule,
     /// Its tags.
     pub tags: Vec<String>,
+}
+
+/// With weight 1 and no tags.
+impl From<LossSpec> for TermSpec {
+    fn from(loss: LossSpec) -> TermSpec {
+        TermSpec { loss, weight: Schedule::fixed(1.0), tags: Vec::new() }
+    }
 }
 
 impl Objective {
@@ -188,17 +193,61 @@ impl Objective {
         File::new(self).map_err(|problem| problem.into_error(ORIGIN))
     }
 
-    /// A manager with these losses, computing on `device`; where several of them need the same network, it is
-    /// there once.
+    /// A manager with these losses, computing on `device`. Where several losses need the same network, it is there
+    /// once.
     ///
     /// # Errors
     /// Weights that cannot be had: see [`Vgg19::pretrained`](crate::Vgg19::pretrained) and
-    /// [`Vgg19::from_file`](crate::Vgg19::from_file). A weight that is not finite.
+    /// [`Vgg19::from_file`](crate::Vgg19::from_file). A weight that is not finite. A loss with parameters: see
+    /// [`build_in`](Self::build_in).
     pub fn build(&self, device: Device) -> Result<LossManager> {
-        let mut networks = Networks::default();
+        self.manager(device, None)
+    }
+
+    /// As [`build`](Self::build), with the parameters of losses that have some in a variable store: each under the
+    /// name of the loss, `D_CLASS.linear.weight`. The losses compute on the store's device.
+    ///
+    /// ```
+    /// use tch::{nn, Device};
+    /// use tch_losses::manager::Objective;
+    ///
+    /// let objective = Objective::from_toml(
+    ///     r#"
+    ///     [losses.WORDS]
+    ///     loss = "LinearCrossEntropyLoss"
+    ///     options = { in_features = 16, num_classes = 1000, chunking = "auto" }
+    ///     "#,
+    /// )?;
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let manager = objective.build_in(&vs.root())?;
+    /// assert_eq!(vs.variables()["WORDS.linear.weight"].size(), [1000, 16]);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), but for losses with parameters.
+    ///
+    /// # Panics
+    /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
+    pub fn build_in(&self, vs: &nn::Path) -> Result<LossManager> {
+        self.manager(vs.device(), Some(vs))
+    }
+
+    fn manager(&self, device: Device, vs: Option<&nn::Path>) -> Result<LossManager> {
+        let mut site = Site { device, networks: Networks::default(), parameters: None };
         let mut manager = LossManager::new();
         for (name, TermSpec { loss, weight, tags }) in &self.losses {
-            let term = loss.build(device, &mut networks)?;
+            if loss.has_parameters() && vs.is_none() {
+                let text = format!(
+                    "`{}` has parameters: use `Objective::build_in`, which takes a variable store",
+                    loss.name()
+                );
+                let problem = Problem::new(text).within("loss").within(name).within("losses");
+                return Err(problem.into_error(ORIGIN).into());
+            }
+            // A dot would be one of the store's own; names of losses may have some.
+            site.parameters = vs.map(|vs| vs / name.replace('.', "_"));
+            let term = Term::of(loss.make(&mut site)?);
             manager.register(name, term.schedule(weight.clone()).tags(tags))?;
         }
         Ok(manager)

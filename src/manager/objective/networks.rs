@@ -9,7 +9,7 @@ use crate::{Result, Vgg19};
 
 /// The networks that were made, by what they were made of.
 #[derive(Default)]
-pub(super) struct Networks(HashMap<(VggWeights, i64, Kind), Vgg19>);
+pub(in crate::manager) struct Networks(HashMap<(VggWeights, i64, Kind), Vgg19>);
 
 impl Networks {
     pub fn get(&mut self, weights: &VggWeights, seed: i64, kind: Kind, device: Device) -> Result<Vgg19> {

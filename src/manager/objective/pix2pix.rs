@@ -1,8 +1,8 @@
 //! The objective of pix2pix.
 
-use super::{BceWithLogitsSpec, LossSpec, Objective, TermSpec, VggPerceptualSpec};
+use super::{LossSpec, Objective, TermSpec, VggPerceptualSpec};
 use crate::manager::Schedule;
-use crate::{L1Loss, Laplacian, MseLoss, Sobel};
+use crate::{BceWithLogitsLoss, L1Loss, Laplacian, MseLoss, Sobel};
 
 /// Which losses a [`pix2pix`] objective has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,7 +74,7 @@ impl Default for Lambdas {
 /// # Ok::<(), tch_losses::Error>(())
 /// ```
 pub fn pix2pix(subspec: Subspec, lambdas: &Lambdas) -> Objective {
-    let bce = || LossSpec::BceWithLogitsLoss(BceWithLogitsSpec::default());
+    let bce = || LossSpec::BceWithLogitsLoss(BceWithLogitsLoss::default());
     let vgg = || LossSpec::VggPerceptual(VggPerceptualSpec::default());
     let mut objective = Objective::default();
     let mut add = |name: &str, loss: LossSpec, weight: f64, tags: &[&str]| {

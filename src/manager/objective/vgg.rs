@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tch::{Device, Kind};
+use tch::Kind;
 
-use super::networks::Networks;
+use super::make::{Make, Site};
 use super::problem::nearest;
-use super::spec::Build;
-use crate::manager::Term;
+use crate::manager::function::Function;
 use crate::{Error, FeatureCriterion, InputNormalization, Result, Streaming, VggLayer, VggPerceptual};
 
 /// The options of [`VggPerceptual`] as data.
@@ -71,28 +70,25 @@ impl Default for VggPerceptualSpec {
     }
 }
 
-impl Build for VggPerceptualSpec {
+impl Make for VggPerceptualSpec {
     fn check(&self) -> Result<()> {
         if let (Some(seed), VggWeights::Pretrained | VggWeights::File(_)) = (self.seed, &self.weights) {
             let expected = "none: only `weights = \"random\"` has a seed".into();
             return Err(Error::Option { option: "seed", given: seed.to_string(), expected });
         }
-        if self.streaming == Streaming::Images(0) {
-            let expected = "at least one image at a time".into();
-            return Err(Error::Option { option: "streaming", given: "0".into(), expected });
-        }
+        self.streaming.check()?;
         VggPerceptual::check_taps(&self.taps)
     }
 
-    fn build(&self, device: Device, networks: &mut Networks) -> Result<Term> {
-        let vgg = networks.get(&self.weights, self.seed.unwrap_or(0), self.kind, device)?;
-        Ok(Term::new(VggPerceptual {
+    fn make(&self, site: &mut Site) -> Result<Function> {
+        let vgg = site.networks.get(&self.weights, self.seed.unwrap_or(0), self.kind, site.device)?;
+        Ok(Function::Binary(Box::new(VggPerceptual {
             taps: self.taps.clone(),
             criterion: self.criterion,
             normalization: self.normalization,
             streaming: self.streaming,
             ..VggPerceptual::new(vgg)
-        }))
+        })))
     }
 }
 

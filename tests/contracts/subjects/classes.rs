@@ -1,9 +1,9 @@
 //! Losses on classes, with and without a layer.
 
-use tch::{nn, no_grad, Kind, Reduction, Tensor};
+use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Chunking, CrossEntropyLoss,
-    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, NllLoss,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, NllLoss, Reduction,
 };
 
 use super::{constant, integers, variable, Subject, ALL, MEAN, SCALAR};

@@ -5,8 +5,8 @@ mod images;
 mod rankings;
 mod values;
 
-use tch::{Kind, Reduction, Tensor};
-use tch_losses::{Loss, LossMap};
+use tch::{Kind, Tensor};
+use tch_losses::{Loss, Reduction};
 
 use crate::common::{device, epsilon};
 
@@ -70,7 +70,7 @@ fn integers(values: &[i64], shape: &[i64]) -> Tensor {
 }
 
 /// A subject for the map of a loss on images.
-fn map(loss: &'static str, (input, target): (Argument, Argument), of: impl LossMap + 'static) -> Subject {
+fn map(loss: &'static str, (input, target): (Argument, Argument), of: impl Loss + 'static) -> Subject {
     let call = move |x: &[Tensor], _| of.loss_map(&x[0], &x[1]).unwrap();
     let arguments = vec![input, target];
     Subject { reductions: &[Reduction::None], ..Subject::new(loss, "map", arguments, call) }

@@ -3,7 +3,7 @@
 use tch::Kind;
 use tch_losses::{
     CosineEmbeddingLoss, CtcLoss, HingeEmbeddingLoss, Loss, MarginRankingLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, SoftMarginLoss, TripletMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, SequenceLoss, SoftMarginLoss, TernaryLoss, TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 };
 

@@ -1,9 +1,9 @@
 //! Losses on values and on distributions.
 
-use tch::{Kind, Reduction};
+use tch::Kind;
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, GaussianNllLoss, HuberLoss, KlDivLoss, KlDivReduction, L1Loss, Loss, MseLoss,
-    PoissonNllLoss, SmoothL1Loss,
+    BceLoss, BceWithLogitsLoss, GaussianNllLoss, HuberLoss, KlDivLoss, L1Loss, Loss, MseLoss, PoissonNllLoss,
+    Reduction, SmoothL1Loss, TernaryLoss,
 };
 
 use super::{constant, map, pair, variable, Subject};
@@ -67,9 +67,9 @@ pub fn distributions(kind: Kind) -> Vec<Subject> {
             let both = (variable("input", log(1)), variable("target", target));
             subjects.push(pair("KLDivLoss", &format!("{variant} {log_target}"), both, move |reduction| {
                 let reduction = match reduction {
-                    Reduction::None => KlDivReduction::None,
-                    Reduction::Sum => KlDivReduction::BatchMean,
-                    _ => KlDivReduction::Mean,
+                    Reduction::None => Reduction::None,
+                    Reduction::Sum => Reduction::BatchMean,
+                    _ => Reduction::Mean,
                 };
                 KlDivLoss { log_target, reduction }
             }));

@@ -1,0 +1,372 @@
+//! Options that are tensors.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::ser::{Error as _, SerializeSeq};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tch::{Device, Kind, Tensor};
+
+use super::check;
+use super::precision::{is_floating, is_integer, FLOATING};
+use crate::{Error, Result};
+
+/// A weight that is an option of a loss: numbers, or a tensor.
+///
+/// A loss brings it to the device and the kind of its input when it computes, and keeps the result for the next
+/// call. So the same loss serves every device and kind. A tensor is shared, not copied: gradients flow to it where
+/// the loss has some, and a later change in place counts.
+///
+/// It comes [from](From) a number, an array or `Vec` of numbers, or a tensor. In an objective's file it is a
+/// number, a list, or a list of lists:
+///
+/// ```toml
+/// options = { weight = [1.0, 0.5, 2.0], pos_weight = 3.0 }
+/// ```
+///
+/// - **Errors**: at forward, a tensor that is undefined, sparse, boolean or complex, and a shape that the loss does
+///   not take; in [`check_options`](crate::Loss::check_options), numbers that are not finite.
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// use tch_losses::{CrossEntropyLoss, Loss};
+///
+/// let weighted = CrossEntropyLoss::default().with_weight([10.0, 1.0, 1.0]);
+/// let classes = Tensor::from_slice(&[0i64, 2]);
+/// for kind in [Kind::Float, Kind::Double] {
+///     let logits = Tensor::zeros([2, 3], (kind, Device::Cpu));
+///     assert_eq!(weighted.forward(&logits, &classes).kind(), kind);
+/// }
+/// ```
+pub struct WeightTensor {
+    source: Source,
+    /// What was placed last.
+    placed: RefCell<Option<Placed>>,
+}
+
+enum Source {
+    /// In row-major order.
+    Numbers(Numbers),
+    Tensor(Tensor),
+}
+
+#[derive(Clone, PartialEq)]
+struct Numbers {
+    shape: Vec<i64>,
+    values: Vec<f64>,
+}
+
+struct Placed {
+    tensor: Tensor,
+    /// Counts the changes in place of the tensor that it was made of.
+    version: i64,
+}
+
+impl WeightTensor {
+    /// The tensor on the device and of the kind of `input`.
+    pub(crate) fn placed(&self, argument: &'static str, input: &Tensor) -> Result<Tensor> {
+        let (device, kind) = (input.device(), input.kind());
+        let is_there = |tensor: &Tensor| tensor.device() == device && tensor.kind() == kind;
+        if let Source::Tensor(tensor) = &self.source {
+            check_tensor(argument, tensor)?;
+            if is_there(tensor) {
+                return Ok(tensor.shallow_clone());
+            }
+            if tensor.requires_grad() {
+                return Ok(tensor.f_to_device(device)?.f_to_kind(kind)?);
+            }
+        }
+        // A tensor made in libtorch's inference mode counts no changes: it is placed anew each time.
+        let version = match &self.source {
+            Source::Numbers(_) => Some(0),
+            Source::Tensor(tensor) => tensor.f_internal_version().ok(),
+        };
+        if let Some(placed) = &*self.placed.borrow() {
+            if Some(placed.version) == version && is_there(&placed.tensor) {
+                return Ok(placed.tensor.shallow_clone());
+            }
+        }
+        let tensor = match &self.source {
+            Source::Numbers(numbers) => numbers.tensor()?.f_to_kind(kind)?.f_to_device(device)?,
+            Source::Tensor(tensor) => tensor.f_to_device(device)?.f_to_kind(kind)?,
+        };
+        let placed = version.map(|version| Placed { tensor: tensor.shallow_clone(), version });
+        *self.placed.borrow_mut() = placed;
+        Ok(tensor)
+    }
+
+    /// Checks what can be checked without waiting for a device: numbers that were given as such.
+    pub(crate) fn check(&self, option: &'static str) -> Result<()> {
+        match &self.source {
+            Source::Numbers(numbers) => {
+                numbers.values.iter().try_for_each(|value| check::finite(option, *value))
+            }
+            Source::Tensor(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn requires_grad(&self) -> bool {
+        match &self.source {
+            Source::Numbers(_) => false,
+            Source::Tensor(tensor) => tensor.requires_grad(),
+        }
+    }
+
+    fn numbers(&self) -> Result<Numbers> {
+        match &self.source {
+            Source::Numbers(numbers) => Ok(numbers.clone()),
+            Source::Tensor(tensor) => {
+                check_tensor("weight", tensor)?;
+                let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
+                let flat = flat.f_contiguous()?.f_view([-1i64].as_slice())?;
+                Ok(Numbers { shape: tensor.size(), values: flat.try_into()? })
+            }
+        }
+    }
+}
+
+fn check_tensor(argument: &'static str, tensor: &Tensor) -> Result<()> {
+    check::dense(argument, tensor)?;
+    let given = tensor.f_kind()?;
+    if !is_floating(given) && !is_integer(given) {
+        return Err(Error::Kind { argument, given, expected: format!("{FLOATING} or an integer") });
+    }
+    Ok(())
+}
+
+/// The option's tensor for `input`, if the option is set.
+pub(crate) fn placed(
+    argument: &'static str,
+    weight: Option<&WeightTensor>,
+    input: &Tensor,
+) -> Result<Option<Tensor>> {
+    weight.map(|weight| weight.placed(argument, input)).transpose()
+}
+
+/// [`WeightTensor::check`] of an option that may not be set.
+pub(crate) fn check_weight(option: &'static str, weight: Option<&WeightTensor>) -> Result<()> {
+    weight.map_or(Ok(()), |weight| weight.check(option))
+}
+
+impl Numbers {
+    fn tensor(&self) -> Result<Tensor> {
+        Ok(Tensor::f_from_slice(&self.values)?.f_view(self.shape.as_slice())?)
+    }
+}
+
+impl From<Numbers> for WeightTensor {
+    fn from(numbers: Numbers) -> WeightTensor {
+        WeightTensor { source: Source::Numbers(numbers), placed: RefCell::new(None) }
+    }
+}
+
+/// Shares the tensor.
+impl From<Tensor> for WeightTensor {
+    fn from(tensor: Tensor) -> WeightTensor {
+        WeightTensor { source: Source::Tensor(tensor), placed: RefCell::new(None) }
+    }
+}
+
+/// Shares the tensor.
+impl From<&Tensor> for WeightTensor {
+    fn from(tensor: &Tensor) -> WeightTensor {
+        tensor.shallow_clone().into()
+    }
+}
+
+impl From<Vec<f64>> for WeightTensor {
+    fn from(values: Vec<f64>) -> WeightTensor {
+        Numbers { shape: vec![values.len() as i64], values }.into()
+    }
+}
+
+impl<const N: usize> From<[f64; N]> for WeightTensor {
+    fn from(values: [f64; N]) -> WeightTensor {
+        values.to_vec().into()
+    }
+}
+
+/// The same number everywhere: a tensor without dimensions.
+impl From<f64> for WeightTensor {
+    fn from(value: f64) -> WeightTensor {
+        Numbers { shape: Vec::new(), values: vec![value] }.into()
+    }
+}
+
+/// Shares a tensor.
+impl Clone for WeightTensor {
+    fn clone(&self) -> WeightTensor {
+        match &self.source {
+            Source::Numbers(numbers) => numbers.clone().into(),
+            Source::Tensor(tensor) => tensor.into(),
+        }
+    }
+}
+
+/// The same shape and the same numbers, whatever the kind and the device.
+impl PartialEq for WeightTensor {
+    fn eq(&self, other: &WeightTensor) -> bool {
+        match (self.numbers(), other.numbers()) {
+            (Ok(own), Ok(other)) => own == other,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for WeightTensor {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match &self.source {
+            Source::Numbers(Numbers { shape, values }) if shape.len() == 1 => values.fmt(formatter),
+            Source::Numbers(Numbers { shape, values }) => write!(formatter, "{values:?} as {shape:?}"),
+            Source::Tensor(tensor) => tensor.fmt(formatter),
+        }
+    }
+}
+
+impl Serialize for WeightTensor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Numbers { shape, values } = self.numbers().map_err(S::Error::custom)?;
+        Nested { shape: &shape, values: &values }.serialize(serializer)
+    }
+}
+
+/// Numbers as lists of lists.
+struct Nested<'a> {
+    shape: &'a [i64],
+    values: &'a [f64],
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Some((&size, shape)) = self.shape.split_first() else {
+            return serializer.serialize_f64(self.values[0]);
+        };
+        let mut list = serializer.serialize_seq(Some(size as usize))?;
+        let length = self.values.len() / size.max(1) as usize;
+        for values in self.values.chunks(length.max(1)) {
+            list.serialize_element(&Nested { shape, values })?;
+        }
+        list.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for WeightTensor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Numbers::deserialize(deserializer).map(Into::into)
+    }
+}
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct NumberOrList;
+        impl<'de> Visitor<'de> for NumberOrList {
+            type Value = Numbers;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a number or a list of numbers")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> std::result::Result<Numbers, E> {
+                Ok(Numbers { shape: Vec::new(), values: vec![value] })
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> std::result::Result<Numbers, E> {
+                self.visit_f64(value as f64)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> std::result::Result<Numbers, E> {
+                self.visit_f64(value as f64)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Numbers, A::Error> {
+                let Some(Numbers { mut shape, mut values }) = list.next_element()? else {
+                    return Err(A::Error::custom("given an empty list, expected at least one number"));
+                };
+                let mut size = 1;
+                while let Some(next) = list.next_element::<Numbers>()? {
+                    if next.shape != shape {
+                        return Err(A::Error::custom(
+                            "given lists of different lengths, expected equal ones",
+                        ));
+                    }
+                    values.extend(next.values);
+                    size += 1;
+                }
+                shape.insert(0, size);
+                Ok(Numbers { shape, values })
+            }
+        }
+        deserializer.deserialize_any(NumberOrList)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn like(kind: Kind) -> Tensor {
+        Tensor::zeros([1], (kind, Device::Cpu))
+    }
+
+    #[test]
+    fn numbers_and_tensors_take_the_kind_of_the_input() {
+        let tensor = Tensor::from_slice(&[1.0f64, 0.5]);
+        for weight in [WeightTensor::from([1.0, 0.5]), WeightTensor::from(&tensor)] {
+            for kind in [Kind::Float, Kind::Float, Kind::Double, Kind::Half, Kind::Float] {
+                let placed = weight.placed("weight", &like(kind)).unwrap();
+                assert_eq!(placed, tensor.to_kind(kind), "{weight:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_placed_weight_is_kept() {
+        for weight in [WeightTensor::from([1.0, 0.5]), Tensor::from_slice(&[1.0f64, 0.5]).into()] {
+            let place = || weight.placed("weight", &like(Kind::Float)).unwrap().data_ptr();
+            assert_eq!(place(), place());
+        }
+    }
+
+    #[test]
+    fn a_tensor_is_shared() {
+        let mut tensor = Tensor::from_slice(&[1.0f64, 0.5]);
+        let weight = WeightTensor::from(&tensor);
+        for kind in [Kind::Double, Kind::Float] {
+            let _ = tensor.fill_(2.0);
+            assert_eq!(weight.placed("weight", &like(kind)).unwrap(), tensor.to_kind(kind));
+            let _ = tensor.fill_(3.0);
+            assert_eq!(weight.placed("weight", &like(kind)).unwrap(), tensor.to_kind(kind));
+        }
+        let leaf = tensor.detach().set_requires_grad(true);
+        let placed = WeightTensor::from(&leaf).placed("weight", &like(Kind::Float)).unwrap();
+        placed.sum(None).backward();
+        assert_eq!(leaf.grad(), Tensor::from_slice(&[1.0f64, 1.0]));
+    }
+
+    #[test]
+    fn it_is_written_as_it_is_read() {
+        for text in ["2.5", "[1.0,0.5]", "[[[1.0]],[[0.5]]]", "[[1.0,2.0],[3.0,4.0]]"] {
+            let weight: WeightTensor = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&weight).unwrap(), text);
+            let placed = weight.placed("weight", &like(Kind::Double)).unwrap();
+            assert_eq!(serde_json::to_string(&WeightTensor::from(placed)).unwrap(), text);
+        }
+        let weight: WeightTensor = serde_json::from_str("[[1,2],[3,4]]").unwrap();
+        assert_eq!(weight, Tensor::from_slice2(&[[1i64, 2], [3, 4]]).into());
+        for text in ["[]", "[[1.0],[2.0,3.0]]", "[1.0,[2.0]]", "\"a\"", "null"] {
+            assert!(serde_json::from_str::<WeightTensor>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_weight() {
+        let message =
+            |weight: WeightTensor| weight.placed("weight", &like(Kind::Float)).unwrap_err().to_string();
+        assert_eq!(message(Tensor::new().into()), "`weight` is an undefined tensor");
+        let expected = "`weight` has kind Bool, expected Half, BFloat16, Float or Double or an integer";
+        assert_eq!(message(Tensor::from(true).into()), expected);
+        let error = WeightTensor::from([1.0, f64::NAN]).check("weight").unwrap_err();
+        assert_eq!(error.to_string(), "option `weight` is NaN, expected a finite number");
+    }
+}

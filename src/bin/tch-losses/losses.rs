@@ -1,0 +1,132 @@
+//! Which losses `compare` computes: the usual ones, some of the catalogue, or those of an objective.
+
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+use tch::Device;
+use tch_losses::manager::{LossManager, LossSpec, Objective, VggPerceptualSpec, VggWeights};
+use tch_losses::{printable, Loss};
+
+use crate::note;
+use crate::pair::Reach;
+
+/// The tag of an objective's losses that compare images.
+const IMAGE: &str = "image";
+
+/// Short names of what is computed unless something else is asked for, and the names in headlines.
+const USUAL: [(&str, &str, &str); 4] = [
+    ("l1", "L1Loss", "L1"),
+    ("mse", "MseLoss", "MSE"),
+    ("sobel", "Sobel", "Sobel"),
+    ("laplacian", "Laplacian", "Laplacian"),
+];
+const VGG: (&str, &str) = ("vgg", "VGG19 perceptual");
+
+/// The losses that were chosen.
+pub struct Chosen {
+    objective: Objective,
+    manager: LossManager,
+    /// Whether they have weights of their own.
+    pub weighted: bool,
+}
+
+/// A loss with its name in the output and its headline on the sheet.
+pub struct Entry<'a> {
+    pub key: &'a str,
+    pub headline: &'a str,
+    pub loss: &'a dyn Loss,
+    pub weight: f64,
+    pub reach: Reach,
+}
+
+impl Chosen {
+    /// The usual losses, and with weights the perceptual one.
+    pub fn usual(vgg: Option<&Path>, device: Device) -> Result<Chosen> {
+        let mut objective = Objective::default();
+        for (key, name, _) in USUAL {
+            objective.losses.insert(key.into(), LossSpec::named(name)?.into());
+        }
+        if let Some(vgg) = vgg {
+            objective.losses.insert(VGG.0.into(), perceptual(vgg).into());
+        }
+        Chosen::of(objective, false, device).context("--vgg")
+    }
+
+    /// Losses by name: short names, or those of the catalogue.
+    pub fn by_name(names: &[String], vgg: Option<&Path>, device: Device) -> Result<Chosen> {
+        let mut objective = Objective::default();
+        for given in names {
+            let usual = USUAL.iter().find(|(key, name, _)| given == key || given == name);
+            let (key, spec) = match (usual, vgg) {
+                (Some((key, name, _)), _) => (*key, LossSpec::named(name)?),
+                (None, Some(vgg)) if given == VGG.0 || given == "VggPerceptual" => (VGG.0, perceptual(vgg)),
+                (None, None) if given == VGG.0 => bail!("--losses vgg needs weights: name them with --vgg"),
+                (None, _) => (given.as_str(), LossSpec::named(given).context("--losses")?),
+            };
+            if objective.losses.contains_key(key) {
+                bail!("--losses names `{}` twice", printable(key));
+            }
+            objective.losses.insert(key.into(), spec.into());
+        }
+        Chosen::of(objective, false, device)
+    }
+
+    /// The losses of an objective's file that compare images: those with the tag `image`, or all of two tensors where
+    /// none has it.
+    pub fn of_file(path: &Path, device: Device) -> Result<Chosen> {
+        let mut objective = Objective::from_file(path)?;
+        let all = objective.losses.len();
+        if objective.losses.values().any(|term| term.tags.iter().any(|tag| tag == IMAGE)) {
+            objective.losses.retain(|_, term| term.tags.iter().any(|tag| tag == IMAGE));
+            if objective.losses.len() < all {
+                note(format_args!("computed are the losses with the tag `{IMAGE}`"));
+            }
+        }
+        Chosen::of(objective, true, device)
+    }
+
+    fn of(objective: Objective, weighted: bool, device: Device) -> Result<Chosen> {
+        let manager = objective.build(device)?;
+        let chosen = Chosen { objective, manager, weighted };
+        if let Some(name) = chosen.manager.names(&[]).iter().find(|name| chosen.loss(name).is_none()) {
+            let loss = chosen.objective.losses[*name].loss.name();
+            bail!("`{}` does not compare two images: {loss} takes other tensors", printable(name));
+        }
+        Ok(chosen)
+    }
+
+    fn loss(&self, name: &str) -> Option<&dyn Loss> {
+        self.manager.losses(&[]).into_iter().find(|(own, _)| *own == name).map(|(_, loss)| loss)
+    }
+
+    pub fn entries(&self) -> Vec<Entry<'_>> {
+        let losses = self.manager.losses(&[]).into_iter();
+        let weights = self.manager.weights(&[]);
+        let entry = |((key, loss), (_, weight))| {
+            let usual = USUAL.iter().map(|(key, _, headline)| (*key, *headline)).chain([VGG]);
+            let headline =
+                usual.into_iter().find(|(own, _)| *own == key).map_or(key, |(_, headline)| headline);
+            Entry { key, headline, loss, weight, reach: reach(&self.objective.losses[key].loss) }
+        };
+        losses.zip(weights).map(entry).collect()
+    }
+}
+
+fn perceptual(weights: &Path) -> LossSpec {
+    let weights = match weights.to_str() {
+        Some("pretrained") => VggWeights::Pretrained,
+        _ => VggWeights::File(weights.into()),
+    };
+    LossSpec::VggPerceptual(VggPerceptualSpec { weights, ..Default::default() })
+}
+
+/// How much of a picture a row of the loss's map depends on; all of it for losses of which that is not known here.
+fn reach(loss: &LossSpec) -> Reach {
+    match loss {
+        LossSpec::L1Loss(_) | LossSpec::MseLoss(_) | LossSpec::SmoothL1Loss(_) | LossSpec::HuberLoss(_) => {
+            Reach::Rows(0)
+        }
+        LossSpec::Sobel(_) | LossSpec::Laplacian(_) => Reach::Rows(1),
+        _ => Reach::All,
+    }
+}

@@ -1,0 +1,67 @@
+//! [`SoftMarginLoss`].
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::base::{check, setters};
+use crate::{Error, Loss, Reduction, Result};
+
+/// Logistic loss of scores with labels 1 and -1.
+///
+/// ```text
+/// l    = log(1 + exp(-y * x))      x = input, y = target
+/// loss = reduce(l)
+/// ```
+///
+/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) with the label `(1 + y) / 2` is the same number, and is
+/// finite for any score: the one to prefer where the labels can be had as 0 and 1.
+///
+/// - **Shapes**: `input` any; `target` of that shape, or broadcast to it, as in PyTorch. The loss is a
+///   scalar, or of the shape of `input` with [`Reduction::None`].
+/// - **Values**: `target` 1 or -1, not checked. Scores so wrong that `exp` overflows (`-y * x` past 88 in
+///   f32, 709 in f64) give an infinite loss with a gradient of NaN, as in PyTorch. The mean of nothing is
+///   NaN.
+/// - **Gradients**: to `input`. libtorch has none for `target` and refuses one that requires it.
+/// - **Defaults**: `reduction` mean.
+/// - **Errors**: a `target` that does not broadcast to `input`, is on another device, or is neither of the
+///   kind of `input` nor a signed integer.
+///
+/// Source:
+/// [`torch.nn.SoftMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.SoftMarginLoss.html).
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{Loss, SoftMarginLoss};
+///
+/// // Undecided: log 2, whatever the label.
+/// let (scores, target) = (Tensor::from_slice(&[0.0, 0.0]), Tensor::from_slice(&[1i64, -1]));
+/// let loss = SoftMarginLoss::default().forward(&scores, &target);
+/// assert!((loss.double_value(&[]) - 2f64.ln()).abs() < 1e-12);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoftMarginLoss {
+    /// How the elements are reduced.
+    pub reduction: Reduction,
+}
+
+setters!(SoftMarginLoss { with_reduction(reduction: Reduction) });
+
+impl Loss for SoftMarginLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        check::floating("input", input)?;
+        check::signs(("input", input), ("target", target))?;
+        if !check::broadcast(&[("input", input), ("target", target)])
+            .is_ok_and(|common| common == input.size())
+        {
+            let expected = format!("one that broadcasts to {:?}, the shape of `input`", input.size());
+            return Err(Error::Shape { argument: "target", given: target.size(), expected });
+        }
+        Ok(input.f_soft_margin_loss(target, self.reduction.torch())?)
+    }
+}

@@ -1,0 +1,102 @@
+//! What the losses on edges share.
+//!
+//! Both turn the images to grey by the plain mean over the channels, filter them with a fixed 3x3 kernel
+//! (zero padding of 1) and take the L1 distance of the results. The filters are sums of shifted views: a
+//! convolution with one channel in and out is an order of magnitude slower in libtorch.
+//!
+//! Where the loss is reduced and only `input` requires a gradient, both are computed at once, a few images at
+//! a time, in pieces that stay in the cache: the filters are linear, and their adjoints are the same shifted
+//! views.
+//!
+//! Half and BFloat16 images are filtered in f32; the result is returned in the images' kind. A value that is
+//! not finite spreads to the neighbours for which the kernel has a weight; a convolution spreads it to all
+//! nine.
+
+use tch::{no_grad, Device, Tensor};
+
+use crate::base::precision::accumulation_kind;
+use crate::base::streaming::{pieces, with_gradient, Wanted};
+use crate::{Reduction, Result};
+
+/// What [`streamed`] needs to know of a loss.
+pub(super) trait Filter {
+    /// The sum of the absolute differences between the filtered images, times the number of channels, and at
+    /// last into `gradient`, which may be `input`'s memory, its gradient with respect to `input`. The images
+    /// are sums over the channels.
+    fn compare(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        channels: i64,
+        gradient: Option<Tensor>,
+    ) -> Result<Tensor>;
+}
+
+/// The loss without a graph of it: in pieces that stay in the cache, with the gradient in closed form taken
+/// at the same time. `None` where that does not do: with maps, which nothing is gained for, and where
+/// `target` needs a gradient.
+pub(super) fn streamed(
+    filter: &dyn Filter,
+    reduction: Reduction,
+    input: &Tensor,
+    target: &Tensor,
+) -> Result<Option<Tensor>> {
+    let wanted = Wanted::of(input, Some(target))?;
+    if reduction == Reduction::None || wanted == Wanted::Graph {
+        return Ok(None);
+    }
+    let size = input.size();
+    let [count, channels, height, width] = size[..] else { unreachable!("an image has four dimensions") };
+    let kind = accumulation_kind(input.kind());
+    let grey = |images: &Tensor| images.f_sum_dim_intlist([1i64].as_slice(), true, kind);
+    // Summed in the graph, which so needs a gradient for one channel only.
+    let input_grey = grey(input)?;
+    // It takes the memory of what it is the gradient of: the backward pass of a sum needs neither its result
+    // ...
+    let gradient = input_grey.f_detach()?;
+    let sum = no_grad(|| -> Result<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        for (start, length) in pieces(count, images_in_cache(input.device(), height * width)) {
+            let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+            let out = match wanted {
+                Wanted::InputGradient => Some(piece(&gradient)?),
+                Wanted::Value | Wanted::Graph => None,
+            };
+            let part = filter.compare(&piece(&gradient)?, &grey(&piece(target)?)?, channels, out)?;
+            sum = Some(match sum {
+                Some(mut sum) => sum.f_add_(&part)?,
+                None => part,
+            });
+        }
+        Ok(sum.expect("there are images"))
+    })?;
+    let factor = match reduction {
+        Reduction::Mean => 1.0 / (count * channels * height * width) as f64,
+        _ => 1.0 / channels as f64,
+    };
+    let mut loss = sum.f_mul_scalar(factor)?;
+    if wanted == Wanted::InputGradient {
+        // ... nor that of a product with a constant the other factor.
+        loss = with_gradient(&loss, &input_grey, &gradient, factor)?;
+    }
+    Ok(Some(loss.f_to_kind(input.kind())?))
+}
+
+/// How many images of so many pixels to filter at a time.
+pub(super) fn images_in_cache(device: Device, pixels: i64) -> i64 {
+    match device {
+        // A megabyte per plane in f32; a handful of planes is in use at a time.
+        Device::Cpu => ((1 << 18) / pixels).max(1),
+        // Elsewhere it is launches of kernels that cost.
+        _ => i64::MAX,
+    }
+}
+
+/// A constant as an operand, on the device without a copy from the host.
+pub(super) fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_full([0i64; 0].as_slice(), value, (like.kind(), like.device()))?)
+}
+
+pub(super) fn padded(grey: &Tensor) -> Result<Tensor> {
+    Ok(grey.f_constant_pad_nd([1i64, 1, 1, 1].as_slice())?)
+}

@@ -1,0 +1,134 @@
+//! [`TripletMarginLoss`].
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::triplets::check_vectors;
+use crate::base::{check, setters};
+use crate::{Error, Reduction, Result, TernaryLoss};
+
+/// Wants an anchor nearer to the positive example than to the negative one, by a margin.
+///
+/// ```text
+/// d(u, v) = (Σ |u - v + eps|^p)^(1/p)                           over the last axis
+/// l       = max(0, d(a, pos) - n + margin)                      n = d(a, neg)
+/// loss    = reduce(l)                                           with swap: min(d(a, neg), d(pos, neg))
+/// ```
+///
+/// It learns from comparisons alone: no distance of its own is too far or too near, as it is for
+/// [`HingeEmbeddingLoss`](crate::HingeEmbeddingLoss). For distances other than p-norms:
+/// [`TripletMarginWithDistanceLoss`](crate::TripletMarginWithDistanceLoss).
+///
+/// - **Shapes**: `[N, D]`, `[D]`, or any others with the features last; all three with one number of
+///   dimensions, broadcast, as in PyTorch. The loss is a scalar, or of the common shape without the features
+///   with [`Reduction::None`].
+/// - **Values**: any. `eps` is added to the differences, sign and all, so that those of equal vectors have a
+///   direction: `d` is not quite symmetric. The mean of nothing is NaN, as in PyTorch.
+/// - **Gradients**: to all three.
+/// - **Defaults**: `margin` 1, `p` 2, `eps` 1e-6, no swap, `reduction` mean.
+/// - **Errors**: arguments that differ in dimensions, kind or device, or do not broadcast; a `margin` that is
+///   not above 0, or not finite; a `p` that is NaN; an `eps` that is negative or not finite.
+///
+/// Source:
+/// [`torch.nn.TripletMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html);
+/// V. Balntas et al., *Learning local feature descriptors with triplets and shallow convolutional neural
+/// networks* (2016), also for the swap.
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{TernaryLoss, TripletMarginLoss};
+///
+/// let anchor = Tensor::from_slice2(&[[0.0, 0.0]]);
+/// let positive = Tensor::from_slice2(&[[3.0, 4.0]]);
+/// let negative = Tensor::from_slice2(&[[0.0, 5.5]]);
+/// // 5 - 5.5 + 1: the negative is farther off, but not far enough.
+/// let loss = TripletMarginLoss::default().forward(&anchor, &positive, &negative);
+/// assert!((loss.double_value(&[]) - 0.5).abs() < 1e-5);
+/// // And it is nearer to the positive, √11.25 from it, than to the anchor.
+/// let swap = TripletMarginLoss { swap: true, ..Default::default() };
+/// let loss = swap.forward(&anchor, &positive, &negative);
+/// assert!((loss.double_value(&[]) - (6.0 - 11.25f64.sqrt())).abs() < 1e-5);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TripletMarginLoss {
+    /// By how much the negative shall be farther away.
+    pub margin: f64,
+    /// The degree of the norm, `f64::INFINITY` for the largest difference. In an objective's file that is `"inf"`.
+    #[serde(with = "degree")]
+    pub p: f64,
+    /// What is added to each difference.
+    pub eps: f64,
+    /// Whether the negative's distance is that to the nearer of anchor and positive.
+    pub swap: bool,
+    /// How the triplets are reduced.
+    pub reduction: Reduction,
+}
+
+impl Default for TripletMarginLoss {
+    fn default() -> Self {
+        TripletMarginLoss { margin: 1.0, p: 2.0, eps: 1e-6, swap: false, reduction: Reduction::Mean }
+    }
+}
+
+setters!(TripletMarginLoss {
+    with_margin(margin: f64), with_p(p: f64), with_eps(eps: f64), with_swap(swap: bool),
+    with_reduction(reduction: Reduction)
+});
+
+impl TernaryLoss for TripletMarginLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
+        check::positive("margin", self.margin)?;
+        check::non_negative("eps", self.eps)?;
+        if self.p.is_nan() {
+            let expected = "the degree of a norm".into();
+            return Err(Error::Option { option: "p", given: self.p.to_string(), expected });
+        }
+        Ok(())
+    }
+
+    fn try_forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        check_vectors(anchor, positive, negative)?;
+        Ok(Tensor::f_triplet_margin_loss(
+            anchor,
+            positive,
+            negative,
+            self.margin,
+            self.p,
+            self.eps,
+            self.swap,
+            self.reduction.torch(),
+        )?)
+    }
+}
+
+/// The degree of a norm in a file: a number or `"inf"`, as JSON has no infinity.
+mod degree {
+    use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+    use serde::ser::Serializer;
+
+    pub fn serialize<S: Serializer>(degree: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        match *degree == f64::INFINITY {
+            true => serializer.serialize_str("inf"),
+            false => serializer.serialize_f64(*degree),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged, expecting = "a number or \"inf\"")]
+        enum Degree {
+            Number(f64),
+            Word(String),
+        }
+        match Degree::deserialize(deserializer)? {
+            Degree::Number(degree) => Ok(degree),
+            Degree::Word(word) if word == "inf" => Ok(f64::INFINITY),
+            Degree::Word(word) => {
+                Err(D::Error::invalid_value(Unexpected::Str(&word), &"a number or \"inf\""))
+            }
+        }
+    }
+}

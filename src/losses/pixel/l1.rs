@@ -1,0 +1,60 @@
+//! [`L1Loss`].
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::map_of_elements;
+use crate::base::{check, setters};
+use crate::{Loss, Reduction, Result};
+
+/// Mean absolute error.
+///
+/// ```text
+/// loss = reduce(|input - target|)
+/// ```
+///
+/// All errors count in proportion: sharper images and less weight on outliers than [`MseLoss`](crate::MseLoss).
+///
+/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
+/// - **Values**: any; the gradient at equal values is 0. The mean of nothing is NaN, as in PyTorch.
+/// - **Defaults**: `reduction` mean.
+/// - **Errors**: arguments that differ in shape, kind or device. (PyTorch broadcasts with a warning and
+///   promotes kinds; the first is nearly always a mistake, the second a hidden copy.)
+///
+/// Source: [`torch.nn.L1Loss`](https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html).
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{L1Loss, Loss};
+///
+/// let input = Tensor::from_slice(&[1.0, 2.0, 3.0]);
+/// let target = Tensor::from_slice(&[1.0, 4.0, 7.0]);
+/// assert_eq!(L1Loss::default().forward(&input, &target).double_value(&[]), 2.0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct L1Loss {
+    /// How the differences are reduced.
+    pub reduction: Reduction,
+}
+
+setters!(L1Loss { with_reduction(reduction: Reduction) });
+
+impl Loss for L1Loss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        check::pair(input, target)?;
+        Ok(input.f_l1_loss(target, self.reduction.torch())?)
+    }
+
+    fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
+        self.check_options()?;
+        check::image_pair(input, target)?;
+        let elements = input.f_l1_loss(target, Reduction::None.torch())?;
+        map_of_elements(&elements, input)
+    }
+}

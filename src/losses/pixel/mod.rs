@@ -1,0 +1,13 @@
+//! Losses on values, pixel by pixel.
+
+mod huber;
+mod l1;
+mod mse;
+mod smooth_l1;
+
+pub use huber::HuberLoss;
+pub use l1::L1Loss;
+pub use mse::MseLoss;
+pub use smooth_l1::SmoothL1Loss;
+
+use super::map_of_elements;

@@ -1,0 +1,62 @@
+//! [`MseLoss`].
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::map_of_elements;
+use crate::base::{check, setters};
+use crate::{Loss, Reduction, Result};
+
+/// Mean squared error.
+///
+/// ```text
+/// loss = reduce((input - target)²)
+/// ```
+///
+/// Large errors count more than in proportion: blurrier images than [`L1Loss`](crate::L1Loss), and gradients that fade as
+/// the images agree.
+///
+/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
+/// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
+/// - **Defaults**: `reduction` mean.
+/// - **Errors**: arguments that differ in shape, kind or device. (PyTorch broadcasts with a warning and
+///   promotes kinds; the first is nearly always a mistake, the second a hidden copy.)
+///
+/// Source: [`torch.nn.MSELoss`](https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html).
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{Loss, MseLoss};
+///
+/// let input = Tensor::from_slice(&[1.0, 2.0]);
+/// let target = Tensor::from_slice(&[1.0, 4.0]);
+/// assert_eq!(MseLoss::default().forward(&input, &target).double_value(&[]), 2.0);
+/// ```
+#[doc(alias = "MSELoss")]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MseLoss {
+    /// How the squared differences are reduced.
+    pub reduction: Reduction,
+}
+
+setters!(MseLoss { with_reduction(reduction: Reduction) });
+
+impl Loss for MseLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        check::pair(input, target)?;
+        Ok(input.f_mse_loss(target, self.reduction.torch())?)
+    }
+
+    fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
+        self.check_options()?;
+        check::image_pair(input, target)?;
+        let elements = input.f_mse_loss(target, Reduction::None.torch())?;
+        map_of_elements(&elements, input)
+    }
+}

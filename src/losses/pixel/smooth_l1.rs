@@ -1,0 +1,85 @@
+//! [`SmoothL1Loss`].
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::map_of_elements;
+use crate::base::{check, setters};
+use crate::{Loss, Reduction, Result};
+
+/// Squared error for small differences, absolute error for large ones.
+///
+/// ```text
+/// d    = |input - target|
+/// l    = d² / (2 * beta)    where d < beta
+///        d - beta / 2       elsewhere
+/// loss = reduce(l)
+/// ```
+///
+/// [`L1Loss`](crate::L1Loss) without the kink at 0: smooth where the difference is small, and outliers count in proportion
+/// only. As `beta` goes to 0 it becomes [`L1Loss`](crate::L1Loss), and is that at 0. [`HuberLoss`](crate::HuberLoss) is `beta` times this one:
+/// there, the small differences keep their scale as the threshold moves, here the large ones do.
+///
+/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
+/// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
+/// - **Defaults**: `beta` 1, `reduction` mean.
+/// - **Errors**: arguments that differ in shape, kind or device; a `beta` that is negative or not finite.
+///
+/// Source: [`torch.nn.SmoothL1Loss`](https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html);
+/// R. Girshick, [*Fast R-CNN*](https://arxiv.org/abs/1504.08083) (2015).
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{Loss, SmoothL1Loss};
+///
+/// let input = Tensor::from_slice(&[0.5, 3.0]);
+/// let target = Tensor::from_slice(&[0.0, 0.0]);
+/// // 0.5² / 2 and 3 - 1/2, of which the mean.
+/// assert_eq!(SmoothL1Loss::default().forward(&input, &target).double_value(&[]), (0.125 + 2.5) / 2.0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmoothL1Loss {
+    /// The difference from which on it is absolute.
+    pub beta: f64,
+    /// How the elements are reduced.
+    pub reduction: Reduction,
+}
+
+impl Default for SmoothL1Loss {
+    fn default() -> Self {
+        SmoothL1Loss { beta: 1.0, reduction: Reduction::Mean }
+    }
+}
+
+impl SmoothL1Loss {
+    fn reduced(&self, input: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
+        // libtorch's own gradient at equal values is not 0 without a quadratic part.
+        Ok(match self.beta == 0.0 {
+            true => input.f_l1_loss(target, reduction.torch())?,
+            false => input.f_smooth_l1_loss(target, reduction.torch(), self.beta)?,
+        })
+    }
+}
+
+setters!(SmoothL1Loss { with_beta(beta: f64), with_reduction(reduction: Reduction) });
+
+impl Loss for SmoothL1Loss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
+        check::non_negative("beta", self.beta)
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        check::pair(input, target)?;
+        self.reduced(input, target, self.reduction)
+    }
+
+    fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
+        self.check_options()?;
+        check::image_pair(input, target)?;
+        let elements = self.reduced(input, target, Reduction::None)?;
+        map_of_elements(&elements, input)
+    }
+}

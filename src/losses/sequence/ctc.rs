@@ -1,0 +1,212 @@
+//! [`CtcLoss`].
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::base::precision::{accumulation_kind, is_integer};
+use crate::base::{check, setters};
+use crate::{Error, Reduction, Result, SequenceLoss};
+
+/// Connectionist temporal classification: the probability of a short sequence of labels, given a long one of
+/// predictions, whatever their alignment.
+///
+/// ```text
+/// l    = -log Σ Π p[t, path[t]]      over the paths that become the target when repeated labels are
+///                                    merged and then blanks are left out; p = exp(log_probs)
+/// loss = reduce(l)                   mean: of l / max(1, target length) over the batch
+/// ```
+///
+/// For speech and handwriting, where nobody says which frame shows which letter.
+///
+/// The lengths are slices and not tensors: libtorch needs them on the host before it starts, and a tensor on
+/// a CUDA device would have to be waited for.
+///
+/// - **Shapes**: `log_probs` `[T, N, C]`, or `[T, C]` for one sequence; `targets` `[N, S]` padded to one
+///   length, or all one after the other in one dimension, as long as their lengths together. One
+///   `input_lengths` up to T and one `target_lengths` (padded: up to S) for each sequence. The loss is a
+///   scalar, or of shape `[N]`, scalar without a batch, with [`Reduction::None`].
+/// - **Values**: `log_probs` from a log-softmax over C. `targets` integers from 0 to C - 1, not the blank
+///   (not checked, as in PyTorch); what lies past a target's length does not count. A target that is too long
+///   for its input (repeated labels need a blank between them) has an infinite loss, and a gradient of NaN in
+///   what the log-softmax was taken of, unless [`zero_infinity`](Self::zero_infinity) is set.
+/// - **Gradients**: to `log_probs`, on the assumption that they come from a log-softmax: taken by itself, the
+///   gradient differs from the slope by what the log-softmax cancels. There is no second derivative.
+/// - **Defaults**: `blank` 0, no `zero_infinity`, `reduction` mean.
+/// - **Errors**: other shapes or nothing in `log_probs`; lengths that are too many, too few, too large or
+///   negative; `targets` that are not integers, on another device than `log_probs` and not on the CPU, or out
+///   of range (where they are on the CPU; on CUDA the check would have to wait for the device); a `blank`
+///   that is not a class.
+///
+/// Half and BFloat16 are computed in f32. On CUDA cuDNN takes over under the conditions that PyTorch's page
+/// names.
+///
+/// Source: [`torch.nn.CTCLoss`](https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html); A. Graves
+/// et al., *Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
+/// networks* (2006).
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// use tch_losses::{CtcLoss, SequenceLoss};
+///
+/// // Two frames, two classes beside the blank, all equally likely.
+/// let log_probs = Tensor::zeros([2, 1, 3], (Kind::Double, Device::Cpu)).log_softmax(-1, None);
+/// let targets = Tensor::from_slice2(&[[1i64]]);
+/// let loss = CtcLoss::default().forward(&log_probs, &targets, &[2], &[1]);
+/// // Three of the nine paths read as "1": "1_", "_1" and "11".
+/// assert!((loss.double_value(&[]) - 3f64.ln()).abs() < 1e-12);
+/// ```
+#[doc(alias = "CTCLoss")]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CtcLoss {
+    /// The class that stands for no label.
+    pub blank: i64,
+    /// How the sequences are reduced.
+    pub reduction: Reduction,
+    /// Whether infinite losses and their gradients become 0.
+    pub zero_infinity: bool,
+}
+
+setters!(CtcLoss {
+    with_blank(blank: i64), with_reduction(reduction: Reduction), with_zero_infinity(zero_infinity: bool)
+});
+
+impl SequenceLoss for CtcLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
+        if self.blank < 0 {
+            let expected = "a class of `log_probs`".into();
+            return Err(Error::Option { option: "blank", given: self.blank.to_string(), expected });
+        }
+        Ok(())
+    }
+
+    fn try_forward(
+        &self,
+        log_probs: &Tensor,
+        targets: &Tensor,
+        input_lengths: &[i64],
+        target_lengths: &[i64],
+    ) -> Result<Tensor> {
+        self.check_options()?;
+        let (frames, sequences, classes) = sizes(log_probs)?;
+        if !(0..classes).contains(&self.blank) {
+            let expected = format!("0 to {}, a class of `log_probs`", classes - 1);
+            return Err(Error::Option { option: "blank", given: self.blank.to_string(), expected });
+        }
+        check_lengths("input_lengths", input_lengths, sequences, (frames, "frames of `log_probs`"))?;
+        check_kind_and_device(targets, log_probs)?;
+        let starts = starts(targets, target_lengths, sequences)?;
+        if targets.device() == Device::Cpu {
+            check_labels(targets, &starts, target_lengths, classes)?;
+        }
+        let loss = Tensor::f_ctc_loss(
+            // libtorch has no kernels for reduced precision.
+            &log_probs.f_to_kind(accumulation_kind(log_probs.kind()))?,
+            // libtorch ignores the stride of targets in one dimension.
+            &targets.f_contiguous()?,
+            input_lengths,
+            target_lengths,
+            self.blank,
+            self.reduction.torch(),
+            self.zero_infinity,
+        )?;
+        Ok(loss.f_to_kind(log_probs.kind())?)
+    }
+}
+
+/// The frames, sequences and classes of `log_probs`.
+fn sizes(log_probs: &Tensor) -> Result<(i64, i64, i64)> {
+    check::floating("log_probs", log_probs)?;
+    match log_probs.size()[..] {
+        [frames, classes] if frames > 0 && classes > 0 => Ok((frames, 1, classes)),
+        [frames, sequences, classes] if frames > 0 && sequences > 0 && classes > 0 => {
+            Ok((frames, sequences, classes))
+        }
+        _ => Err(Error::Shape {
+            argument: "log_probs",
+            given: log_probs.size(),
+            expected: "[T, N, C] or [T, C] with every size at least 1".into(),
+        }),
+    }
+}
+
+fn check_kind_and_device(targets: &Tensor, log_probs: &Tensor) -> Result<()> {
+    check::dense("targets", targets)?;
+    let given = targets.f_kind()?;
+    if !is_integer(given) {
+        return Err(Error::Kind { argument: "targets", given, expected: "an integer".into() });
+    }
+    // libtorch takes them to the device of `log_probs`; from CUDA to the CPU it would have to wait.
+    let given = targets.device();
+    if given != Device::Cpu && given != log_probs.device() {
+        let expected = format!("{:?}, the device of `log_probs`, or Cpu", log_probs.device());
+        return Err(Error::Device { argument: "targets", given, expected });
+    }
+    Ok(())
+}
+
+/// One length for each of `sequences`, none more than `largest`, which is of what the words say.
+fn check_lengths(
+    argument: &'static str,
+    lengths: &[i64],
+    sequences: i64,
+    (largest, what): (i64, &str),
+) -> Result<()> {
+    if lengths.len() as i64 != sequences {
+        let expected = format!("{sequences}, one for each sequence of `log_probs`");
+        return Err(Error::Value { argument, given: format!("{} lengths", lengths.len()), expected });
+    }
+    for (sequence, length) in lengths.iter().enumerate() {
+        if !(0..=largest).contains(length) {
+            let given = format!("{length} for sequence {sequence}");
+            return Err(Error::Value { argument, given, expected: format!("0 to {largest}, the {what}") });
+        }
+    }
+    Ok(())
+}
+
+/// Where in the flattened `targets` each sequence has its own.
+fn starts(targets: &Tensor, lengths: &[i64], sequences: i64) -> Result<Vec<i64>> {
+    let given = targets.size();
+    match given[..] {
+        [all] => {
+            check_lengths("target_lengths", lengths, sequences, (all, "labels in `targets`"))?;
+            let mut end = 0i64;
+            let starts = lengths.iter().map(|length| {
+                let start = end;
+                end = end.saturating_add(*length);
+                start
+            });
+            let starts = starts.collect();
+            if end != all {
+                let expected = format!("[{end}], the sum of `target_lengths`");
+                return Err(Error::Shape { argument: "targets", given, expected });
+            }
+            Ok(starts)
+        }
+        [rows, width] if rows == sequences => {
+            check_lengths("target_lengths", lengths, sequences, (width, "width of `targets`"))?;
+            Ok((0..rows).map(|row| row * width).collect())
+        }
+        _ => {
+            let expected = format!("[{sequences}, S], or one dimension with all targets");
+            Err(Error::Shape { argument: "targets", given, expected })
+        }
+    }
+}
+
+/// Every label is a class: libtorch would read whatever lies where another one points.
+fn check_labels(targets: &Tensor, starts: &[i64], lengths: &[i64], classes: i64) -> Result<()> {
+    let labels = Vec::<i64>::try_from(targets.f_to_kind(Kind::Int64)?.f_reshape([-1i64])?)?;
+    for (sequence, (start, length)) in starts.iter().zip(lengths).enumerate() {
+        for label in &labels[*start as usize..(start + length) as usize] {
+            if !(0..classes).contains(label) {
+                let given = format!("{label} in sequence {sequence}");
+                let expected = format!("0 to {}, a class of `log_probs`", classes - 1);
+                return Err(Error::Value { argument: "targets", given, expected });
+            }
+        }
+    }
+    Ok(())
+}

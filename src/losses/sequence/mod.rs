@@ -1,0 +1,5 @@
+//! Losses on sequences.
+
+mod ctc;
+
+pub use ctc::CtcLoss;

@@ -1,0 +1,121 @@
+//! The catalogue: one row for each loss that an objective's file can name.
+//!
+//! A row is the number of tensors that the loss takes, its type, and PyTorch's spelling where that is another. A type
+//! that needs more than its options to be made, a network or parameters, has a type of options that can
+//! [`Make`](super::make::Make) it.
+
+use serde_json::Value;
+
+use super::make::{Make, Site};
+use super::node::Node;
+use super::problem::{nearest, Problem};
+use super::read::{field_names, read};
+use super::spec::{catalogue, check, has_parameters, make, options};
+use super::VggPerceptualSpec;
+use crate::manager::function::Function;
+use crate::{
+    AdaptiveLogSoftmaxConfig, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss,
+    Error, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian,
+    LinearCrossEntropyConfig, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Result, SequenceLoss, SmoothL1Loss,
+    Sobel, SoftMarginLoss, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
+};
+
+catalogue! {
+    // pixel
+    binary L1Loss;
+    binary MseLoss = "MSELoss";
+    binary SmoothL1Loss;
+    binary HuberLoss;
+    // edge
+    binary Sobel;
+    binary Laplacian;
+    // perceptual
+    made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
+    // classification
+    binary BceLoss = "BCELoss";
+    binary BceWithLogitsLoss = "BCEWithLogitsLoss";
+    binary CrossEntropyLoss;
+    binary NllLoss = "NLLLoss";
+    made LinearCrossEntropyLoss(LinearCrossEntropyConfig);
+    made AdaptiveLogSoftmaxWithLoss(AdaptiveLogSoftmaxConfig);
+    binary SoftMarginLoss;
+    binary MultiMarginLoss;
+    binary MultiLabelMarginLoss;
+    binary MultiLabelSoftMarginLoss;
+    // embedding
+    binary HingeEmbeddingLoss;
+    ternary MarginRankingLoss;
+    ternary CosineEmbeddingLoss;
+    ternary TripletMarginLoss;
+    ternary TripletMarginWithDistanceLoss;
+    // distribution
+    binary KlDivLoss = "KLDivLoss";
+    binary PoissonNllLoss = "PoissonNLLLoss";
+    ternary GaussianNllLoss = "GaussianNLLLoss";
+    // sequence
+    sequence CtcLoss = "CTCLoss";
+}
+
+/// What people write for losses that are called otherwise.
+const SYNONYMS: [(&str, &str); 9] = [
+    ("L2", "MseLoss"),
+    ("L2Loss", "MseLoss"),
+    ("MAE", "L1Loss"),
+    ("VGGLoss", "VggPerceptual"),
+    ("VGG19", "VggPerceptual"),
+    ("PerceptualLoss", "VggPerceptual"),
+    ("GANLoss", "BceWithLogitsLoss"),
+    ("binary_cross_entropy", "BceLoss"),
+    ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
+];
+
+impl LossSpec {
+    /// The loss with this name, in this crate's or PyTorch's spelling, and the default options.
+    ///
+    /// # Errors
+    /// A name that no loss has, with the one that may be meant.
+    ///
+    /// ```
+    /// use tch_losses::manager::LossSpec;
+    ///
+    /// assert_eq!(LossSpec::named("MSELoss")?, LossSpec::MseLoss(Default::default()));
+    /// let error = LossSpec::named("Sobl").unwrap_err();
+    /// assert_eq!(error.to_string(), "objective: loss: `Sobl` is no loss, did you mean `Sobel`?");
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn named(name: &str) -> Result<LossSpec> {
+        Ok(LossSpec::read(name, &Node::empty(1)).map_err(|problem| problem.into_error(super::ORIGIN))?)
+    }
+
+    pub(super) fn from_parts(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {
+        let spec = LossSpec::read(name, options)?;
+        spec.check().map_err(|problem| {
+            let option = problem.path.strip_prefix("options.").and_then(|option| options.get(option));
+            problem.or_line(option.unwrap_or(options).line)
+        })?;
+        Ok(spec)
+    }
+
+    /// [`check_options`](Self::check_options) with the place in the file.
+    pub(super) fn check(&self) -> std::result::Result<(), Problem> {
+        let problem = match self.check_options() {
+            Ok(()) => return Ok(()),
+            Err(Error::Option { option, given, expected }) => {
+                Problem::new(format!("given {given}, expected {expected}")).within(option)
+            }
+            Err(error) => Problem::new(error.to_string()),
+        };
+        Err(problem.within("options"))
+    }
+}
+
+fn unknown(name: &str) -> Problem {
+    // Without the module that it has in Python, `nn.L1Loss`.
+    let own = name.rsplit('.').next().unwrap_or(name);
+    let text = match nearest(own, LossSpec::NAMES, &SYNONYMS) {
+        Some(near) => format!("`{name}` is no loss, did you mean `{near}`?"),
+        None => format!("`{name}` is no loss, expected one of {}", LossSpec::NAMES.join(", ")),
+    };
+    Problem::new(text).within("loss")
+}

@@ -1,0 +1,58 @@
+//! How losses are made that need more than their options.
+
+use tch::{nn, Device};
+
+use super::networks::Networks;
+use crate::manager::function::Function;
+use crate::{
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss,
+    Result,
+};
+
+/// What the losses of an objective are made with.
+pub(in crate::manager) struct Site<'a> {
+    pub device: Device,
+    /// Each network is made once.
+    pub networks: Networks,
+    /// Where parameters go, if there is a variable store for them.
+    pub parameters: Option<nn::Path<'a>>,
+}
+
+/// Options of a loss that needs more than them.
+pub(super) trait Make {
+    /// Whether they make sense, as far as can be told without the tensors.
+    fn check(&self) -> Result<()>;
+
+    /// Whether the loss has parameters.
+    fn has_parameters(&self) -> bool {
+        false
+    }
+
+    /// The loss itself.
+    fn make(&self, site: &mut Site) -> Result<Function>;
+}
+
+/// For losses with parameters, whose constructor takes the variable store and the options.
+macro_rules! with_parameters {
+    ($($options:ident: $loss:ident),*) => {$(
+        impl Make for $options {
+            fn check(&self) -> Result<()> {
+                $options::check(self)
+            }
+
+            fn has_parameters(&self) -> bool {
+                true
+            }
+
+            fn make(&self, site: &mut Site) -> Result<Function> {
+                let parameters = site.parameters.as_ref().expect("`Objective::manager` refuses to be without");
+                Ok(Function::Binary(Box::new($loss::new(parameters, self.clone())?)))
+            }
+        }
+    )*};
+}
+
+with_parameters! {
+    LinearCrossEntropyConfig: LinearCrossEntropyLoss,
+    AdaptiveLogSoftmaxConfig: AdaptiveLogSoftmaxWithLoss
+}

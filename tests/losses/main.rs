@@ -1,0 +1,7 @@
+//! The losses and the networks: against PyTorch, against contracts that hold for every loss, and by hand.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod networks;
+mod parity;
+mod recorded;

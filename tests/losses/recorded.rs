@@ -1,0 +1,197 @@
+//! Losses as the fixtures record them, built by the objective's own factory: no test knows how to make a loss.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use serde_json::{json, Value};
+use tch::{nn, no_grad, Kind, Tensor};
+use tch_losses::manager::{Inputs, LossManager, LossSpec, NonFinite, Objective};
+use tch_losses::{Result, WeightTensor};
+
+use crate::common::{device, vgg_parameters, Case, Fixture};
+
+/// The families of losses, each with its file in `tests/fixtures`.
+pub const FAMILIES: [&str; 7] =
+    ["pixel", "edge", "classification", "embedding", "distribution", "sequence", "perceptual"];
+
+/// A case of the fixtures with all that the loss is made of.
+pub struct Recorded<'a> {
+    pub fixture: &'a Fixture,
+    pub case: &'a Case,
+    options: Value,
+    /// The kind of the loss's parameters and networks.
+    kind: Kind,
+}
+
+/// A loss with its parameters.
+pub struct Built {
+    manager: LossManager,
+    vs: nn::VarStore,
+}
+
+const NAME: &str = "LOSS";
+
+impl<'a> Recorded<'a> {
+    pub fn new(fixture: &'a Fixture, case: &'a Case) -> Recorded<'a> {
+        let mut options = case.options.clone();
+        for role in &case.tensor_options {
+            let weight = WeightTensor::from(fixture.get(case, role));
+            options.insert(role.clone(), serde_json::to_value(weight).unwrap());
+        }
+        let kind = match case.dtype.as_str() {
+            "float32" => Kind::Float,
+            "float64" => Kind::Double,
+            other => panic!("{}: {other}", case.name),
+        };
+        let mut recorded = Recorded { fixture, case, options: options.into_iter().collect(), kind };
+        recorded.translate();
+        recorded
+    }
+
+    /// What PyTorch, or the reference, has in another form.
+    fn translate(&mut self) {
+        let kind = self.kind;
+        let Value::Object(options) = &mut self.options else { unreachable!("options are an object") };
+        // Two options of PyTorch's are one of ours.
+        if let Some(rows) = options.remove("batch_chunk_size") {
+            options.insert("chunking".into(), json!({ "rows": rows }));
+        }
+        if let Some(method) = options.remove("chunking_method") {
+            let chunking = match method.as_str().unwrap().split_once(':') {
+                Some(("aspect_ratio", number)) => json!({ "aspect_ratio": number.parse::<i64>().unwrap() }),
+                None if method == "aspect_ratio" => json!({ "aspect_ratio": 1 }),
+                _ => method,
+            };
+            options.insert("chunking".into(), chunking);
+        }
+        // Pairs of a name and a weight are a table.
+        if let Some(Value::Array(taps)) = options.get("taps") {
+            let table =
+                taps.iter().map(|tap| (tap[0].as_str().unwrap().to_owned(), tap[1].clone())).collect();
+            options.insert("taps".into(), Value::Object(table));
+            options.insert("weights".into(), json!(vgg_file()));
+            options.insert("kind".into(), json!(if kind == Kind::Double { "f64" } else { "f32" }));
+        }
+    }
+
+    /// The same with another option.
+    pub fn with(mut self, option: &str, value: Value) -> Self {
+        self.options[option] = value;
+        self
+    }
+
+    /// The same with parameters and networks of another kind, for arguments of that kind.
+    pub fn in_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        if self.options.get("kind").is_some() {
+            self.options["kind"] = json!(if kind == Kind::Double { "f64" } else { "f32" });
+        }
+        self
+    }
+
+    pub fn has_reduction(&self) -> bool {
+        self.options.get("reduction").is_some()
+    }
+
+    /// Our name of the loss.
+    pub fn loss(&self) -> &'static str {
+        LossSpec::named(&self.case.loss).unwrap().name()
+    }
+
+    pub fn objective(&self) -> Objective {
+        let file = json!({ "losses": { NAME: { "loss": self.case.loss, "options": self.options } } });
+        Objective::from_json(&file.to_string()).unwrap_or_else(|error| panic!("{}: {error}", self.case.name))
+    }
+
+    pub fn build(&self) -> Built {
+        Built::new(&self.objective(), self)
+    }
+
+    /// The arguments of the call, none of which requires a gradient. A number stands for a tensor that has it
+    /// everywhere.
+    pub fn arguments(&self) -> Vec<(String, Tensor)> {
+        let mut arguments: Vec<(String, Tensor)> = self
+            .case
+            .arguments
+            .iter()
+            .map(|role| (role.clone(), self.fixture.get(self.case, role)))
+            .collect();
+        for (role, number) in &self.case.numbers {
+            arguments.push((role.clone(), arguments[0].1.full_like(*number)));
+        }
+        arguments
+    }
+
+    /// Whether PyTorch has a gradient for the argument.
+    pub fn is_differentiable(&self, role: &str) -> bool {
+        self.fixture.find(self.case, &format!("grad_{role}")).is_some()
+    }
+}
+
+impl Built {
+    /// The objective's loss, with the parameters that the case records.
+    pub fn new(objective: &Objective, recorded: &Recorded) -> Built {
+        let mut vs = nn::VarStore::new(device());
+        if recorded.kind == Kind::Double {
+            vs.set_kind(Kind::Double);
+        }
+        let mut manager = objective.build_in(&vs.root()).unwrap();
+        manager.set_non_finite(NonFinite::Ignore);
+        let Recorded { fixture, case, .. } = recorded;
+        let mut found = 0;
+        for (name, mut parameter) in vs.variables() {
+            let role = name.strip_prefix(&format!("{NAME}.")).unwrap();
+            no_grad(|| parameter.copy_(&fixture.get(case, role)));
+            found += 1;
+        }
+        assert_eq!(found, case.parameters.len(), "{}", case.name);
+        Built { manager, vs }
+    }
+
+    /// The parameters by PyTorch's names.
+    pub fn parameters(&self) -> Vec<(String, Tensor)> {
+        let prefix = format!("{NAME}.");
+        let named = |(name, tensor): (String, Tensor)| (name.replacen(&prefix, "", 1), tensor);
+        self.vs.variables().into_iter().map(named).collect()
+    }
+
+    pub fn compute(&mut self, case: &Case, arguments: &[Tensor]) -> Result<Tensor> {
+        self.manager.compute(NAME, inputs(case, arguments))
+    }
+
+    pub fn map(&self, case: &Case, arguments: &[Tensor]) -> Option<Tensor> {
+        let maps = self.manager.loss_maps(&[], inputs(case, arguments)).unwrap();
+        maps.into_iter().next().map(|(_, map)| map)
+    }
+}
+
+fn inputs<'a>(case: &'a Case, arguments: &'a [Tensor]) -> Inputs<'a> {
+    match (arguments, &case.lengths) {
+        ([input], None) => input.into(),
+        ([input, target], None) => (input, target).into(),
+        ([first, second, third], None) => (first, second, third).into(),
+        ([inputs, targets], Some(lengths)) => {
+            (inputs, targets, lengths.input_lengths.as_slice(), lengths.target_lengths.as_slice()).into()
+        }
+        _ => panic!("{}: {} arguments", case.name, arguments.len()),
+    }
+}
+
+/// A file of the hashed weights that the fixtures' network has, written once.
+fn vgg_file() -> PathBuf {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let write = || {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("hashed-vgg19.safetensors");
+        if !path.exists() {
+            // Other processes may be writing theirs: the last one to be renamed stays.
+            let partial = folder.join(format!("hashed-vgg19-{}.safetensors", std::process::id()));
+            Tensor::write_safetensors(&vgg_parameters(), &partial).unwrap();
+            fs::rename(partial, &path).unwrap();
+        }
+        path
+    };
+    FILE.get_or_init(write).clone()
+}
