@@ -93,7 +93,7 @@ pub fn train(run: &Run) -> Result<Ended> {
         });
     } else {
         trainer.state.first_l1 = trainer.validate(&validation, settings)?;
-        // Nor is a run made whose pictures cannot be read. To decode all of them would take too long.
+        // The folder is made when these and a first batch could be read. To decode all pictures would take too long.
         drop(augmentation.batch(&pairs, trainer.state.step)?);
     }
     run.create()?;
