@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
-use tch_losses::manager::{LossManager, Ramp, Schedule, Term};
+use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction, Result,
     SmoothL1Loss, Sobel, VggPerceptual,
@@ -285,7 +285,7 @@ fn totals_by_tag() {
     // Lines for people show what there is.
     assert_eq!(manager.format_losses(&["imgae"], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
     let error = manager.total(&[], &fake, &real).unwrap_err();
-    assert!(matches!(error, Error::LossInputs { name, .. } if name == "D"));
+    assert!(matches!(error, Error::Manager(ManagerError::LossInputs { name, .. }) if name == "D"));
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn maps_are_the_losses_own_without_weight_and_graph() {
     let maps = manager.loss_maps(&["deep", "G"], &fake, &real).unwrap();
     assert_eq!(maps.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["A", "B", "VGG"]);
     assert!(maps.iter().all(|(_, map)| map.size() == [2, 1, 8, 8]));
-    let message = "the loss `D` has no loss map: its `Loss::as_loss_map` returns `None`";
+    let message = "the loss `D` has no loss map: its `loss_map` returns `None`";
     assert_eq!(manager.loss_map("D", &fake, &real).unwrap_err().to_string(), message);
 }
 
