@@ -118,7 +118,7 @@ impl Augmentation {
 
     /// The batch of a step, counted from 0: a function of the seed and the step alone, so that a run can be
     /// resumed.
-    fn batch(&self, pairs: &Pairs, step: u64) -> Result<[Tensor; 2]> {
+    pub fn batch(&self, pairs: &Pairs, step: u64) -> Result<[Tensor; 2]> {
         let steps = self.steps_per_epoch(pairs);
         let mut order: Vec<usize> = (0..pairs.len()).collect();
         chance(self.seed, "order", step / steps).shuffle(&mut order);

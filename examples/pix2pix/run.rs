@@ -52,7 +52,7 @@ impl Run {
         Ok(Run { folder: folder.into(), settings, objective })
     }
 
-    /// Makes the folder, if the run is new.
+    /// Makes the folder, if it is not there yet.
     pub fn create(&self) -> Result<()> {
         let settings = self.folder.join(SETTINGS);
         if settings.exists() {

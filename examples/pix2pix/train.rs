@@ -51,11 +51,7 @@ pub fn train(run: &Run) -> Result<Ended> {
     let mut manager = manager(&run.objective, device)?;
     let open = |folder| Pairs::open(folder, settings.strip.as_ref(), settings.direction);
     let [pairs, validation] = match &settings.data {
-        Some(folder) => {
-            let pairs = open(folder)?;
-            run.create()?;
-            pairs
-        }
+        Some(folder) => open(folder)?,
         None => {
             run.create()?;
             demo::make(&run.demo_data(), settings.load_size, settings.seed.into())?;
@@ -97,7 +93,10 @@ pub fn train(run: &Run) -> Result<Ended> {
         });
     } else {
         trainer.state.first_l1 = trainer.validate(&validation, settings)?;
+        // The folder is made when these and a first batch could be read. To decode all pictures would take too long.
+        drop(augmentation.batch(&pairs, trainer.state.step)?);
     }
+    run.create()?;
     manager.log_to(LossLog::resume(run.log(), &info, trainer.state.step)?);
     let sheets = SheetWriter { folder: run.maps(), every: settings.maps_every, range: (-1.0, 1.0) };
 

@@ -1,15 +1,12 @@
 //! What can go wrong, as types.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use tch::{Device, Kind, TchError};
 
-use crate::printable;
-#[cfg(feature = "download")]
-use crate::weights::fetch::FetchError;
-use crate::weights::pth::PthError;
-use crate::weights::WrongFile;
+use crate::manager::log::LogError;
+use crate::manager::{ManagerError, ObjectiveError};
+use crate::weights::WeightsError;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -105,76 +102,6 @@ pub enum Error {
         expected: String,
     },
 
-    /// A name that no loss of the manager has.
-    #[error("no loss is registered as `{}`, {}", printable(name), there_are(known))]
-    UnknownLoss {
-        /// The name given.
-        name: String,
-        /// The names that are registered.
-        known: Vec<String>,
-    },
-
-    /// Tags that no loss of the manager has.
-    #[error("no loss has a tag of {tags:?}, {}", there_are(known))]
-    UnknownTags {
-        /// The tags given.
-        tags: Vec<String>,
-        /// The tags of the losses that are registered.
-        known: Vec<String>,
-    },
-
-    /// A name under which a loss is already registered.
-    #[error(
-        "a loss is already registered as `{}`: unregister it first, or choose another name",
-        printable(name)
-    )]
-    LossTaken {
-        /// The name given.
-        name: String,
-    },
-
-    /// A loss was computed from other inputs than it has.
-    #[error("the loss `{}` is {is}", printable(name))]
-    LossInputs {
-        /// The name of the loss.
-        name: String,
-        /// What it is, in words.
-        is: &'static str,
-    },
-
-    /// A loss has no map of where in the image it comes from.
-    #[error("the loss `{}` has no loss map: its `Loss::as_loss_map` returns `None`", printable(name))]
-    NoLossMap {
-        /// The name of the loss.
-        name: String,
-    },
-
-    /// A loss in a manager turned out not to be finite.
-    #[error("the loss `{}` is {value} in step {step} (epoch {epoch}, weight {weight})", printable(name))]
-    NotFinite {
-        /// The name of the loss.
-        name: String,
-        /// The epoch in which it was computed.
-        epoch: u64,
-        /// The step in which it was computed.
-        step: u64,
-        /// Its value, before the weight; finite if only the weighted value is not.
-        value: f64,
-        /// The weight.
-        weight: f64,
-    },
-
-    /// A text is not an [`Objective`](crate::manager::Objective), or one cannot be written.
-    #[error("{origin}: {}{}", after_colon(field), printable(problem))]
-    Objective {
-        /// The file, or `objective`.
-        origin: String,
-        /// The path of the field, as `losses.G_L1.weight`; empty if it is the whole.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-
     /// A file could not be opened or read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
@@ -182,50 +109,6 @@ pub enum Error {
         path: PathBuf,
         /// The operating system's reason.
         reason: std::io::Error,
-    },
-
-    /// A file was read, but does not hold the weights that are needed.
-    #[error("no usable weights in {}: {}", path.display(), printable(problem))]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-
-    /// A `.pth` file is not one that can be read.
-    #[error("cannot use {}: {reason}", path.display())]
-    Pth {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: PthError,
-    },
-
-    /// A file could not be fetched.
-    ///
-    /// The message says what was expected and what came, and how to go on by hand.
-    #[cfg(feature = "download")]
-    #[error(
-        "cannot fetch {url}: {reason} (attempts: {attempts}); to go on by hand, download that URL elsewhere, put \
-         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}{}", target.display(),
-         after_semicolons(wrong)
-    )]
-    Fetch {
-        /// The URL that was to be fetched.
-        url: String,
-        /// The full path of the file to be.
-        target: PathBuf,
-        /// The size of the file in bytes.
-        size: u64,
-        /// The SHA-256 of the file, in hexadecimal.
-        sha256: String,
-        /// How many attempts were made.
-        attempts: u32,
-        /// What lies where a [`Cache`](crate::weights::Cache) looked for the file, but is not it.
-        wrong: Box<[WrongFile]>,
-        /// What went wrong in the last of them.
-        reason: Box<FetchError>,
     },
 
     /// A file could not be written.
@@ -237,63 +120,48 @@ pub enum Error {
         reason: std::io::Error,
     },
 
-    /// A file is not a loss log, is damaged, or is the log of another experiment.
-    #[error("cannot use {} as a loss log: line {line}: {problem}", path.display())]
-    Log {
-        /// The file.
-        path: PathBuf,
-        /// The number of the line, from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: String,
-    },
+    /// A file of weights is not what is needed, or cannot be had.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
 
-    /// A file is written by another process, or another writer in this one.
-    #[error("{} is in use: another process, or another part of this one, is writing it", path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-    },
+    /// A file cannot be used as a loss log.
+    #[error(transparent)]
+    Log(#[from] LogError),
 
-    /// A file is needed that is not there, and may not be fetched.
-    #[error(
-        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}, {size} bytes with the \
-         SHA-256 {sha256}{}", joined(places), after_semicolons(wrong)
-    )]
-    Unavailable {
-        /// Why it may not be fetched.
-        reason: &'static str,
-        /// Where it would have come from.
-        url: String,
-        /// Its size in bytes.
-        size: u64,
-        /// Its SHA-256, in hexadecimal.
-        sha256: String,
-        /// Where it can be put: the cache's own place and `torch.hub`'s, either will do.
-        places: Vec<PathBuf>,
-        /// What lies there, or where the converted file is kept, but is not it.
-        wrong: Box<[WrongFile]>,
-    },
+    /// A manager of losses refuses a name, or has found a value that is not finite.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
+
+    /// A text is not an objective.
+    #[error(transparent)]
+    Objective(#[from] ObjectiveError),
 
     /// libtorch refused an operation, for instance because memory ran out.
     #[error("{}", without_backtrace(.0))]
-    Torch(#[from] TchError),
+    Torch(TchError),
+}
+
+/// By hand, for `#[from]` would also make it the source: a chain of errors would tell the same twice, the second time
+/// with libtorch's backtrace.
+impl From<TchError> for Error {
+    fn from(error: TchError) -> Error {
+        Error::Torch(error)
+    }
 }
 
 /// `{:?}` of errors as their message: it is what users see where `main` returns one, or `unwrap` meets one.
 macro_rules! debug_is_the_message {
-    ($($error:ty),*) => {$(
-        impl fmt::Debug for $error {
-            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+    ($error:ty) => {
+        impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
             }
         }
-    )*};
+    };
 }
+pub(crate) use debug_is_the_message;
 
-debug_is_the_message!(Error, PthError);
-#[cfg(feature = "download")]
-debug_is_the_message!(FetchError);
+debug_is_the_message!(Error);
 
 /// libtorch's messages end with a C++ backtrace, often of thirty lines.
 fn without_backtrace(error: &TchError) -> String {
@@ -304,52 +172,50 @@ fn without_backtrace(error: &TchError) -> String {
     }
 }
 
-fn after_colon(field: &str) -> String {
-    if field.is_empty() {
-        String::new()
-    } else {
-        format!("{}: ", printable(field))
-    }
-}
-
-fn there_are(known: &[String]) -> String {
-    if known.is_empty() {
-        return "there are none".into();
-    }
-    let mut unique: Vec<&str> = Vec::new();
-    for name in known {
-        if !unique.contains(&name.as_str()) {
-            unique.push(name);
-        }
-    }
-    format!("there are `{}`", printable(&unique.join("`, `")))
-}
-
-fn after_semicolons(wrong: &[WrongFile]) -> String {
-    wrong.iter().map(|file| format!("; {file}")).collect()
-}
-
-fn joined(places: &[PathBuf]) -> String {
-    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
-    places.join(" or ")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
+    use crate::weights::pth::PthError;
 
     #[test]
     fn debug_is_the_message() {
         let nested = PthError::Missing { name: "a".into() };
         assert_eq!(format!("{nested:?}"), "the tensor `a` is missing");
-        let error = Error::Pth { path: "x.pth".into(), reason: nested };
+        let error = Error::from(WeightsError::Pth { path: "x.pth".into(), reason: nested });
         let boxed: Box<dyn std::error::Error> = error.into();
         assert_eq!(format!("{boxed:?}"), "cannot use x.pth: the tensor `a` is missing");
         assert_eq!(format!("{boxed:#?}"), "cannot use x.pth: the tensor `a` is missing");
         #[cfg(feature = "download")]
         assert_eq!(
-            format!("{:?}", FetchError::Status { status: 404 }),
+            format!("{:?}", crate::weights::fetch::FetchError::Status { status: 404 }),
             "the server answered with status 404, expected 200"
         );
+    }
+
+    /// Clippy warns of errors above 128 bytes: every `Result` would carry them.
+    #[test]
+    fn errors_are_small() {
+        assert!(size_of::<Error>() <= 128, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn a_chain_of_errors_tells_each_thing_once() {
+        let reason = || std::io::Error::other("the disk is on fire");
+        let torch = TchError::Torch("no memory\nException raised from main.cpp:1".into());
+        let pth = PthError::from(reason());
+        assert!(pth.source().is_none());
+        for (error, message) in [
+            (Error::Read { path: "a".into(), reason: reason() }, "cannot read a: the disk is on fire"),
+            (torch.into(), "Internal torch error: no memory"),
+            (
+                WeightsError::Pth { path: "a".into(), reason: pth }.into(),
+                "cannot use a: reading failed: the disk is on fire",
+            ),
+        ] {
+            assert_eq!(error.to_string(), message);
+            assert!(error.source().is_none(), "{:?}", error.source());
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod atomic;
 pub(crate) mod check;
 mod error;
+pub(crate) mod json;
 mod loss;
 pub(crate) mod precision;
 mod printable;
@@ -12,6 +13,7 @@ pub(crate) mod streaming;
 pub(crate) mod weight;
 mod weighted_sum;
 
+pub(crate) use error::debug_is_the_message;
 pub use error::{Error, Result};
 pub(crate) use loss::or_panic;
 pub use loss::{Loss, SequenceLoss, TernaryLoss, UnaryLoss};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tch::{no_grad, Device, Kind, Tensor};
 
-use super::{LogSink, Record};
+use super::{LogSink, ManagerError, Record};
 use crate::base::precision::accumulation_kind;
-use crate::{printable, Error, Result};
+use crate::{printable, Result};
 
 /// What happens when a loss is found to be NaN or infinite, which is when the values are fetched from their
 /// device.
@@ -15,7 +15,7 @@ use crate::{printable, Error, Result};
 /// The record stays in the history and goes to the logs in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NonFinite {
-    /// What fetched the values returns [`Error::NotFinite`], which names the first one and its step, once.
+    /// What fetched the values returns [`ManagerError::NotFinite`], which names the first one and its step, once.
     #[default]
     Error,
     /// A line on stderr names each loss that was not finite, and the first step at which it was not, each
@@ -165,7 +165,8 @@ impl History {
             NonFinite::Error => {
                 if let Some(Record { name, epoch, step, value, weight, .. }) = bad.next() {
                     let (name, epoch, step) = (name.to_string(), *epoch, *step);
-                    return Err(Error::NotFinite { name, epoch, step, value: *value, weight: *weight });
+                    let (value, weight) = (*value, *weight);
+                    return Err(ManagerError::NotFinite { name, epoch, step, value, weight }.into());
                 }
             }
             NonFinite::Warn => {

@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 use tch::{no_grad, Tensor};
 
 use super::history::{History, Pending};
-use super::{Inputs, LogSink, NonFinite, Record, Term};
+use super::{Inputs, LogSink, ManagerError, NonFinite, Record, Term};
 use crate::base::check;
 use crate::base::precision::accumulation_kind;
-use crate::{Error, Loss, Result};
+use crate::{Loss, Result};
 
 /// The losses of a training run, by name: weights them, remembers them, writes them to a log.
 ///
@@ -88,7 +88,7 @@ impl LossManager {
         let term = term.into();
         term.weight_in(self.epoch)?;
         match self.terms.entry(name.into()) {
-            Entry::Occupied(_) => Err(Error::LossTaken { name: name.into() }),
+            Entry::Occupied(_) => Err(ManagerError::LossTaken { name: name.into() }.into()),
             Entry::Vacant(place) => {
                 let tags = term.tags.clone().into();
                 place.insert(Registered { term, tags });
@@ -105,7 +105,7 @@ impl LossManager {
     pub fn unregister(&mut self, name: &str) -> Result<Term> {
         match self.terms.shift_remove(name) {
             Some(registered) => Ok(registered.term),
-            None => Err(self.unknown(name)),
+            None => Err(self.unknown(name).into()),
         }
     }
 
@@ -163,7 +163,7 @@ impl LossManager {
                 None => weighted,
             });
         }
-        total.ok_or_else(|| self.unknown_tags(tags.iter()))
+        total.ok_or_else(|| self.unknown_tags(tags.iter()).into())
     }
 
     /// The names of the losses with any of `tags`.
@@ -208,7 +208,7 @@ impl LossManager {
     /// A name that is not registered; and, but for tags, as [`last_records`](Self::last_records).
     pub fn history(&mut self, name: &str) -> Result<Vec<&Record>> {
         if !self.terms.contains_key(name) {
-            return Err(self.unknown(name));
+            return Err(self.unknown(name).into());
         }
         self.history.gather()?;
         Ok(self.history.records().filter(|record| &*record.name == name).collect())
@@ -222,7 +222,7 @@ impl LossManager {
     pub fn loss_map<'a>(&self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
         let map = no_grad(|| registered.term.function.loss_map(&inputs.into()))?;
-        map.ok_or_else(|| Error::NoLossMap { name: name.into() })
+        Ok(map.ok_or_else(|| ManagerError::NoLossMap { name: name.into() })?)
     }
 
     /// The [maps](Self::loss_map) of all losses with any of `tags` that have one, by name.
@@ -282,30 +282,31 @@ impl LossManager {
             |tag: &&&str| !self.terms.values().any(|registered| registered.term.has_any(&[**tag]));
         let mut unknown = tags.iter().filter(is_unknown).peekable();
         match unknown.peek() {
-            Some(_) => Err(self.unknown_tags(unknown)),
+            Some(_) => Err(self.unknown_tags(unknown).into()),
             None => Ok(()),
         }
     }
 
-    fn unknown_tags<'a>(&self, tags: impl Iterator<Item = &'a &'a str>) -> Error {
-        Error::UnknownTags {
+    fn unknown_tags<'a>(&self, tags: impl Iterator<Item = &'a &'a str>) -> ManagerError {
+        ManagerError::UnknownTags {
             tags: tags.map(|tag| tag.to_string()).collect(),
             known: self.terms.values().flat_map(|registered| registered.term.tags.clone()).collect(),
         }
     }
 
-    fn unknown(&self, name: &str) -> Error {
+    fn unknown(&self, name: &str) -> ManagerError {
         let known = self.terms.keys().map(|known| known.to_string()).collect();
-        Error::UnknownLoss { name: name.into(), known }
+        ManagerError::UnknownLoss { name: name.into(), known }
     }
 
     /// Weighs and remembers the loss.
     fn compute_from(&mut self, name: &str, inputs: &Inputs) -> Result<Tensor> {
         let Some((name, Registered { term, tags })) = self.terms.get_key_value(name) else {
-            return Err(self.unknown(name));
+            return Err(self.unknown(name).into());
         };
         let Some(value) = term.function.compute(inputs) else {
-            return Err(Error::LossInputs { name: name.to_string(), is: term.function.in_words() });
+            let (name, is) = (name.to_string(), term.function.in_words());
+            return Err(ManagerError::LossInputs { name, is }.into());
         };
         let value = value?;
         check::floating("loss", &value)?;

@@ -29,6 +29,7 @@
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
 //! | what is kept of each loss | [`Record`], [`LogSink`], the [`log`] |
 
+mod error;
 mod function;
 mod history;
 mod inputs;
@@ -41,11 +42,12 @@ mod record;
 mod schedule;
 mod term;
 
+pub use error::ManagerError;
 pub use history::NonFinite;
 pub use inputs::Inputs;
 pub use manager::LossManager;
 pub use objective::{
-    pix2pix, Lambdas, LossSpec, Objective, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
+    pix2pix, Lambdas, LossSpec, Objective, ObjectiveError, Subspec, TermSpec, VggPerceptualSpec, VggWeights,
 };
 pub use record::{LogSink, Record};
 pub use schedule::{Ramp, Schedule};

@@ -9,7 +9,7 @@ use tch::{nn, Device, Kind, Tensor};
 
 use crate::base::check;
 use crate::base::precision::{is_floating, FLOATING};
-use crate::weights::{prefix, Cache, WeightsFile, VGG19};
+use crate::weights::{prefix, Cache, WeightsError, WeightsFile, VGG19};
 use crate::{Error, Result};
 
 mod layer;
@@ -145,7 +145,7 @@ impl Vgg19 {
     /// (`DataParallel`), `_orig_mod.` (`torch.compile`), `model.`, `state_dict.`, or several of these.
     ///
     /// # Errors
-    /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] or [`Error::Pth`] where it is
+    /// [`Error::Read`] where the file cannot be read, [`Error::Weights`] where it is
     /// damaged or no such file, lacks a tensor, has it with more than one prefix, or has one of another shape or
     /// kind.
     ///
@@ -159,7 +159,7 @@ impl Vgg19 {
     /// ```
     pub fn from_file(path: impl AsRef<Path>, device: Device) -> Result<Vgg19> {
         let path = path.as_ref();
-        let unusable = |problem| Error::Weights { path: path.into(), problem };
+        let unusable = |problem| Error::from(WeightsError::Unusable { path: path.into(), problem });
         let mut file = WeightsFile::open(path)?;
         let prefix = prefix::find(&file, "features.0.weight").map_err(unusable)?;
         let mut parameter = |layer: VggLayer, role, shape: &[i64]| -> Result<Tensor> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::convert::{convert_known, KEPT, SOURCE_SHA256};
 use super::safetensors::SafetensorsFile;
-use super::{open, KnownFile, WrongFile};
+use super::{open, KnownFile, WeightsError, WrongFile};
 use crate::{Error, Result};
 
 /// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
@@ -71,10 +71,10 @@ impl Cache {
     /// When several processes want the same file, one of them makes it, and the others wait.
     ///
     /// # Errors
-    /// - [`Error::Unavailable`] where it would have to be fetched, and may not be;
-    /// - `Error::Fetch` (feature `download`) where it cannot be fetched;
+    /// - [`WeightsError::Unavailable`] where it would have to be fetched, and may not be;
+    /// - `WeightsError::Fetch` (feature `download`) where it cannot be fetched;
     /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
-    /// - [`Error::Pth`] where the file is not what its hash promises.
+    /// - [`WeightsError::Pth`] where the file is not what its hash promises.
     ///
     /// The first two say what lies in these places that is not the file, if anything does. So does a line on stderr
     /// before a fetch.
@@ -136,7 +136,7 @@ impl Cache {
     fn fetch(&self, file: &KnownFile, target: &Path, in_hub: Option<&Path>) -> Result<()> {
         let source = &file.source;
         let wrong_files: Box<[WrongFile]> = self.wrong_files(file).into();
-        let unavailable = |reason: &'static str| Error::Unavailable {
+        let unavailable = |reason: &'static str| WeightsError::Unavailable {
             reason,
             url: source.url.into(),
             size: source.size,
@@ -145,7 +145,7 @@ impl Cache {
             wrong: wrong_files.clone(),
         };
         if self.offline {
-            return Err(unavailable("TCH_LOSSES_OFFLINE is set"));
+            return Err(unavailable("TCH_LOSSES_OFFLINE is set").into());
         }
         #[cfg(feature = "download")]
         {
@@ -153,14 +153,14 @@ impl Cache {
             wrong_files.iter().for_each(super::fetch::note);
             let fetched = super::fetch::Fetcher::default().fetch(source, target);
             fetched.map_err(|mut error| {
-                if let Error::Fetch { wrong, .. } = &mut error {
+                if let Error::Weights(WeightsError::Fetch { wrong, .. }) = &mut error {
                     *wrong = wrong_files;
                 }
                 error
             })
         }
         #[cfg(not(feature = "download"))]
-        Err(unavailable("tch-losses was built without its feature `download`"))
+        Err(unavailable("tch-losses was built without its feature `download`").into())
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::hash;
 use super::pth::{PthError, PthFile, TensorInfo};
 use super::safetensors::{self, Entry};
+use super::WeightsError;
 use crate::{printable, Error, Result};
 
 /// What [`convert`] makes of a file.
@@ -76,9 +77,9 @@ const SLACK: u64 = 64 << 20;
 ///
 /// # Errors
 /// - [`Error::Option`] where both are the same file, or no name begins with `strip`;
-/// - [`Error::Read`] and [`Error::Pth`] where `pth` cannot be read, or its tensors share so much memory that writing
+/// - [`Error::Read`] and [`WeightsError::Pth`] where `pth` cannot be read, or its tensors share so much memory that writing
 ///   them needs [`expand`](ConvertOptions::expand);
-/// - [`Error::Weights`] where nothing is left to write, or two tensors have one name after `strip`;
+/// - [`WeightsError::Unusable`] where nothing is left to write, or two tensors have one name after `strip`;
 /// - [`Error::Write`] where `safetensors` cannot be written.
 ///
 /// ```no_run
@@ -121,7 +122,7 @@ fn write(
     options: &ConvertOptions,
     sha256: &str,
 ) -> Result<Converted> {
-    let unusable = |problem: String| Error::Weights { path: pth.into(), problem };
+    let unusable = |problem: String| Error::from(WeightsError::unusable(pth, problem));
     let Chosen { tensors, left_out } = choose(&file, options)?;
     let written = tensors.len();
     if written == 0 {
@@ -138,7 +139,8 @@ fn write(
     let bytes = tensors.iter().fold(0u64, |sum, (_, info)| sum.saturating_add(info.size_in_bytes()));
     let limit = file.size().saturating_mul(SHARED).saturating_add(SLACK);
     if bytes > limit && !options.expand {
-        return Err(Error::Pth { path: pth.into(), reason: PthError::SharedStorages { bytes, limit } });
+        let reason = PthError::SharedStorages { bytes, limit };
+        return Err(WeightsError::Pth { path: pth.into(), reason }.into());
     }
     let name = pth.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut metadata = BTreeMap::from([

@@ -39,8 +39,11 @@ impl WeightsFile {
     /// Finds out what tensors a file holds.
     ///
     /// # Errors
-    /// [`Error::Read`] where the file cannot be read, [`Error::Pth`] or [`Error::Weights`] where it is damaged. Of a
-    /// file that holds no weights, [`Error::Pth`] says what it seems to be.
+    /// [`Error::Read`] where the file cannot be read, [`WeightsError::Pth`] or [`WeightsError::Unusable`] where it is
+    /// damaged. Of a file that holds no weights, [`WeightsError::Pth`] says what it seems to be.
+    ///
+    /// [`WeightsError::Pth`]: super::WeightsError::Pth
+    /// [`WeightsError::Unusable`]: super::WeightsError::Unusable
     pub fn open(path: impl AsRef<Path>) -> Result<WeightsFile> {
         let path = path.as_ref();
         let mut file = open::to_read(path)?;

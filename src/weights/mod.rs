@@ -9,6 +9,7 @@
 
 mod cache;
 mod convert;
+mod error;
 #[cfg(feature = "download")]
 pub mod fetch;
 mod file;
@@ -25,6 +26,7 @@ mod wrong;
 
 pub use cache::Cache;
 pub use convert::{convert, ConvertOptions, Converted, LeftOut};
+pub use error::WeightsError;
 pub use file::WeightsFile;
 pub use hash::sha256;
 pub use known::{KnownFile, KNOWN_FILES, VGG19};

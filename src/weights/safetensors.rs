@@ -12,8 +12,9 @@ use serde_json::{json, Map, Value};
 use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{fill, open};
+use super::{fill, open, WeightsError};
 use crate::base::atomic;
+use crate::base::json::in_words;
 use crate::{printable, Error, Result};
 
 /// How the header of a file with a checksum begins: with the XXH3 of the whole file, its own 16 hexadecimal digits
@@ -57,7 +58,7 @@ impl SafetensorsFile {
     /// The same for a file that is open. Errors call it `path`.
     pub fn new(mut file: File, path: &Path) -> Result<SafetensorsFile> {
         let unreadable = |reason| Error::Read { path: path.into(), reason };
-        let unusable = |problem: String| Error::Weights { path: path.into(), problem };
+        let unusable = |problem: String| Error::from(WeightsError::unusable(path, problem));
         let size = file.metadata().map_err(unreadable)?.len();
         let mut length = [0; 8];
         if size < 8 {
@@ -72,8 +73,9 @@ impl SafetensorsFile {
         }
         let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(unreadable)?;
-        let header: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| unusable(format!("the header of a safetensors file is damaged: {error}")))?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|error| {
+            unusable(format!("the header of a safetensors file is damaged: {}", in_words(&error)))
+        })?;
         let (data_start, data) = (8 + length, header.data_len() as u64);
         if data != size - data_start {
             return Err(unusable(format!(
@@ -116,7 +118,7 @@ impl SafetensorsFile {
         let Some(((shape, kind), info)) = self.find(name).zip(self.header.info(name)) else {
             let reason = self.header.info(name).map_or_else(|| "missing".into(), |info| lacking(info.dtype));
             let problem = format!("the tensor `{}` is {reason}", printable(name));
-            return Err(Error::Weights { path: self.path.clone(), problem });
+            return Err(WeightsError::unusable(&self.path, problem).into());
         };
         let start = self.data_start + info.data_offsets.0 as u64;
         let (file, path) = (&mut self.file, &self.path);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::pth::PthError;
-use super::{open, sha256, Source, WeightsFile};
+use super::{open, sha256, Source, WeightsError, WeightsFile};
 use crate::Error;
 
 /// A file that lies where another one is expected.
@@ -68,11 +68,13 @@ fn seems(path: &Path) -> crate::Result<String> {
             "it is a file of {} other tensors, or of the same with other values",
             file.names().len()
         )),
-        Err(Error::Pth { reason: PthError::Truncated { .. } | PthError::Archive { .. }, .. }) => {
-            Ok("it seems to be a part of a file of torch.save, or a damaged one".into())
-        }
-        Err(Error::Pth { reason, .. }) => Ok(reason.to_string()),
-        Err(Error::Weights { problem, .. }) => Ok(problem),
+        Err(Error::Weights(WeightsError::Pth { reason, .. })) => Ok(match reason {
+            PthError::Truncated { .. } | PthError::Archive { .. } => {
+                "it seems to be a part of a file of torch.save, or a damaged one".into()
+            }
+            reason => reason.to_string(),
+        }),
+        Err(Error::Weights(WeightsError::Unusable { problem, .. })) => Ok(problem),
         Err(error) => Err(error),
     }
 }

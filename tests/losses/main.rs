@@ -5,6 +5,7 @@ mod common;
 mod support;
 
 mod classification;
+mod contracts;
 mod distribution;
 mod edge;
 mod embedding;

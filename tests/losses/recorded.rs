@@ -99,9 +99,13 @@ impl<'a> Recorded<'a> {
         LossSpec::named(&self.case.loss).unwrap().name()
     }
 
-    pub fn objective(&self) -> Objective {
+    pub fn try_objective(&self) -> Result<Objective> {
         let file = json!({ "losses": { NAME: { "loss": self.case.loss, "options": self.options } } });
-        Objective::from_json(&file.to_string()).unwrap_or_else(|error| panic!("{}: {error}", self.case.name))
+        Objective::from_json(&file.to_string())
+    }
+
+    pub fn objective(&self) -> Objective {
+        self.try_objective().unwrap_or_else(|error| panic!("{}: {error}", self.case.name))
     }
 
     pub fn build(&self) -> Built {

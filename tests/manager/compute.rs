@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
-use tch_losses::manager::{LossManager, Ramp, Schedule, Term};
+use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, CtcLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction,
     Result, SmoothL1Loss, Sobel, TernaryLoss, UnaryLoss, VggPerceptual,
@@ -300,7 +300,7 @@ fn totals_by_tag() {
     // Lines for people show what there is.
     assert_eq!(manager.format_losses(&["imgae"], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
     let error = manager.total(&[], (&fake, &real)).unwrap_err();
-    assert!(matches!(error, Error::LossInputs { name, .. } if name == "D"));
+    assert!(matches!(error, Error::Manager(ManagerError::LossInputs { name, .. }) if name == "D"));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn maps_are_the_losses_own_without_weight_and_graph() {
         manager.loss_map("D", (&fake, &real)), // a value that the training loop computes
         manager.loss_map("A", &fake),          // another number of tensors
     ] {
-        assert!(matches!(no_map.unwrap_err(), Error::NoLossMap { .. }));
+        assert!(matches!(no_map.unwrap_err(), Error::Manager(ManagerError::NoLossMap { .. })));
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use tch::Tensor;
-use tch_losses::manager::{LogSink, LossManager, NonFinite, Record, Term};
+use tch_losses::manager::{LogSink, LossManager, ManagerError, NonFinite, Record, Term};
 use tch_losses::{Error, Result};
 
 /// A sink that keeps everything, and fails when told to.
@@ -213,7 +213,7 @@ fn what_is_not_finite_is_reported_before_a_log_that_fails() {
     manager.log_to(sink.clone());
     sink.break_down(true);
     let error = manager.compute("X", Tensor::from(f64::NAN)).unwrap_err();
-    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+    assert!(matches!(error, Error::Manager(ManagerError::NotFinite { .. })), "{error}");
     let error = manager.flush().unwrap_err();
     assert!(matches!(error, Error::Write { .. }), "{error}");
     sink.break_down(false);
@@ -228,7 +228,10 @@ fn the_weighted_value_counts() {
     manager.register("X", Term::value().weight(1e30)).unwrap();
     let _ = manager.compute("X", Tensor::from(1e30f32)).unwrap();
     let error = manager.last_total(&[]).unwrap_err();
-    assert!(matches!(error, Error::NotFinite { value, .. } if value.is_finite()), "{error}");
+    assert!(
+        matches!(error, Error::Manager(ManagerError::NotFinite { value, .. }) if value.is_finite()),
+        "{error}"
+    );
 }
 
 /// 1000 fits into half precision, 100 times as much does not, and that is what the training saw.
@@ -240,7 +243,7 @@ fn half_precision_overflows_as_in_the_training() {
     let weighted = manager.compute("X", loss).unwrap();
     assert_eq!(weighted.double_value(&[]), f64::INFINITY);
     let error = manager.flush().unwrap_err();
-    assert!(matches!(error, Error::NotFinite { value: 1000.0, .. }), "{error}");
+    assert!(matches!(error, Error::Manager(ManagerError::NotFinite { value: 1000.0, .. })), "{error}");
     assert_eq!(manager.last_total(&[]).unwrap(), f64::INFINITY);
 }
 
@@ -262,7 +265,7 @@ fn it_does_not_stay_unnoticed() {
         let loss = if number == 3 { f64::NAN } else { 1.0 };
         manager.compute("X", Tensor::from(loss)).err()
     });
-    assert!(matches!(found, Some(Error::NotFinite { step: 3, .. })), "{found:?}");
+    assert!(matches!(found, Some(Error::Manager(ManagerError::NotFinite { step: 3, .. }))), "{found:?}");
 }
 
 const CHILD: &str = "TCH_LOSSES_TEST_WARN";

@@ -930,13 +930,13 @@ fn weights_have_the_shapes_of_their_lists() {
 #[test]
 fn errors_in_json_say_where() {
     let cases = [
-        ("", "EOF while parsing a value (line 1)"),
+        ("", "the text ends where a value is expected (line 1)"),
         ("[]", "given a list of 0, expected a table with the table `losses` (line 1)"),
         (
             "{\"losses\": {\"a\": {\"loss\": \"Sobel\"},\n\"a\": {\"loss\": \"Sobel\"}}}",
             "`a` is there twice (line 2)",
         ),
-        ("{\"losses\": {}}\n x", "trailing characters (line 2)"),
+        ("{\"losses\": {}}\n x", "given more text after the end of the value (line 2)"),
         (
             "{\"losses\": {\"a\":\n{\"loss\": \"Sobel\",\n\"options\": {\"eps\":\n[]}}}}",
             "losses.a.options.eps: given a list of 0, expected a number (line 4)",
@@ -945,9 +945,18 @@ fn errors_in_json_say_where() {
             "{\"losses\": {\"a\": {\"loss\": \"Sobel\", \"weight\": null}}}",
             "losses.a.weight: given null, expected a number (line 1)",
         ),
-        ("{\"losses\": {\n\"a\": {\"loss\": \"Sobel\", \"weight\": 1e999}}}", "number out of range (line 2)"),
-        ("{\"losses\": {\"a\": {\"loss\": \"Sobel\",\n\"weight\": 1,}}}", "key must be a string (line 2)"),
-        ("{\"losses\": {\n\"a\": {\"loss\": \"\\ud800\"}}}", "unexpected end of hex escape (line 2)"),
+        (
+            "{\"losses\": {\n\"a\": {\"loss\": \"Sobel\", \"weight\": 1e999}}}",
+            "given a number that is too large (line 2)",
+        ),
+        (
+            "{\"losses\": {\"a\": {\"loss\": \"Sobel\",\n\"weight\": 1,}}}",
+            "expected the name of a field, in double quotes (line 2)",
+        ),
+        (
+            "{\"losses\": {\n\"a\": {\"loss\": \"\\ud800\"}}}",
+            "given half a character: `\\ud800` to `\\udfff` come in pairs (line 2)",
+        ),
         (
             "{\"losses\": {\n\"a\": {\"lambda\": 1, \"loss\": \"Sobel\"}}}",
             "losses.a.lambda: a loss has no such field, did you mean \
@@ -959,7 +968,7 @@ fn errors_in_json_say_where() {
     }
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let error = problem(Objective::from_json, &format!("{{\"losses\": {deep}}}"));
-    assert!(error.contains("in each other") || error.contains("recursion limit"), "{error}");
+    assert!(error.contains("in each other"), "{error}");
 }
 
 /// A name may have anything in it; what a terminal would obey is shown.

@@ -252,16 +252,23 @@ mod interrupted {
     }
 }
 
-/// Runs it on `data` for as short as can be, and returns what it says when it fails.
+/// Runs it on `data` for as short as can be, and returns what it says when it fails. It leaves no run behind.
 fn failure(data: &Path, more: &[&str]) -> Result<String> {
     let runs = tempfile::tempdir()?;
+    let message = failure_in(runs.path(), data, more)?;
+    ensure!(fs::read_dir(runs.path())?.next().is_none(), "a run is left");
+    Ok(message)
+}
+
+/// The same, where a run may be left in `runs`.
+fn failure_in(runs: &Path, data: &Path, more: &[&str]) -> Result<String> {
     let mut command = pix2pix()?;
     command
         .args(["--width", "2", "--epochs", "1"])
         .arg("--data")
         .arg(data)
         .arg("--runs")
-        .arg(runs.path())
+        .arg(runs)
         .args(more);
     let Output { status, stderr, .. } = command.output()?;
     ensure!(status.code().is_some_and(|code| code > 0), "{status}");
@@ -294,10 +301,16 @@ fn pairs_that_are_none_are_named() -> Result<()> {
     assert_says(&message, &["cannot read", "1.png"]);
     assert_eq!(message.matches("Invalid PNG signature").count(), 1, "{message}");
 
-    // The beginning of a file is enough to tell its size; the rest is missed later.
+    // The beginning of a file is enough to tell its size; the rest is missed later: in the pairs to validate on, of
+    // which the first is one, and in the others.
     let whole = fs::read(data("broken/0.png"))?;
-    fs::write(data("broken/1.png"), &whole[..whole.len() / 2])?;
-    assert_says(&failure(&data("broken"), &[])?, &["cannot read", "1.png"]);
+    for half in [&["0.png"][..], &["1.png", "2.png"]] {
+        write_strips(&data("broken"), 3)?;
+        for name in half {
+            fs::write(data("broken").join(name), &whole[..whole.len() / 2])?;
+        }
+        assert_says(&failure(&data("broken"), &[])?, &["cannot read", ".png"]);
+    }
 
     for name in ["unpaired/A/1.png", "unpaired/B/1.png", "unpaired/B/2.png"] {
         write_image(data(name), 32, 32)?;
@@ -410,7 +423,9 @@ fn options_that_do_not_fit_are_named() -> Result<()> {
     let gan = |name: &str| format!("[losses.{name}]\nloss = \"BceWithLogitsLoss\"\n");
     let map = "[losses.G_L1]\nloss = \"L1Loss\"\noptions = { reduction = \"none\" }\ntags = [\"image\"]\n";
     fs::write(&objective, [gan("G_GAN"), gan("D_real"), gan("D_fake"), map.into()].concat())?;
-    assert_says(&failure(&data, &["--objective", path])?, &["\"image\"", "a map", "reduction mean or sum"]);
+    // What a loss comes to is known when it is computed.
+    let message = failure_in(&folder.path().join("runs"), &data, &["--objective", path])?;
+    assert_says(&message, &["\"image\"", "a map", "reduction mean or sum"]);
     Ok(())
 }
 

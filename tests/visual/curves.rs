@@ -380,6 +380,27 @@ fn gaps_are_gaps_and_counted() {
         ]
     );
 
+    // Near the largest number, the arithmetic of axes and averages would overflow.
+    for smooth in [Some(1), Some(2)] {
+        let run_of = run([("L", loss(&[], &[1e308, 2.0, 3.0, -1e308, f64::MAX, f64::INFINITY, 1.0]))]);
+        let curves = LossCurves { smooth, weights: true, ..LossCurves::new(&run_of) };
+        let (lines, mut notes) = shapes(&curves);
+        assert_eq!(lines, [2, 1]);
+        assert!(smooth == Some(1) || notes.remove(0).starts_with("Bold: "));
+        assert_eq!(
+            notes,
+            [
+                "L, loss: 1 of 7 values are not finite and not drawn.",
+                "L, loss: 3 of 7 values are beyond ±1e300 and not drawn."
+            ]
+        );
+        check_layout(&svg_of(&curves));
+        let run_of = run([("L", LossCurve { weights: vec![1e308, -1e308], ..loss(&[], &[1e300, -1e300]) })]);
+        let svg = svg_of(&LossCurves { run: &run_of, ..curves });
+        check_layout(&svg);
+        assert!(svg.contains("L, weight: 2 of 2 values are beyond ±1e300 and not drawn."));
+    }
+
     // Steps that are counted within the epoch: no line runs back, and a note tells.
     let (steps, epochs) = (vec![0, 1, 2, 3, 4, 0, 1], vec![0, 0, 0, 0, 0, 1, 1]);
     let run_of = run([("L", LossCurve { steps, epochs, ..loss(&[], &[1.0; 7]) })]);

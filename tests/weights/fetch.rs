@@ -15,7 +15,7 @@ use crate::http::{Authority, Server};
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 use tch_losses::weights::fetch::{FetchError, Fetcher};
-use tch_losses::weights::Source;
+use tch_losses::weights::{Source, WeightsError};
 use tch_losses::Error;
 use tempfile::TempDir;
 
@@ -94,7 +94,7 @@ impl Place {
 #[track_caller]
 fn reason(result: tch_losses::Result<()>) -> FetchError {
     match result.unwrap_err() {
-        Error::Fetch { reason, .. } => *reason,
+        Error::Weights(WeightsError::Fetch { reason, .. }) => *reason,
         other => panic!("{other}"),
     }
 }
@@ -243,7 +243,7 @@ fn bodies_that_are_always_short_are_kept_in_part() {
     });
     let place = Place::new();
     match place.fetch(&server).unwrap_err() {
-        Error::Fetch { attempts: 3, reason, .. } => {
+        Error::Weights(WeightsError::Fetch { attempts: 3, reason, .. }) => {
             let FetchError::Interrupted { given: 3000, expected: 300_000, .. } = *reason else {
                 panic!("{reason}")
             };
@@ -383,7 +383,7 @@ fn a_server_that_never_answers() {
     let server = Server::http(|exchange| exchange.hang());
     let place = Place::new();
     match HASTY.fetch(&source(&server.url()), &place.target).unwrap_err() {
-        Error::Fetch { attempts: 3, reason, .. } => {
+        Error::Weights(WeightsError::Fetch { attempts: 3, reason, .. }) => {
             let FetchError::NoAnswer { reason } = *reason else { panic!("{reason}") };
             assert_eq!(reason, "nothing came for 300ms");
         }

@@ -12,12 +12,12 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tch::{nn, Kind, Tensor};
 use tch_losses::weights::pth::{PthError, PthFile, Unreadable};
-use tch_losses::weights::WeightsFile;
+use tch_losses::weights::{WeightsError, WeightsFile};
 use tch_losses::Error;
 
 fn open(bytes: &[u8]) -> Result<PthFile<Cursor<&[u8]>>, PthError> {
     PthFile::from_reader(Cursor::new(bytes), "bytes").map_err(|error| match error {
-        Error::Pth { reason, .. } => reason,
+        Error::Weights(WeightsError::Pth { reason, .. }) => reason,
         other => panic!("{other:?}"),
     })
 }
@@ -357,7 +357,9 @@ fn small_storages_may_be_spread_to_a_gigabyte() {
     // 4 bytes more, and much more.
     for shape in [(1 << 28) + 1, 1 << 40] {
         let error = read(&[shape], &[0]).unwrap_err();
-        let Error::Pth { reason: PthError::Expansion { bytes, limit, .. }, .. } = error else {
+        let Error::Weights(WeightsError::Pth { reason: PthError::Expansion { bytes, limit, .. }, .. }) =
+            error
+        else {
             panic!("{error:?}")
         };
         assert_eq!((bytes, limit), (4 * shape as u64, 1 << 30));
@@ -371,13 +373,68 @@ fn bytes_that_are_no_bools_become_true() {
     assert_eq!(Vec::<bool>::try_from(tensor.view([-1])).unwrap(), [false, true, true, true]);
 }
 
+/// As `torch.load` of PyTorch 2.13 does: a dict has a key once, with the last value in the first one's place.
+#[test]
+fn of_a_key_that_comes_again_the_last_value_counts() {
+    let at = |pickle: Pickle, offset| pickle.tensor(("FloatStorage", "0", 3), offset, &[], &[]);
+    let data: Vec<u8> = [1.0f32, 2.0, 3.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let read = |pickle: Pickle| {
+        let file = legacy(&pickle.end(), &[("0", 3, &data)]);
+        let mut file = open(&file).unwrap();
+        assert_eq!(file.unreadable(), []);
+        let names: Vec<String> = file.tensors().iter().map(|tensor| tensor.name().into()).collect();
+        let value = |name: String| (file.read(&name).unwrap().double_value(&[]), name);
+        names.into_iter().map(value).collect::<Vec<_>>()
+    };
+    let named = |values: &[(f64, &str)]| {
+        values.iter().map(|(value, name)| (*value, (*name).to_owned())).collect::<Vec<_>>()
+    };
+    // {"a": 1, "b": 2, "a": 3}, at once and one by one.
+    let together = at(at(at(Pickle::new().raw(b"}(").text("a"), 0).text("b"), 1).text("a"), 2).raw(b"u");
+    let single =
+        at(at(at(Pickle::new().raw(b"}").text("a"), 0).raw(b"s").text("b"), 1).raw(b"s").text("a"), 2);
+    for pickle in [together, single.raw(b"s")] {
+        assert_eq!(read(pickle), named(&[(3.0, "a"), (2.0, "b")]));
+    }
+    // OrderedDict([("a", 1), ("a", 2), ("a", 3)])
+    let pairs = (0..3)
+        .fold(Pickle::new().global("collections", "OrderedDict").raw(b"(]("), |pickle, offset| {
+            at(pickle.raw(b"(").text("a"), offset).raw(b"t")
+        });
+    assert_eq!(read(pairs.raw(b"etR")), named(&[(3.0, "a")]));
+    // {1: 1, True: 2, 2: 3}
+    let number = at(Pickle::new().raw(b"}(").int(1), 0).raw(b"\x88");
+    assert_eq!(read(at(at(number, 1).int(2), 2).raw(b"u")), named(&[(2.0, "1"), (3.0, "2")]));
+    // {"a": {"x": 1}, "a": {"y": 2}}: nothing is left of the first.
+    let first = at(Pickle::new().raw(b"}(").text("a").raw(b"}").text("x"), 0).raw(b"s");
+    assert_eq!(read(at(first.text("a").raw(b"}").text("y"), 1).raw(b"su")), named(&[(2.0, "a.y")]));
+}
+
+#[test]
+fn tensors_that_share_a_name_do_not_keep_others_from_being_read() {
+    let tensor = |pickle: Pickle| pickle.tensor(("FloatStorage", "0", 1), 0, &[], &[]);
+    // {"c": .., "a.b": .., "a": {"b": ..}, 1: .., "1": .., 1.5: .., "d": ..}
+    let pickle = tensor(tensor(Pickle::new().raw(b"}(").text("c")).text("a.b")).text("a").raw(b"}");
+    let pickle = tensor(tensor(pickle.text("b")).raw(b"s").int(1)).text("1");
+    let pickle = tensor(tensor(pickle).raw(b"G?\xf8\0\0\0\0\0\0")).text("d");
+    let bytes = legacy(&tensor(pickle).raw(b"u").end(), &[("0", 1, &[0; 4])]);
+    let mut file = open(&bytes).unwrap();
+    let unreadable: Vec<_> = file.unreadable().iter().map(|tensor| (&*tensor.name, tensor.reason)).collect();
+    let namesakes = ["a.b", "a.b", "1", "1"].map(|name| (name, Unreadable::Name));
+    assert_eq!(unreadable, [vec![("<5>", Unreadable::Key)], namesakes.into()].concat());
+    assert_eq!(file.tensors().iter().map(|tensor| tensor.name()).collect::<Vec<_>>(), ["c", "d"]);
+    for name in ["c", "d"] {
+        assert_eq!(file.read(name).unwrap().double_value(&[]), 0.0);
+    }
+    let error = file.read("a.b").unwrap_err();
+    assert_eq!(error.to_string(), "cannot use bytes: the tensor `a.b` is one of several with this name");
+    assert!(file.find("1").is_none());
+}
+
 #[test]
 fn names_that_cannot_be() {
     let tensor = |pickle: Pickle| pickle.tensor(("FloatStorage", "0", 1), 0, &[], &[]);
     let file = |pickle: Pickle| legacy(&pickle.end(), &[("0", 1, &[0; 4])]);
-    let twice = tensor(Pickle::new().raw(b"}(").text("a.b")).text("a").raw(b"}");
-    let twice = tensor(twice.text("b")).raw(b"su");
-    assert!(matches!(refusal(&file(twice)), PthError::DuplicateName { name } if name == "a.b"));
     for key in [&b"N"[..], b")", b"U\x01\xff", b"G\0\0\0\0\0\0\0\0"] {
         let pickle = tensor(Pickle::new().raw(b"}").text("a").raw(b"}").raw(key)).raw(b"ss");
         let bytes = file(pickle);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{device, noise, vgg, vgg_parameters};
 use tch::{nn, Kind, Tensor};
-use tch_losses::weights::{convert, ConvertOptions};
+use tch_losses::weights::{convert, ConvertOptions, WeightsError};
 use tch_losses::{Error, Vgg19, VggLayer};
 
 fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
@@ -156,7 +156,7 @@ fn files_without_the_weights() {
         let error = Vgg19::from_file(&path, device()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("no usable weights in {}: ", path.display())));
         match error {
-            Error::Weights { problem, .. } => problem,
+            Error::Weights(WeightsError::Unusable { problem, .. }) => problem,
             other => panic!("{other:?}"),
         }
     };
@@ -187,7 +187,7 @@ fn files_that_are_not_safetensors() {
     let overflow = with_header(
         r#"{"a":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,18446744073709551615]}}"#,
     );
-    let wrong: [(&str, &[u8], &str); 6] = [
+    let wrong: [(&str, &[u8], &str); 7] = [
         ("empty", b"", "it is empty"),
         (
             "text",
@@ -195,6 +195,11 @@ fn files_that_are_not_safetensors() {
             "it is text that begins with \"this is no safetensors file\"",
         ),
         ("a shape that overflows", &overflow, "the header of a safetensors file is damaged"),
+        (
+            "a header that is no JSON",
+            &with_header(r#"{"a": 1 "b": 2}"#),
+            "the header of a safetensors file is damaged: expected `,` or `}` after a value in an object",
+        ),
         ("cut in the header", &whole[..header / 2], "the safetensors file is incomplete"),
         ("cut in the data", &whole[..whole.len() - 1], "the safetensors file is incomplete or damaged"),
         (

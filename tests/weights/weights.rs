@@ -17,7 +17,9 @@ use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use tch_losses::weights::pth::PthFile;
-use tch_losses::weights::{convert, sha256, Cache, ConvertOptions, KnownFile, Source, WeightsFile, VGG19};
+use tch_losses::weights::{
+    convert, sha256, Cache, ConvertOptions, KnownFile, Source, WeightsError, WeightsFile, VGG19,
+};
 use tch_losses::{Error, Vgg19, VggLayer};
 use tempfile::TempDir;
 
@@ -162,7 +164,10 @@ fn only_what_is_asked_for_is_kept() {
 
     fs::remove_file(&output).unwrap();
     let error = convert(alex(), &output, &keep("features.")).unwrap_err();
-    assert!(matches!(&error, Error::Weights { path, .. } if *path == alex()), "{error:?}");
+    assert!(
+        matches!(&error, Error::Weights(WeightsError::Unusable { path, .. }) if *path == alex()),
+        "{error:?}"
+    );
     let problem = "no tensor's name begins with `features.`; one is `lin0.model.1.weight`";
     assert!(error.to_string().ends_with(problem), "{error}");
     assert!(names(folder.path()).is_empty());
@@ -316,7 +321,7 @@ fn a_file_that_was_there_is_replaced_at_once_or_kept() {
     for len in [whole.len() - 1, whole.len() / 2, 10, 0] {
         fs::write(&damaged, &whole[..len]).unwrap();
         let error = convert(&damaged, &output, &ALL).unwrap_err();
-        assert!(matches!(error, Error::Pth { .. }), "{len}: {error:?}");
+        assert!(matches!(error, Error::Weights(WeightsError::Pth { .. })), "{len}: {error:?}");
         assert_eq!(fs::read(&output).unwrap(), b"old");
     }
     convert(alex(), &output, &ALL).unwrap();
@@ -471,7 +476,7 @@ fn a_wrong_file_of_torch_hub_is_named_and_left_alone() {
         fs::write(&in_hub, &wrong).unwrap();
         let before = stamp(&in_hub);
         let error = place.cache.get(&file).unwrap_err();
-        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        assert!(matches!(error, Error::Weights(WeightsError::Unavailable { .. })), "{error:?}");
         let found = problems(&place, &file);
         let [(path, problem)] = &found[..] else { panic!("{found:?}") };
         let size = match wrong.len() as u64 {
@@ -519,7 +524,10 @@ fn wrong_files_in_the_own_cache_are_named() {
     let place = Place { cache: Cache { offline: false, ..place.cache.clone() }, ..place };
     let file = known_at(&alex(), &server.origin(), "");
     let error = place.cache.get(&file).unwrap_err();
-    assert!(matches!(&error, Error::Fetch { wrong, .. } if wrong.len() == 2), "{error:?}");
+    assert!(
+        matches!(&error, Error::Weights(WeightsError::Fetch { wrong, .. }) if wrong.len() == 2),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("it is an HTML page"), "{error}");
 }
 
@@ -542,7 +550,7 @@ fn what_is_in_the_way_in_torch_hub_is_ignored() {
     let place = Place::new();
     fs::create_dir_all(place.hub().join("weights.pth")).unwrap();
     let error = place.cache.get(&known(&alex())).unwrap_err();
-    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert!(matches!(error, Error::Weights(WeightsError::Unavailable { .. })), "{error:?}");
     assert!(error.to_string().contains("is not the right one: cannot read"), "{error}");
 }
 
@@ -590,7 +598,7 @@ fn offline_the_error_says_what_to_do() {
     let place = Place { cache: Cache { hub: None, ..place.cache.clone() }, ..place };
     let error = place.cache.get(&file).unwrap_err();
     assert!(
-        matches!(&error, Error::Unavailable { places, size, .. } if places.len() == 1 && *size == file.source.size),
+        matches!(&error, Error::Weights(WeightsError::Unavailable { places, size, .. }) if places.len() == 1 && *size == file.source.size),
         "{error:?}"
     );
 }
@@ -748,7 +756,7 @@ fn what_comes_wrong_is_not_kept() {
     let server = Server::http(|exchange| exchange.file(b"something else"));
     let place = Place::online();
     let error = place.cache.get(&known_at(&alex(), &server.origin(), "")).unwrap_err();
-    assert!(matches!(error, Error::Fetch { .. }), "{error:?}");
+    assert!(matches!(error, Error::Weights(WeightsError::Fetch { .. })), "{error:?}");
     assert!(
         names(&place.weights()).iter().all(|name| name.ends_with(".lock")),
         "{:?}",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tch_losses::weights::{
-    convert, sha256, Cache, ConvertOptions, Converted, WeightsFile, KNOWN_FILES, VGG19,
+    convert, sha256, Cache, ConvertOptions, Converted, WeightsError, WeightsFile, KNOWN_FILES, VGG19,
 };
 use tch_losses::{printable, Error};
 
@@ -57,7 +57,7 @@ pub fn run(command: &Command) -> Result<()> {
             let files = if *all { KNOWN_FILES } else { &[VGG19] };
             files.iter().try_for_each(|file| {
                 let mut path = cache.get(file);
-                if let Err(Error::Fetch { wrong, .. }) = &mut path {
+                if let Err(Error::Weights(WeightsError::Fetch { wrong, .. })) = &mut path {
                     *wrong = Box::default(); // noted when the fetch began
                 }
                 print(&format!("{}\n", path?.display()))

@@ -53,6 +53,11 @@ pub(super) struct Point {
     pub weighted: f64,
 }
 
+/// Whether it can be a number of a [`Point`].
+pub(super) fn is_number(json: &str) -> bool {
+    number::deserialize(&mut serde_json::Deserializer::from_str(json)).is_ok()
+}
+
 /// Numbers as JSON has them, and those that it lacks as strings.
 mod number {
     use super::{fmt, Deserializer, Visitor};

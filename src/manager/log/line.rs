@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use indexmap::IndexMap;
-use serde::de::Error as _;
 use serde::Deserialize;
 
 use super::course::Position;
+use super::damage;
 use super::json::{Fields, Point};
-use super::RunInfo;
+use super::{LogError, RunInfo};
 use crate::{printable, Error, Result};
 
 /// The number of the format, which the first line tells.
@@ -19,6 +19,9 @@ pub(super) const FORMAT: u32 = 1;
 
 /// How a log begins that was cut off in its first line, but for spaces.
 const START: &[u8] = br#"{"tch_losses_log":1,"#;
+
+/// What some editors put before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One line.
 pub(super) enum Line {
@@ -51,16 +54,19 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Begins at the start of `file`, which errors call `path`. What begins as no log does is an error; an
-    /// empty file, or one that was cut within its first line, is a log of no lines.
+    /// Begins at the start of `file`, which errors call `path`, or after its byte order mark. What begins as no log
+    /// does is an error; an empty file, or one that was cut within its first line, is a log of no lines.
     pub fn new(path: &'a Path, file: &'a File) -> Result<Lines<'a>> {
         let input = BufReader::with_capacity(1 << 16, file);
         let mut lines = Lines { path, input, line: Vec::new(), count: 0, end: 0 };
         let start = lines.input.fill_buf().map_err(|reason| Error::Read { path: path.into(), reason })?;
-        if let Err(problem) = check_start(start) {
+        let mark = if start.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        if let Err(problem) = check_start(&start[mark..]) {
             lines.count = 1;
-            return Err(lines.damage(problem));
+            return Err(lines.damage(problem).into());
         }
+        lines.input.consume(mark);
+        lines.end = mark as u64;
         Ok(lines)
     }
 
@@ -68,30 +74,45 @@ impl<'a> Lines<'a> {
     ///
     /// After an error about a line, the one after it can be read.
     pub fn next(&mut self) -> Result<Option<Line>> {
+        let unreadable = |reason| Error::Read { path: self.path.into(), reason };
         self.line.clear();
-        let length = self.input.read_until(b'\n', &mut self.line);
-        let length = length.map_err(|reason| Error::Read { path: self.path.into(), reason })?;
+        let length = self.input.read_until(b'\n', &mut self.line).map_err(unreadable)?;
         if !self.line.ends_with(b"\n") {
             return Ok(None);
         }
         self.count += 1;
         self.end += length as u64;
-        let line = parse(&self.line).map_err(|error| {
-            // serde_json counts the lines within what it was given.
-            let problem = error.to_string();
-            self.damage(problem.split(" at line ").next().unwrap_or_default())
-        })?;
-        Ok(Some(line))
+        if self.line.trim_ascii().is_empty() {
+            let damage = self.damage("it is blank, which only lines at the end may be");
+            return match self.rest_is_blank().map_err(unreadable)? {
+                true => Ok(None),
+                false => Err(damage.into()),
+            };
+        }
+        Ok(Some(parse(&self.line).map_err(|problem| self.damage(problem))?))
+    }
+
+    /// Whether nothing but white space follows. Of white space as long as the buffer, it takes what that holds.
+    fn rest_is_blank(&mut self) -> io::Result<bool> {
+        loop {
+            let rest = self.input.fill_buf()?;
+            if rest.is_empty() || !rest.trim_ascii().is_empty() {
+                return Ok(rest.is_empty());
+            }
+            let (length, lines) = (rest.len(), rest.iter().filter(|byte| **byte == b'\n').count());
+            self.input.consume(length);
+            self.end += length as u64;
+            self.count += lines as u64;
+        }
     }
 
     /// The error that the last line is not right.
-    pub fn damage(&self, problem: impl AsRef<str>) -> Error {
-        let problem = printable(problem.as_ref()).to_string();
-        Error::Log { path: self.path.into(), line: self.count, problem }
+    pub fn damage(&self, problem: impl AsRef<str>) -> LogError {
+        LogError::unusable(self.path, self.count, printable(problem.as_ref()).to_string())
     }
 
     /// The error that the last line has a loss which was not declared.
-    pub fn undeclared(&self, name: &str) -> Error {
+    pub fn undeclared(&self, name: &str) -> LogError {
         self.damage(format!("{name:?} comes before the line with its tags"))
     }
 }
@@ -127,14 +148,14 @@ fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
 
-fn parse(line: &[u8]) -> serde_json::Result<Line> {
+fn parse(line: &[u8]) -> std::result::Result<Line, String> {
     if !is_object(line) {
-        return Err(serde_json::Error::custom("a line must be a JSON object"));
+        return Err("a line must be a JSON object".into());
     }
-    let fields: Fields = serde_json::from_slice(line)?;
+    let fields: Fields = serde_json::from_slice(line).map_err(|error| damage::describe(line, &error))?;
     match (fields.tch_losses_log, fields.loss, fields.step) {
         (Some(format), ..) if format != u64::from(FORMAT) => {
-            Err(serde_json::Error::custom(format!("a line of format {format}, not {FORMAT}")))
+            Err(format!("a line of format {format}, not {FORMAT}"))
         }
         (Some(_), ..) => Ok(Line::Header(RunInfo {
             experiment: required("experiment", fields.experiment)?,
@@ -147,12 +168,10 @@ fn parse(line: &[u8]) -> serde_json::Result<Line> {
             let at = Position { epoch: required("epoch", fields.epoch)?, step };
             Ok(Line::Step(Step { at, losses: required("losses", fields.losses)? }))
         }
-        (None, None, None) => {
-            Err(serde_json::Error::custom("a line must have a step, a loss or the mark of a loss log"))
-        }
+        (None, None, None) => Err("a line must have a step, a loss or the mark of a loss log".into()),
     }
 }
 
-fn required<T>(name: &'static str, value: Option<T>) -> serde_json::Result<T> {
-    value.ok_or_else(|| serde_json::Error::missing_field(name))
+fn required<T>(name: &str, value: Option<T>) -> std::result::Result<T, String> {
+    value.ok_or_else(|| format!("`{name}` is missing"))
 }

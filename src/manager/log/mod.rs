@@ -24,6 +24,8 @@
 //! - The keys of a line may come in any order, and with spaces.
 //! - Every line that is finished ends with a line feed. Whatever follows the last one is not finished, and is
 //!   ignored by the reader and cut off by the next writer.
+//! - A byte order mark before the first line, and blank lines at the end, are ignored by the reader. The next writer keeps
+//!   the mark and cuts off the blank lines.
 //!
 //! ```text
 //! pandas.json_normalize(pandas.read_json("loss_log.jsonl", lines=True).losses.dropna())   # G_L1.value, ...
@@ -39,6 +41,8 @@
 
 mod append;
 mod course;
+mod damage;
+mod error;
 mod export;
 mod json;
 mod line;
@@ -49,6 +53,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
+pub use error::LogError;
 pub use reader::{LoggedRun, LossCurve};
 #[cfg(feature = "tensorboard")]
 pub use tensorboard::TensorBoardLog;

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use super::course::{Course, Position, Progress};
 use super::json::Point;
 use super::line::{Line, Lines, Step};
-use super::RunInfo;
+use super::{LogError, RunInfo};
 use crate::{Error, Result};
 
 /// A run, as a [`LossLog`](super::LossLog) holds it.
@@ -73,7 +73,7 @@ impl LoggedRun {
     ///
     /// # Errors
     /// - [`Error::Read`] where the file cannot be read;
-    /// - [`Error::Log`] where it is not a loss log, or is damaged elsewhere than at its end.
+    /// - [`LogError::Unusable`] where it is not a loss log, or is damaged elsewhere than at its end.
     pub fn read(path: impl AsRef<Path>) -> Result<LoggedRun> {
         let mut runs = LoggedRun::read_all(path)?;
         Ok(runs.pop().expect("there is at least one run"))
@@ -120,7 +120,7 @@ impl LoggedRun {
         let file = File::open(path).map_err(|reason| Error::Read { path: path.into(), reason })?;
         let mut lines = Lines::new(path, &file)?;
         let Some(Line::Header(run)) = lines.next()? else {
-            return Err(Error::Log { path: path.into(), line: 1, problem: "it is not finished".into() });
+            return Err(LogError::unusable(path, 1, "it is not finished").into());
         };
         let mut reading = Reading::new(run);
         while let Some(line) = lines.next()? {

@@ -12,7 +12,7 @@ use super::append::Appender;
 use super::course::{Course, Position, Progress};
 use super::json::{Declaration, Header, Point};
 use super::line::{Line, Lines, FORMAT};
-use super::RunInfo;
+use super::{LogError, RunInfo};
 use crate::manager::{LogSink, Record};
 use crate::{Error, Result};
 
@@ -91,8 +91,8 @@ impl LossLog {
     /// [`resume`]: LossLog::resume
     ///
     /// # Errors
-    /// - [`Error::Locked`] where it is open already, here or in another process;
-    /// - [`Error::Log`] where the file is not a loss log, is damaged elsewhere than at its end, or belongs to
+    /// - [`LogError::Locked`] where it is open already, here or in another process;
+    /// - [`LogError::Unusable`] where the file is not a loss log, is damaged elsewhere than at its end, or belongs to
     ///   another experiment: it is left as it is;
     /// - [`Error::Read`] and [`Error::Write`] where it cannot be read or written.
     pub fn open(path: impl AsRef<Path>, run: &RunInfo) -> Result<LossLog> {
@@ -123,7 +123,7 @@ impl LossLog {
                     "the experiment is {:?}, not {:?}: choose another file, or this experiment's name",
                     logged.experiment, run.experiment
                 );
-                return Err(Error::Log { path: path.into(), line: 1, problem });
+                return Err(LogError::unusable(path, 1, problem).into());
             }
             Some(logged) if logged == *run => reopened = Some((kept.progress, logged)),
             _ => write_header(&mut text, run),
@@ -190,13 +190,13 @@ impl Kept {
         let mut run = None;
         let mut tags = Tags::new();
         // What was there before the first step of the run that is too late, and the damage after it.
-        let mut cut: Option<(Kept, Option<Error>)> = None;
+        let mut cut: Option<(Kept, Option<LogError>)> = None;
         loop {
             let line = match (lines.next(), &mut cut) {
                 (Ok(Some(line)), _) => line,
                 (Ok(None), _) => break,
                 // No hindrance where it is cut off.
-                (Err(error @ Error::Log { .. }), Some((_, damage))) => {
+                (Err(Error::Log(error)), Some((_, damage))) => {
                     damage.get_or_insert(error);
                     continue;
                 }
@@ -221,7 +221,7 @@ impl Kept {
                     };
                     if keeps_all_before {
                         if let Some((_, Some(damage))) = cut.take() {
-                            return Err(damage);
+                            return Err(damage.into());
                         }
                     }
                     if step.at.step > last_step && cut.is_none() {
@@ -235,7 +235,7 @@ impl Kept {
                         let error = lines.undeclared(name);
                         match &mut cut {
                             Some((_, damage)) => damage.get_or_insert(error),
-                            None => return Err(error),
+                            None => return Err(error.into()),
                         };
                     }
                 }
@@ -267,7 +267,7 @@ fn open_locked(path: &Path) -> Result<(File, Lock)> {
     };
     let (file, lock) = open().map_err(|reason| Error::Write { path: path.into(), reason })?;
     match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.into() }),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: path.into() }.into()),
         // Some file systems of clusters have no locks. A log without is better than none.
         Err(TryLockError::Error(reason)) if reason.kind() != io::ErrorKind::Unsupported => {
             Err(Error::Write { path: path.into(), reason })

@@ -85,7 +85,7 @@ impl LossSpec {
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn named(name: &str) -> Result<LossSpec> {
-        LossSpec::read(name, &Node::empty(1)).map_err(|problem| problem.into_error(super::ORIGIN))
+        Ok(LossSpec::read(name, &Node::empty(1)).map_err(|problem| problem.into_error(super::ORIGIN))?)
     }
 
     pub(super) fn from_parts(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {

@@ -1,6 +1,7 @@
 //! An objective as data: which losses, with which options, weights and tags.
 
 mod catalogue;
+mod error;
 mod file;
 mod make;
 mod networks;
@@ -20,6 +21,7 @@ use indexmap::IndexMap;
 use tch::{nn, Device};
 
 pub use catalogue::LossSpec;
+pub use error::ObjectiveError;
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
 pub use vgg::{VggPerceptualSpec, VggWeights};
 
@@ -127,37 +129,32 @@ impl Objective {
     ///
     /// # Errors
     /// A file that cannot be read, that has another extension, or that is not an objective:
-    /// [`Error::Objective`], with the path of the field and the line.
+    /// [`ObjectiveError`], with the path of the field and the line.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Objective> {
         let path = path.as_ref();
         let format = Format::of(path)?;
         let text = fs::read_to_string(path).map_err(|reason| Error::Read { path: path.into(), reason })?;
-        let objective = match format {
-            Format::Toml => Objective::from_toml(&text),
-            Format::Json => Objective::from_json(&text),
+        let tree = match format {
+            Format::Toml => Node::from_toml(&text),
+            Format::Json => Node::from_json(&text),
         };
-        objective.map_err(|error| match error {
-            Error::Objective { field, problem, .. } => {
-                Error::Objective { origin: path.display().to_string(), field, problem }
-            }
-            other => other,
-        })
+        read(tree, &path.display().to_string())
     }
 
     /// Reads an objective from the text of a TOML file.
     ///
     /// # Errors
-    /// A text that is not an objective: [`Error::Objective`], with the path of the field and the line.
+    /// A text that is not an objective: [`ObjectiveError`], with the path of the field and the line.
     pub fn from_toml(text: &str) -> Result<Objective> {
-        read(Node::from_toml(text))
+        read(Node::from_toml(text), ORIGIN)
     }
 
     /// Reads an objective from the text of a JSON file.
     ///
     /// # Errors
-    /// A text that is not an objective: [`Error::Objective`], with the path of the field and the line.
+    /// A text that is not an objective: [`ObjectiveError`], with the path of the field and the line.
     pub fn from_json(text: &str) -> Result<Objective> {
-        read(Node::from_json(text))
+        read(Node::from_json(text), ORIGIN)
     }
 
     /// The text of a TOML file that says the same.
@@ -166,7 +163,8 @@ impl Objective {
     /// What data cannot say: a [custom schedule](Schedule::custom), a reduction that tch has no name for.
     /// What could not be read back: a weight that is not finite, options that make no sense.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(&self.file()?).map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))
+        let written = toml::to_string(&self.file()?);
+        Ok(written.map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))?)
     }
 
     /// The text of a JSON file that says the same.
@@ -174,8 +172,8 @@ impl Objective {
     /// # Errors
     /// As [`to_toml`](Self::to_toml).
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(&self.file()?)
-            .map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))
+        let written = serde_json::to_string_pretty(&self.file()?);
+        Ok(written.map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))?)
     }
 
     /// Writes the objective to a `.toml` or `.json` file, which is there as a whole or as it was.
@@ -191,7 +189,7 @@ impl Objective {
         crate::base::atomic::write(path, |file| file.write_all(text.as_bytes()))
     }
 
-    fn file(&self) -> Result<File> {
+    fn file(&self) -> std::result::Result<File, ObjectiveError> {
         File::new(self).map_err(|problem| problem.into_error(ORIGIN))
     }
 
@@ -244,11 +242,8 @@ impl Objective {
                     "`{}` has parameters: use `Objective::build_in`, which takes a variable store",
                     loss.name()
                 );
-                return Err(Problem::new(text)
-                    .within("loss")
-                    .within(name)
-                    .within("losses")
-                    .into_error(ORIGIN));
+                let problem = Problem::new(text).within("loss").within(name).within("losses");
+                return Err(problem.into_error(ORIGIN).into());
             }
             // A dot would be one of the store's own; names of losses may have some.
             site.parameters = vs.map(|vs| vs / name.replace('.', "_"));
@@ -262,8 +257,10 @@ impl Objective {
 /// What errors call a text that has no file.
 const ORIGIN: &str = "objective";
 
-fn read(file: std::result::Result<Node, Problem>) -> Result<Objective> {
-    file.and_then(|file| file::objective(&file)).map_err(|problem| problem.into_error(ORIGIN))
+/// The objective that a text from `origin` holds.
+fn read(text: std::result::Result<Node, Problem>, origin: &str) -> Result<Objective> {
+    let objective = text.and_then(|text| file::objective(&text));
+    Ok(objective.map_err(|problem| problem.into_error(origin))?)
 }
 
 enum Format {
@@ -272,7 +269,7 @@ enum Format {
 }
 
 impl Format {
-    fn of(path: &Path) -> Result<Format> {
+    fn of(path: &Path) -> std::result::Result<Format, ObjectiveError> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("toml") => Ok(Format::Toml),
             Some("json") => Ok(Format::Json),

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use toml::de::{DeTable, DeValue};
 use toml::Spanned;
 
 use super::problem::Problem;
+use crate::base::json::{in_words, Fields};
 
 /// A value in a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,8 +147,8 @@ fn node_of_json(text: &str, raw: &RawValue, depth: usize) -> Result<Node, Proble
     let unreadable = |error: serde_json::Error| problem_of_json(&error, line);
     let value = match json.as_bytes().first() {
         Some(b'{') => {
-            let Pairs(pairs) = serde_json::from_str(json).map_err(unreadable)?;
-            let fields = pairs.into_iter().map(|(key, raw)| {
+            let Fields(fields) = serde_json::from_str(json).map_err(unreadable)?;
+            let fields = fields.into_iter().map(|(key, raw)| {
                 let node = node_of_json(text, raw, depth + 1)?;
                 Ok(Field { key, line: node.line, node })
             });
@@ -174,35 +173,5 @@ fn node_of_json(text: &str, raw: &RawValue, depth: usize) -> Result<Node, Proble
 }
 
 fn problem_of_json(error: &serde_json::Error, first_line: usize) -> Problem {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    Problem::new(text).or_line(first_line + error.line().max(1) - 1)
-}
-
-/// An object whose names come once: the usual maps take the last and say nothing.
-struct Pairs<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs: Vec<(String, &RawValue)> = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, _>()? {
-                    if pairs.iter().any(|(other, _)| *other == key) {
-                        return Err(A::Error::custom(format!("`{key}` is there twice")));
-                    }
-                    pairs.push((key, value));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
+    Problem::new(in_words(error)).or_line(first_line + error.line().max(1) - 1)
 }

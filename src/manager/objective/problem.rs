@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Expected, Unexpected};
 
-use crate::Error;
+use super::ObjectiveError;
 
 /// What is wrong, and where.
 #[derive(Debug)]
@@ -34,12 +34,12 @@ impl Problem {
     }
 
     /// The error, of a text that comes from `origin`.
-    pub fn into_error(self, origin: impl Into<String>) -> Error {
+    pub fn into_error(self, origin: impl Into<String>) -> ObjectiveError {
         let Problem { path: field, line, mut text } = self;
         if let Some(line) = line {
             text += &format!(" (line {line})");
         }
-        Error::Objective { origin: origin.into(), field, problem: text }
+        ObjectiveError { origin: origin.into(), field, problem: text }
     }
 }
 

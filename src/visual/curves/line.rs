@@ -1,7 +1,7 @@
 //! What a curve looks like: its moving average, and the points that are enough to draw it.
 
-/// The largest magnitude that is drawn: beyond it, differences of values are not finite.
-const LARGEST: f64 = 1e300;
+/// The largest magnitude that is drawn. Near the largest number, differences of values are not finite.
+pub(super) const LARGEST: f64 = 1e300;
 
 /// Whether a value has a place on a scale. Subnormal numbers pass for 0.
 pub(super) fn drawable(value: f64, logarithmic: bool) -> bool {
@@ -10,7 +10,7 @@ pub(super) fn drawable(value: f64, logarithmic: bool) -> bool {
 
 /// The exponential moving average with the given span, of the values up to each one.
 ///
-/// Values that are not finite have no part in it, and NaN in their place.
+/// Values that are not [`drawable`] have no part in it, and NaN in their place.
 pub(super) fn smoothed(values: &[f64], span: u64) -> Vec<f64> {
     let keep = 1.0 - 2.0 / (span as f64 + 1.0);
     let (mut mean, mut weight) = (0.0, 0.0);

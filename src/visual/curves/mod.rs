@@ -1,9 +1,11 @@
 //! The losses of a run as curves.
 
+mod area;
 mod axis;
 mod line;
 mod page;
 mod panel;
+mod svg;
 
 use std::io::Write;
 use std::path::Path;
@@ -31,10 +33,11 @@ use panel::{Curve, Panel, Scale};
 ///   mean[t] = sum_i (1 - a)^i x[t - i] / sum_i (1 - a)^i,   i = 0 .. t,   a = 2 / (n + 1)
 ///   ```
 ///
-///   Values that are not finite are left out of it.
+///   Values that are not finite or beyond ±1e300 are left out of it.
 /// - **Scale**: covers all values, or, where a few outliers would squeeze the rest into less than half of the
-///   height, 98 % of each loss's. What lies beyond is drawn at the edge. Values that are not finite are gaps,
-///   on a logarithmic scale zero and negative ones, too. Notes tell how many values these are.
+///   height, 98 % of each loss's. What lies beyond is drawn at the edge.
+/// - **Gaps**: values that are not finite or beyond ±1e300 are not drawn. A logarithmic scale also leaves out zero and
+///   negative values. Notes tell how many values these are.
 /// - **Size**: of each column of pixels the first, lowest, highest and last value are drawn, which look the
 ///   same as all of them. So the size of a picture does not grow with the length of the run.
 /// - **Colours**: those of Okabe and Ito, which can be told apart with any colour vision; from the ninth loss

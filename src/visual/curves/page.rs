@@ -8,12 +8,12 @@ use image::RgbImage;
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{fontdb, Options, Tree};
 
+use super::area::Area;
 use super::axis::Axis;
-use super::panel::{Area, Panel};
+use super::panel::Panel;
+use super::svg::{widest, words, EPOCHS_HEIGHT, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 use crate::manager::log::LoggedRun;
-use crate::printable;
 use crate::visual::numbers::grouped;
-use crate::visual::text;
 
 /// What is drawn, before it is laid out.
 pub(super) struct Page<'a> {
@@ -24,18 +24,11 @@ pub(super) struct Page<'a> {
 }
 
 const WIDTH: f64 = 1120.0;
-pub(super) const MARGIN: f64 = 28.0;
 const TITLE: f64 = 24.0;
-pub(super) const LABEL: f64 = 14.0;
-pub(super) const SMALL: f64 = 13.0;
-pub(super) const TITLE_HEIGHT: f64 = 24.0;
-pub(super) const EPOCHS_HEIGHT: f64 = 24.0;
+const TITLE_HEIGHT: f64 = 24.0;
 const LEGEND_GAP: f64 = 24.0;
 const NOTE_HEIGHT: f64 = 19.0;
 const MOST_NOTES: usize = 12;
-
-pub(super) const INK: &str = "#141414";
-pub(super) const SOFT_INK: &str = "#505050";
 
 /// The height of the plot area where there are one, two, three and more panels.
 const HEIGHTS: [f64; 3] = [430.0, 300.0, 230.0];
@@ -147,49 +140,6 @@ impl Page<'_> {
         }
         starts
     }
-}
-
-pub(super) fn widest(texts: impl IntoIterator<Item = String>) -> f64 {
-    texts.into_iter().map(|label| text::em_width(&label, SMALL)).fold(0.0, f64::max)
-}
-
-/// A text that begins at `x`, or what there is room for.
-pub(super) fn words(text: &str, size: f64, room: f64, x: f64, y: f64) -> String {
-    format!(r#"<text x="{x:.1}" y="{y:.1}">{}</text>"#, escaped(&shortened(text, size, room)))
-}
-
-/// A text that can be shown, with its middle left out, if it has to be.
-pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
-    // No more of a text is ever shown, and measuring takes its time.
-    const MOST: usize = 240;
-    let text = printable(text).to_string();
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= MOST && text::em_width(&text, size) <= room {
-        return text;
-    }
-    let cut = |kept: usize| -> String {
-        let (head, tail) = (kept.div_ceil(2), kept / 2);
-        letters[..head].iter().chain(&['…']).chain(&letters[letters.len() - tail..]).collect()
-    };
-    let lengths: Vec<usize> = (0..letters.len().min(MOST)).collect();
-    let fitting = lengths.partition_point(|kept| text::em_width(&cut(*kept), size) <= room);
-    cut(fitting.saturating_sub(1))
-}
-
-/// Text for XML. It has no place for control characters, which names from files may have.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in printable(text).to_string().chars() {
-        match character {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            character => escaped.push(character),
-        }
-    }
-    escaped
 }
 
 /// Two pixels for each of the document's units: letters and lines need them.

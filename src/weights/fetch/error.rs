@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::base::debug_is_the_message;
+
 /// Why a file could not be fetched: what was expected, and what came.
 ///
-/// [`Error::Fetch`](crate::Error::Fetch) adds which file, and how to go on by hand.
+/// [`WeightsError::Fetch`](crate::weights::WeightsError::Fetch) adds which file, and how to go on by hand.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -95,6 +97,8 @@ pub enum FetchError {
         reason: io::Error,
     },
 }
+
+debug_is_the_message!(FetchError);
 
 impl FetchError {
     /// Whether the same request may well succeed a moment later.

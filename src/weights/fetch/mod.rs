@@ -42,7 +42,7 @@ pub use error::FetchError;
 use http::Http;
 use partial::Partial;
 
-use super::{open, Source};
+use super::{open, Source, WeightsError};
 use crate::{printable, Error, Result};
 
 /// How patiently a file is fetched.
@@ -88,7 +88,7 @@ impl Fetcher {
     ///
     /// # Errors
     ///
-    /// - [`Error::Fetch`] when the file cannot be fetched or not be written. Where the line broke off,
+    /// - [`WeightsError::Fetch`] when the file cannot be fetched or not be written. Where the line broke off,
     ///   `NAME.partial` stays, and the next call goes on there.
     /// - [`Error::Read`] when there is something at `target` that cannot be read, or a directory.
     /// - [`Error::Option`] when `attempts` is 0, or `source.sha256` is not 64 hexadecimal digits.
@@ -120,11 +120,11 @@ impl Fetcher {
             return Ok(());
         }
         // reqwest's blocking client panics inside an async runtime, so it gets a thread of its own.
-        thread::scope(|scope| scope.spawn(|| self.fetch_locked(source, target)).join())
-            .unwrap_or_else(|payload| panic::resume_unwind(payload))
+        let fetched = thread::scope(|scope| scope.spawn(|| self.fetch_locked(source, target)).join());
+        Ok(fetched.unwrap_or_else(|payload| panic::resume_unwind(payload))?)
     }
 
-    fn fetch_locked(&self, source: &Source, target: &Path) -> Result<()> {
+    fn fetch_locked(&self, source: &Source, target: &Path) -> std::result::Result<(), WeightsError> {
         let mut attempt = 0;
         let outcome = (|| {
             let http = Http::new(self)?;
@@ -188,8 +188,8 @@ impl Fetcher {
         doubled.min(Duration::from_secs(60)).mul_f64(0.5 + random)
     }
 
-    fn failed(source: &Source, target: &Path, attempts: u32, error: FetchError) -> Error {
-        Error::Fetch {
+    fn failed(source: &Source, target: &Path, attempts: u32, error: FetchError) -> WeightsError {
+        WeightsError::Fetch {
             url: source.url.into(),
             target: path::absolute(target).unwrap_or_else(|_| target.into()),
             size: source.size,

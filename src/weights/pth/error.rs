@@ -3,6 +3,7 @@
 use std::io;
 
 use super::UnreadableTensor;
+use crate::base::debug_is_the_message;
 use crate::printable;
 
 /// What is wrong with a `.pth` file. Offsets are in bytes from the start of the file.
@@ -11,7 +12,7 @@ use crate::printable;
 pub enum PthError {
     /// The operating system could not read on.
     #[error("reading failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 
     /// Something is said to lie beyond the end of the file, or of the archive's entry that holds it.
     #[error(
@@ -123,13 +124,6 @@ pub enum PthError {
         limit: usize,
     },
 
-    /// Two tensors have the same name.
-    #[error("there are two tensors `{}`", printable(name))]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
-
     /// A tensor's shape, strides and offset contradict each other or its storage.
     #[error("the tensor `{}` {problem}", printable(name))]
     View {
@@ -205,6 +199,15 @@ pub enum PthError {
         /// How much was asked for.
         bytes: u64,
     },
+}
+
+debug_is_the_message!(PthError);
+
+/// By hand, for `#[from]` would also make it the source: a chain of errors would tell the same twice.
+impl From<io::Error> for PthError {
+    fn from(error: io::Error) -> PthError {
+        PthError::Io(error)
+    }
 }
 
 /// How to go on, where it is plain what the name is for.

@@ -101,6 +101,45 @@ impl Tensors {
         budget.push(&mut self.readable, check(graph, tensor, name)?)
     }
 
+    /// The places of the readable tensors, ordered by name.
+    pub(super) fn by_name(&self, budget: &mut Budget) -> Result<Vec<u32>, PthError> {
+        let mut by_name = Vec::new();
+        budget.reserve(&mut by_name, self.readable.len())?;
+        // The budget keeps their number below 2^32.
+        by_name.extend(0..self.readable.len() as u32);
+        by_name.sort_unstable_by_key(|place| self.readable[*place as usize].name());
+        Ok(by_name)
+    }
+
+    /// Moves tensors that share a name to the unreadable ones: no name says which of them is meant. Whether there are
+    /// any.
+    pub(super) fn set_namesakes_apart(
+        &mut self,
+        by_name: &[u32],
+        budget: &mut Budget,
+    ) -> Result<bool, PthError> {
+        let name = |place: u32| self.readable[place as usize].name();
+        let mut shared: Vec<u32> = Vec::new();
+        for pair in by_name.windows(2).filter(|pair| name(pair[0]) == name(pair[1])) {
+            for place in pair {
+                budget.push(&mut shared, *place)?;
+            }
+        }
+        if shared.is_empty() {
+            return Ok(false);
+        }
+        shared.sort_unstable();
+        budget.reserve(&mut self.unreadable, shared.len())?;
+        let mut place = 0;
+        let namesakes = self.readable.extract_if(.., |_| {
+            place += 1;
+            shared.binary_search(&(place - 1)).is_ok()
+        });
+        let unreadable = |info: TensorInfo| UnreadableTensor { name: info.name, reason: Unreadable::Name };
+        self.unreadable.extend(namesakes.map(unreadable));
+        Ok(true)
+    }
+
     fn add_unreadable(
         &mut self,
         reason: Unreadable,

@@ -118,6 +118,25 @@ impl Global {
     }
 }
 
+/// What tells a key of a dict from others.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
+    Text(&'a [u8]),
+    Int(i64),
+}
+
+impl Key<'_> {
+    /// Of a key that can be a part of a name. To Python, `True` is 1.
+    fn of(key: Value, text: &[u8]) -> Option<Key<'_>> {
+        match key {
+            Value::Text(Text { start, len }) => Some(Key::Text(&text[start as usize..][..len as usize])),
+            Value::Int(number) => Some(Key::Int(number)),
+            Value::Bool(value) => Some(Key::Int(value.into())),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Object {
     Tuple(Box<[Value]>),
@@ -241,6 +260,41 @@ impl Graph {
             Object::List(items) => Some(items),
             _ => None,
         }
+    }
+
+    /// Makes dicts what Python makes of them: a key that comes again replaces the value, in the first one's place.
+    ///
+    /// Python's own dicts have each key once, so that only files made by hand need this.
+    pub(super) fn settle_dicts(&mut self, budget: &mut Budget) -> Result<(), PthError> {
+        let text = &self.text;
+        let mut order: Vec<u32> = Vec::new();
+        for object in &mut self.objects {
+            let Object::Dict(pairs) = object else { continue };
+            order.clear();
+            budget.reserve(&mut order, pairs.len())?;
+            order.extend(0..pairs.len() as u32);
+            let key = |place: u32| Key::of(pairs[place as usize].0, text).ok_or(place);
+            order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)).then(a.cmp(b)));
+            let again = |a: &u32, b: &u32| key(*a) == key(*b);
+            if order.windows(2).all(|pair| !again(&pair[0], &pair[1])) {
+                continue;
+            }
+            budget.charge(pairs.len() * size_of::<Option<Value>>())?;
+            // For each place the value that it ends with; none where another place has the key.
+            let mut settled = vec![None; pairs.len()];
+            for places in order.chunk_by(again) {
+                settled[places[0] as usize] = Some(pairs[places[places.len() - 1] as usize].1);
+            }
+            let mut settled = settled.into_iter();
+            pairs.retain_mut(|(_, value)| match settled.next().flatten() {
+                Some(last) => {
+                    *value = last;
+                    true
+                }
+                None => false,
+            });
+        }
+        Ok(())
     }
 
     /// The number of the data under a key.

@@ -33,7 +33,8 @@
 //!
 //! Tensors that cannot be read do not keep others from being read: [`PthFile::unreadable`] names them and says
 //! why. They are quantized, sparse, nested or lazily conjugated, have a dtype that tch does not have or no values
-//! (device `meta`), or stand below a key that cannot be part of a name.
+//! (device `meta`), stand below a key that cannot be part of a name, or have the name of another tensor: `{1: v}` and
+//! `{"1": w}`, or `{"a.b": v}` and `{"a": {"b": w}}`, in one dict.
 //!
 //! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines,
 //! TorchScript archives (tch's `.ot` files, too) and whole modules (`torch.save(model)`): only state dicts can be
@@ -85,7 +86,7 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 
 use super::looks::{looks, HEAD};
-use super::{fill, open};
+use super::{fill, open, WeightsError};
 use crate::{Error, Result};
 
 pub use error::PthError;
@@ -112,7 +113,7 @@ impl PthFile {
     /// Finds out what tensors the file at `path` holds, without reading their data.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be opened, [`Error::Pth`] if it is not one that can be read.
+    /// [`Error::Read`] if the file cannot be opened, [`WeightsError::Pth`] if it is not one that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<PthFile> {
         let path = path.as_ref();
         PthFile::from_reader(open::to_read(path)?, path)
@@ -123,7 +124,7 @@ impl<R: Read + Seek> PthFile<R> {
     /// The same for a file that lies elsewhere, such as in memory. Errors call it `path`.
     ///
     /// # Errors
-    /// [`Error::Pth`] if it is not one that can be read.
+    /// [`WeightsError::Pth`] if it is not one that can be read.
     ///
     /// ```
     /// use std::io::Cursor;
@@ -136,7 +137,7 @@ impl<R: Read + Seek> PthFile<R> {
         let path = path.into();
         match parse(reader) {
             Ok((input, tensors, by_name)) => Ok(PthFile { path, input, tensors, by_name }),
-            Err(reason) => Err(Error::Pth { path, reason }),
+            Err(reason) => Err(WeightsError::Pth { path, reason }.into()),
         }
     }
 
@@ -145,7 +146,7 @@ impl<R: Read + Seek> PthFile<R> {
         &self.tensors.readable
     }
 
-    /// The tensors that cannot be read, in the order of the file.
+    /// The tensors that cannot be read, in the order of the file; those that share a name come last.
     ///
     /// ```
     /// use tch_losses::weights::pth::{PthFile, Unreadable};
@@ -178,7 +179,7 @@ impl<R: Read + Seek> PthFile<R> {
     /// with no other.
     ///
     /// # Errors
-    /// [`Error::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
+    /// [`WeightsError::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
     pub fn read(&mut self, name: &str) -> Result<Tensor> {
         let info = self.expandable(name)?;
         fill::tensor(info.shape(), info.kind(), |mut rest| {
@@ -201,7 +202,7 @@ impl<R: Read + Seek> PthFile<R> {
         name: &str,
         sink: impl FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let info = self.expandable(name)?;
+        let info = self.expandable(name).map_err(Error::from)?;
         self.read_chunks_of(&info, sink)
     }
 
@@ -214,12 +215,12 @@ impl<R: Read + Seek> PthFile<R> {
         let result = data::read(&mut self.input, info, |chunk| sink(chunk).map_err(Interrupted::Sink));
         result.map_err(|interrupted| match interrupted {
             Interrupted::Sink(error) => error,
-            Interrupted::Source(reason) => Error::Pth { path: self.path.clone(), reason }.into(),
+            Interrupted::Source(reason) => Error::from(self.error(reason)).into(),
         })
     }
 
     /// What is known of a tensor, if it may be read.
-    fn expandable(&self, name: &str) -> Result<TensorInfo> {
+    fn expandable(&self, name: &str) -> std::result::Result<TensorInfo, WeightsError> {
         let limit = self.input.len().max(EXPANSION);
         let reason = match self.find(name) {
             None => match self.unreadable().iter().find(|tensor| tensor.name == name) {
@@ -231,7 +232,11 @@ impl<R: Read + Seek> PthFile<R> {
             }
             Some(info) => return Ok(info.clone()),
         };
-        Err(Error::Pth { path: self.path.clone(), reason })
+        Err(self.error(reason))
+    }
+
+    fn error(&self, reason: PthError) -> WeightsError {
+        WeightsError::Pth { path: self.path.clone(), reason }
     }
 }
 
@@ -261,23 +266,18 @@ fn parse<R: Read + Seek>(reader: R) -> std::result::Result<Parsed<R>, PthError> 
     let mut start = vec![0; input.len().min(HEAD as u64) as usize];
     input.read(&mut start)?;
     input.window(0, input.len())?;
-    let graph = if start.starts_with(&archive::MAGIC) {
+    let mut graph = if start.starts_with(&archive::MAGIC) {
         archive::open(&mut input, &mut budget)?
     } else if start.first() == Some(&0x80) {
         legacy::open(&mut input, &mut budget)?
     } else {
         return Err(PthError::NotPth { looks: looks(&start) });
     };
-    let tensors = flatten::tensors(&graph, &mut budget)?;
-    let mut by_name = Vec::new();
-    let readable = &tensors.readable;
-    budget.reserve(&mut by_name, readable.len())?;
-    // The budget keeps their number below 2^32.
-    by_name.extend(0..readable.len() as u32);
-    by_name.sort_unstable_by_key(|place| readable[*place as usize].name());
-    let name = |place: u32| readable[place as usize].name();
-    if let Some(pair) = by_name.windows(2).find(|pair| name(pair[0]) == name(pair[1])) {
-        return Err(PthError::DuplicateName { name: name(pair[0]).into() });
+    graph.settle_dicts(&mut budget)?;
+    let mut tensors = flatten::tensors(&graph, &mut budget)?;
+    let mut by_name = tensors.by_name(&mut budget)?;
+    if tensors.set_namesakes_apart(&by_name, &mut budget)? {
+        by_name = tensors.by_name(&mut budget)?;
     }
     Ok((input, tensors, by_name))
 }

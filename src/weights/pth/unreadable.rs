@@ -24,6 +24,8 @@ pub enum Unreadable {
     Form,
     /// It has no name, for it stands below a key that is neither text nor a whole number.
     Key,
+    /// Another tensor has the same name: the keys 1 and "1" in one dict, or "a.b" beside a "b" below "a".
+    Name,
 }
 
 impl fmt::Display for Unreadable {
@@ -39,6 +41,7 @@ impl fmt::Display for Unreadable {
             }
             Unreadable::Form => "saved in a form of its own, not as a plain tensor",
             Unreadable::Key => "below a key that is neither text nor a whole number",
+            Unreadable::Name => "one of several with this name",
         })
     }
 }

@@ -1,0 +1,87 @@
+//! Gradients are the slopes of the loss, in f64.
+
+use std::collections::BTreeSet;
+
+use tch::{Kind, Tensor};
+use tch_losses::manager::LossSpec;
+
+use super::{for_each, Subject};
+use crate::common::{assert_close, noise, value, Relative};
+
+const STEP: f64 = 1e-5;
+
+/// The difference quotient of a step h is off by h² times the third derivative, 1e-10 times some hundreds, by h / 4
+/// times the jump of a second derivative that has one, and by the rounding of the loss over h: 1e-11 times some hundreds.
+const TOLERANCE: f64 = 1e-5;
+
+/// Along a random direction for each argument, the gradient is what differences of the loss say.
+///
+/// Where a finer step gives another slope, or the slopes to both sides differ, the loss has a kink nearby or bends
+/// too much; that case says nothing.
+#[test]
+fn gradients_are_the_slopes_of_the_loss() {
+    let mut tested = BTreeSet::new();
+    for_each(|subject| {
+        let reduction = subject.reductions()[0];
+        for position in 0..subject.arguments.len() {
+            if subject.arguments[position].differentiable && is_slope(subject, reduction, position) {
+                tested.insert(subject.loss());
+            }
+        }
+    });
+    let catalogue: BTreeSet<&str> = LossSpec::NAMES.iter().copied().collect();
+    // The gradient of CTC is that behind a log-softmax, which the fixtures' parity tests see; its by-hand tests have
+    // the slopes.
+    let without: Vec<&&str> = catalogue.difference(&tested).collect();
+    assert_eq!(without, [&"CtcLoss"]);
+}
+
+/// Panics if the gradient is not the slope; false on a kink.
+fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool {
+    if subject.loss() == "CtcLoss" {
+        return false;
+    }
+    let what = format!("{} {}", subject.name, subject.arguments[position].role);
+    let tensors = subject.tensors();
+    let leaves = subject.leaves(&tensors);
+    subject.compute(reduction, &leaves).unwrap().backward();
+    let gradient = leaves[position].grad();
+    let tensor = &tensors[position];
+    let direction = noise(99, &tensor.size(), Kind::Double);
+    let at = |step: f64| {
+        let mut moved: Vec<Tensor> = tensors.iter().map(Tensor::copy).collect();
+        moved[position] = tensor + &direction * step;
+        subject.compute(reduction, &moved).map(|loss| value(&loss))
+    };
+    let slope = |step: f64| Some((at(step).ok()? - at(-step).ok()?) / (2.0 * step));
+    // An error is out of the loss's domain.
+    let (Some(coarse), Some(fine)) = (slope(STEP), slope(STEP / 8.0)) else { return false };
+    let (left, right) = match (at(-STEP), at(0.0), at(STEP)) {
+        (Ok(before), Ok(here), Ok(after)) => ((here - before) / STEP, (after - here) / STEP),
+        _ => return false,
+    };
+    let along = if gradient.defined() { value(&(&gradient * &direction).sum(None)) } else { 0.0 };
+    let magnitude = value(&(gradient.abs() * direction.abs()).sum(None)).max(1.0);
+    let smooth =
+        (coarse - fine).abs() <= TOLERANCE * magnitude && (left - right).abs() <= 100.0 * STEP * magnitude;
+    if !smooth {
+        return false;
+    }
+    assert!((coarse - along).abs() <= TOLERANCE * magnitude, "{what}: slope {coarse:e}, gradient {along:e}");
+    true
+}
+
+#[test]
+fn upstream_factors_scale_the_gradient() {
+    for_each(|subject| {
+        let gradients = |factor: f64| -> Vec<Tensor> {
+            let leaves = subject.leaves(&subject.tensors());
+            (subject.compute(subject.reductions()[0], &leaves).unwrap() * factor).backward();
+            leaves.into_iter().filter(Tensor::requires_grad).map(|leaf| leaf.grad()).collect()
+        };
+        // A power of 2 rounds nothing, except where numbers are nearly 0.
+        for (own, expected) in gradients(-4.0).iter().zip(gradients(1.0)) {
+            assert_close(subject.name, own, &(expected * -4.0), 1e-12, Relative::ToLargest);
+        }
+    });
+}
