@@ -2,6 +2,9 @@
 
 #![cfg(feature = "download")]
 
+mod network;
+mod processes;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -112,6 +115,58 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
 /// Waits until the client has written `len` bytes: a reset may destroy what it has not read yet.
 fn wait_for_part(path: &Path, len: usize) {
     wait_until(|| fs::metadata(path).is_ok_and(|metadata| metadata.len() >= len as u64));
+}
+
+const CHILD_URL: &str = "FETCH_TEST_URL";
+const CHILD_TARGET: &str = "FETCH_TEST_TARGET";
+
+/// This test program once more, to run nothing but `child`, with no proxies set.
+struct Child {
+    url: String,
+    target: PathBuf,
+    /// A program, with arguments, that starts the child.
+    starter: Vec<&'static str>,
+}
+
+impl Child {
+    fn new(url: &str, target: &Path) -> Self {
+        Self { url: url.into(), target: target.into(), starter: Vec::new() }
+    }
+
+    fn started_by(self, starter: &[&'static str]) -> Self {
+        Self { starter: starter.into(), ..self }
+    }
+}
+
+impl From<Child> for Command {
+    fn from(child: Child) -> Command {
+        let program = std::env::current_exe().unwrap();
+        let mut command = match child.starter.split_first() {
+            None => Command::new(program),
+            Some((starter, arguments)) => {
+                let mut command = Command::new(starter);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
+        command.args(["fetch::processes::child", "--exact", "--nocapture"]);
+        command.env(CHILD_URL, child.url).env(CHILD_TARGET, child.target);
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
+        }
+        command
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// No progress bar where stderr is not a terminal.
+#[track_caller]
+fn assert_silent_success(output: &Output) {
+    assert_eq!(stderr(output), "");
+    assert!(output.status.success());
 }
 
 // ---- as it should be -------------------------------------------------------------------------------------
@@ -608,319 +663,6 @@ fn a_part_longer_than_the_file_is_fetched_anew() {
     place.fetch(&server).unwrap();
     place.assert_fetched();
     assert_eq!(server.starts(), [None]);
-}
-
-// ---- redirects and certificates --------------------------------------------------------------------------
-
-#[test]
-fn redirects_to_http_are_not_followed() {
-    let other = Server::http(|exchange| exchange.file(&FILE));
-    let to = other.url();
-    let location = format!("Location: {to}\r\n");
-    let server = Server::http(move |exchange| exchange.head("302 Found", &location));
-    match Place::new().fetch_error(&server) {
-        FetchError::Redirect { to: given, problem } => {
-            assert_eq!((given, problem), (to, "only HTTPS is followed"))
-        }
-        error => panic!("{error}"),
-    }
-    assert_eq!((server.requests().len(), other.requests().len()), (1, 0));
-}
-
-/// Fetches in a process that trusts only this authority.
-fn fetch_trusting(authority: &Authority, url: &str, place: &Place) -> Output {
-    let certificates = place.folder.path().join("authority.pem");
-    fs::write(&certificates, authority.pem()).unwrap();
-    let mut command = Command::from(Child::new(url, &place.target));
-    command.env("SSL_CERT_FILE", certificates).env_remove("SSL_CERT_DIR").output().unwrap()
-}
-
-#[test]
-fn redirects_to_https_are_followed_and_resumed() {
-    let authority = Authority::new();
-    let other = Server::https(&authority, |exchange| exchange.file(&FILE));
-    let location = format!("Location: {}\r\n", other.url());
-    let server = Server::http(move |exchange| exchange.head("302 Found", &location));
-    let place = Place::with_partial(&FILE[..HALF]);
-    assert_silent_success(&fetch_trusting(&authority, &server.url(), &place));
-    place.assert_fetched();
-    assert_eq!(other.starts(), [Some(HALF)]);
-}
-
-#[test]
-fn redirects_from_https_to_http_are_not_followed() {
-    let authority = Authority::new();
-    let other = Server::http(|exchange| exchange.file(&FILE));
-    let location = format!("Location: {}\r\n", other.url());
-    let server = Server::https(&authority, move |exchange| exchange.head("302 Found", &location));
-    let output = fetch_trusting(&authority, &server.url(), &Place::new());
-    let expected = format!("redirected to {}: only HTTPS is followed (attempts: 1)", other.url());
-    assert!(stderr(&output).contains(&expected), "{output:?}");
-    assert!(other.requests().is_empty());
-}
-
-#[test]
-fn redirects_in_a_circle_end() {
-    let authority = Authority::new();
-    let server = Server::https(&authority, |exchange| exchange.head("302 Found", "Location: /again\r\n"));
-    let output = fetch_trusting(&authority, &server.url(), &Place::new());
-    assert!(stderr(&output).contains("/again: one redirect too many, 10 are followed"), "{output:?}");
-    assert_eq!(server.requests().len(), 11);
-}
-
-#[test]
-fn unknown_certificates_are_final() {
-    let server = Server::https(&Authority::new(), |exchange| exchange.file(&FILE));
-    let output = fetch_trusting(&Authority::new(), &server.url(), &Place::new());
-    let message = stderr(&output);
-    assert!(message.contains("no secure connection: invalid peer certificate"), "{message}");
-    assert!(message.contains("SSL_CERT_FILE"), "{message}");
-    assert_eq!((server.connections(), server.requests().len()), (1, 0));
-}
-
-// ---- proxies ---------------------------------------------------------------------------------------------
-
-#[test]
-fn http_proxy() {
-    let proxy = Server::http(|exchange| exchange.file(&FILE));
-    let place = Place::new();
-    // A name that only the proxy could find.
-    let mut command = Command::from(Child::new("http://weights.invalid/file", &place.target));
-    assert_silent_success(&command.env("HTTP_PROXY", proxy.origin()).output().unwrap());
-    place.assert_fetched();
-    assert_eq!(proxy.requests()[0].target, "http://weights.invalid/file");
-}
-
-#[test]
-fn https_proxy() {
-    let authority = Authority::new();
-    let server = Server::https(&authority, |exchange| exchange.file(&FILE));
-    let proxy = Server::http(|exchange| exchange.tunnel());
-    let place = Place::new();
-    let certificates = place.folder.path().join("authority.pem");
-    fs::write(&certificates, authority.pem()).unwrap();
-    let mut command = Command::from(Child::new(&server.url(), &place.target));
-    command.env("SSL_CERT_FILE", certificates).env_remove("SSL_CERT_DIR").env("HTTPS_PROXY", proxy.origin());
-    assert_silent_success(&command.output().unwrap());
-    place.assert_fetched();
-    assert_eq!(proxy.requests()[0].method, "CONNECT");
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[test]
-fn no_proxy() {
-    let proxy = Server::http(|exchange| exchange.status("404 Not Found"));
-    let server = Server::http(|exchange| exchange.file(&FILE));
-    let place = Place::new();
-    let mut command = Command::from(Child::new(&server.url(), &place.target));
-    command.env("HTTP_PROXY", proxy.origin()).env("NO_PROXY", "example.org,127.0.0.1");
-    assert_silent_success(&command.output().unwrap());
-    place.assert_fetched();
-    assert!(proxy.requests().is_empty());
-}
-
-// ---- processes -------------------------------------------------------------------------------------------
-
-const CHILD_URL: &str = "FETCH_TEST_URL";
-const CHILD_TARGET: &str = "FETCH_TEST_TARGET";
-
-/// This test program once more, to run nothing but `child`, with no proxies set.
-struct Child {
-    url: String,
-    target: PathBuf,
-    /// A program, with arguments, that starts the child.
-    starter: Vec<&'static str>,
-}
-
-impl Child {
-    fn new(url: &str, target: &Path) -> Self {
-        Self { url: url.into(), target: target.into(), starter: Vec::new() }
-    }
-
-    fn started_by(self, starter: &[&'static str]) -> Self {
-        Self { starter: starter.into(), ..self }
-    }
-}
-
-impl From<Child> for Command {
-    fn from(child: Child) -> Command {
-        let program = std::env::current_exe().unwrap();
-        let mut command = match child.starter.split_first() {
-            None => Command::new(program),
-            Some((starter, arguments)) => {
-                let mut command = Command::new(starter);
-                command.args(arguments).arg(program);
-                command
-            }
-        };
-        command.args(["fetch::child", "--exact", "--nocapture"]);
-        command.env(CHILD_URL, child.url).env(CHILD_TARGET, child.target);
-        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-            command.env_remove(name).env_remove(name.to_uppercase());
-        }
-        command
-    }
-}
-
-/// Not a test of its own: what the processes that other tests start do.
-#[test]
-fn child() {
-    let Ok(url) = std::env::var(CHILD_URL) else { return };
-    let target = std::env::var_os(CHILD_TARGET).unwrap();
-    if let Err(error) = FETCHER.fetch(&source(&url), target) {
-        eprintln!("{error}");
-        std::process::exit(1);
-    }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// No progress bar where stderr is not a terminal.
-#[track_caller]
-fn assert_silent_success(output: &Output) {
-    assert_eq!(stderr(output), "");
-    assert!(output.status.success());
-}
-
-#[test]
-fn a_killed_process_leaves_its_part_and_no_lock() {
-    let place = Place::new();
-    let server = Server::http(|exchange| match exchange.number {
-        0 => {
-            exchange.file_head(SIZE, None);
-            exchange.send(&FILE[..HALF]);
-            exchange.hang();
-        }
-        _ => exchange.file(&FILE),
-    });
-    let mut child =
-        Command::from(Child::new(&server.url(), &place.target)).stdout(Stdio::null()).spawn().unwrap();
-    wait_for_part(&place.partial, HALF);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    place.assert_part(&FILE[..HALF]);
-
-    place.fetch(&server).unwrap();
-    place.assert_fetched();
-    assert_eq!(server.starts(), [None, Some(HALF)]);
-    assert_eq!(server.sent(), SIZE);
-}
-
-#[test]
-fn many_processes_fetch_once() {
-    let place = Place::new();
-    let server = Server::http(|exchange| {
-        exchange.file_head(SIZE, None);
-        exchange.send(&FILE[..HALF]);
-        // Time for the others to come.
-        thread::sleep(Duration::from_millis(700));
-        exchange.send(&FILE[HALF..]);
-    });
-    let children: Vec<_> = (0..4)
-        .map(|_| {
-            let mut command = Command::from(Child::new(&server.url(), &place.target));
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
-    for child in children {
-        assert_silent_success(&child.wait_with_output().unwrap());
-    }
-    place.assert_fetched();
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[test]
-fn the_next_process_takes_over_from_a_killed_one() {
-    let place = Place::new();
-    let server = Server::http(|exchange| match exchange.number {
-        0 => {
-            exchange.file_head(SIZE, None);
-            exchange.send(&FILE[..HALF]);
-            exchange.hang();
-        }
-        _ => exchange.file(&FILE),
-    });
-    let spawn = || Command::from(Child::new(&server.url(), &place.target)).stdout(Stdio::null()).spawn();
-    let mut first = spawn().unwrap();
-    wait_for_part(&place.partial, HALF);
-    let mut second = spawn().unwrap();
-    thread::sleep(Duration::from_millis(300));
-    first.kill().unwrap();
-    first.wait().unwrap();
-    assert!(second.wait().unwrap().success());
-    place.assert_fetched();
-    assert_eq!(server.starts(), [None, Some(HALF)]);
-}
-
-// ---- files that cannot be written ------------------------------------------------------------------------
-
-#[cfg(unix)]
-#[test]
-fn a_read_only_directory() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let server = Server::http(|exchange| exchange.file(&FILE));
-    let place = Place::new();
-    let set_mode = |mode| fs::set_permissions(place.folder.path(), PermissionsExt::from_mode(mode)).unwrap();
-    let fetch = || {
-        let probe = place.folder.path().join("probe");
-        // Permissions do not bind root, who has to give up that power first.
-        let starter: &[_] = if fs::write(&probe, "").is_ok() {
-            fs::remove_file(&probe).unwrap();
-            &["setpriv", "--bounding-set", "-dac_override"]
-        } else {
-            &[]
-        };
-        let child = Child::new(&server.url(), &place.target).started_by(starter);
-        Command::from(child).output().unwrap()
-    };
-
-    set_mode(0o555);
-    let message = stderr(&fetch());
-    assert!(message.contains(&format!("cannot write {}", place.target.display())), "{message}");
-    assert!(message.contains("ermission denied"), "{message}");
-    assert!(server.requests().is_empty());
-
-    // A file that is there already is good there too.
-    set_mode(0o755);
-    fs::write(&place.target, &*FILE).unwrap();
-    set_mode(0o555);
-    let output = fetch();
-    set_mode(0o755);
-    assert_silent_success(&output);
-}
-
-#[cfg(unix)]
-#[test]
-fn a_full_disk_keeps_what_fits() {
-    let server = Server::http(|exchange| exchange.file(&FILE));
-    let place = Place::new();
-    // A limit for the size of files stands in for the disk.
-    let limit = ["sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh"];
-    let child = Child::new(&server.url(), &place.target).started_by(&limit);
-    let message = stderr(&Command::from(child).output().unwrap());
-    assert!(message.contains(&format!("cannot write {}", place.partial.display())), "{message}");
-    assert!(!place.target.exists());
-    assert_eq!(server.requests().len(), 1);
-
-    place.fetch(&server).unwrap();
-    place.assert_fetched();
-    assert!(server.starts()[1].is_some());
-}
-
-#[test]
-fn directories_in_the_way() {
-    let server = Server::http(|exchange| exchange.file(&FILE));
-    let place = Place::new();
-    fs::create_dir(&place.partial).unwrap();
-    let FetchError::Write { path, .. } = place.fetch_error(&server) else { panic!() };
-    assert_eq!(path, place.partial);
-    fs::create_dir(&place.target).unwrap();
-    let Error::Read { path, .. } = place.fetch(&server).unwrap_err() else { panic!() };
-    assert_eq!(path, place.target);
-    assert!(server.requests().is_empty());
 }
 
 // ---- bad options -----------------------------------------------------------------------------------------

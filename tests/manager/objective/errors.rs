@@ -1,0 +1,405 @@
+//! What a file may not say, with the place and what is accepted.
+
+use super::*;
+
+#[test]
+fn options_have_their_ranges() {
+    let cases = [
+        ("SmoothL1Loss", "beta = -1", "beta: given -1, expected a finite number, 0 or more"),
+        ("HuberLoss", "delta = 0", "delta: given 0, expected a finite number greater than 0"),
+        (
+            "CrossEntropyLoss",
+            "label_smoothing = 1.5",
+            "label_smoothing: given 1.5, expected a number in [0, 1]",
+        ),
+        (
+            "CrossEntropyLoss",
+            "label_smoothing = nan",
+            "label_smoothing: given NaN, expected a number in [0, 1]",
+        ),
+        ("PoissonNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
+        ("HingeEmbeddingLoss", "margin = inf", "margin: given inf, expected a finite number"),
+        ("MultiMarginLoss", "p = 3", "p: given 3, expected 1 or 2"),
+        ("MultiMarginLoss", "margin = nan", "margin: given NaN, expected a finite number"),
+        ("NllLoss", "weight = nan", "weight: given NaN, expected a finite number"),
+        ("BceLoss", "weight = [1, inf]", "weight: given inf, expected a finite number"),
+        ("NllLoss", "weight = []", "weight: given an empty list, expected at least one number"),
+        ("BceLoss", "weight = [[1, 2], []]", "weight[1]: given an empty list, expected at least one number"),
+        (
+            "BceLoss",
+            "weight = [[1, 2], [3]]",
+            "weight: given lists of different lengths, expected equal ones",
+        ),
+        ("BceLoss", "weight = [[1, nan]]", "weight: given NaN, expected a finite number"),
+        (
+            "LinearCrossEntropyLoss",
+            "num_classes = 3",
+            "in_features: given 0, expected a number of at least 1",
+        ),
+        ("TripletMarginLoss", "p = nan", "p: given NaN, expected the degree of a norm"),
+        (
+            "TripletMarginLoss",
+            "p = 'two'",
+            "p: given the text \"two\", expected a number, \"inf\" or \"-inf\"",
+        ),
+        ("TripletMarginLoss", "margin = 0", "margin: given 0, expected a finite number greater than 0"),
+        (
+            "TripletMarginWithDistanceLoss",
+            "distance_function = 'l1'",
+            "distance_function: given the text \"l1\", expected \"pairwise\", \"cosine\" or \"chebyshev\"",
+        ),
+        ("GaussianNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
+        ("Sobel", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
+        ("CtcLoss", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
+        (
+            "VggPerceptual",
+            "streaming = 0",
+            "streaming: given Images(0), expected at least one image at a time",
+        ),
+        ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
+        ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
+    ];
+    for (name, options, message) in cases {
+        let text = format!("[losses.X]\nloss = '{name}'\noptions = {{ {options} }}");
+        let error = Objective::from_toml(&text).unwrap_err().to_string();
+        assert_eq!(error, format!("objective: losses.X.options.{message} (line 3)"));
+    }
+    // Which numbers the weight's kind holds is known when there is an input.
+    let text = "[losses.X]\nloss = 'NllLoss'\noptions = { weight = [1, 1e39] }";
+    let mut manager = Objective::from_toml(text).unwrap().build(device()).unwrap();
+    let classes = Tensor::from_slice(&[0i64]).to_device(device());
+    let error = manager.compute("X", (&noise(1, &[1, 2], Kind::Float), &classes)).unwrap_err();
+    assert_eq!(error.to_string(), "option `weight` is 1e39, expected numbers that Float holds");
+    assert!(manager.compute("X", (&noise(1, &[1, 2], Kind::Double), &classes)).is_ok());
+}
+
+/// What the text is refused with, without the name of the origin.
+#[track_caller]
+fn problem(read: fn(&str) -> tch_losses::Result<Objective>, text: &str) -> String {
+    let error = read(text).unwrap_err().to_string();
+    error.strip_prefix("objective: ").unwrap().to_owned()
+}
+
+/// Each with the path of the field and the line.
+#[test]
+fn errors_say_where() {
+    let sobel = "[losses.G]\nloss = 'Sobel'\n";
+    let kinds = "`constant`, `linear`, `exponential`, `cosine`, `step`, `piecewise`, `warm_up`";
+    let ends = "start_epoch = 1, end_epoch = 2, initial_value = 0";
+    let cases = [
+        // The whole.
+        ("".into(), "`losses` is missing: write [losses.NAME] for each loss (line 1)".into()),
+        ("losses = 3".into(), "losses: given the number 3, expected a table of losses by name, [losses.NAME] (line 1)".into()),
+        ("[[losses]]\nloss = 'Sobel'".into(), "losses: given a list of 1, expected a table of losses by name, [losses.NAME] (line 1)".into()),
+        ("losses = {}\nlambda = 3".into(), "lambda: losses stand in the table `losses`: write [losses.NAME] (line 2)".into()),
+        ("\n[G_L1]\nloss = 'L1Loss'".into(), "G_L1: losses stand in the table `losses`: write [losses.G_L1] (line 2)".into()),
+        ("[loss.G_L1]\nloss = 'L1Loss'".into(), "loss: losses stand in the table `losses`: write [losses.G_L1] (line 1)".into()),
+        ("[losses.G\n".into(), "unclosed table, expected `]` (line 1)".into()),
+        (format!("{sobel}weight = 1\nweight = 2"), "duplicate key (line 4)".into()),
+        // A loss.
+        ("[losses]\nG = 3".into(), "losses.G: given the number 3, expected a table that describes a loss (line 2)".into()),
+        ("[losses.G]\nweight = 1".into(), "losses.G: `loss` is missing: write, for instance, loss = \"L1Loss\" (line 1)".into()),
+        ("[losses.G]\ntype = 'L1Loss'".into(), "losses.G: `loss` is missing: write `loss` instead of `type` (line 2)".into()),
+        ("[losses.G]\nloss = 1".into(), "losses.G.loss: given the number 1, expected a text in quotes (line 2)".into()),
+        (
+            format!("{sobel}wieght = 1"),
+            "losses.G.wieght: a loss has no such field, did you mean `weight`? There are `loss`, `weight`, `schedule`, \
+             `tags`, `options` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}lambda = 1"),
+            "losses.G.lambda: a loss has no such field, did you mean `weight`? There are `loss`, `weight`, `schedule`, \
+             `tags`, `options` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}colour = 1"),
+            "losses.G.colour: a loss has no such field: there are `loss`, `weight`, `schedule`, `tags`, `options` \
+             (line 3)".into(),
+        ),
+        (format!("{sobel}eps = 1"), "losses.G.eps: this is an option of the loss: write options = { eps = .. } (line 3)".into()),
+        // Weights and tags.
+        (format!("{sobel}weight = '1'"), "losses.G.weight: given the text \"1\", expected a number (line 3)".into()),
+        (format!("{sobel}weight = true"), "losses.G.weight: given true, expected a number (line 3)".into()),
+        (format!("{sobel}weight = 1979-05-27"), "losses.G.weight: given the date 1979-05-27, expected a number (line 3)".into()),
+        (format!("{sobel}weight = nan"), "losses.G.weight: given NaN, expected a finite number (line 3)".into()),
+        (
+            format!("{sobel}weight = [1, 2]"),
+            "losses.G.weight: given a list of 2, expected a number; the `weight` of classes goes into `options` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}weight = {{ constant = 1 }}"),
+            "losses.G.weight: given a table, expected a number; a weight that changes is a `schedule` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}schedule = {{ constant = 1 }}\nweight = 1"),
+            "losses.G.schedule: there is a `weight`, too: choose one (line 3)".into(),
+        ),
+        (format!("{sobel}tags = ['G', 1]"), "losses.G.tags[1]: given the number 1, expected a text in quotes (line 3)".into()),
+        (format!("{sobel}tags = {{}}"), "losses.G.tags: given a table, expected a list (line 3)".into()),
+        // Schedules.
+        (
+            format!("{sobel}schedule = 3"),
+            "losses.G.schedule: given the number 3, expected a table such as { linear = { .. } }; a number alone is a \
+             `weight` (line 3)".into(),
+        ),
+        (
+            format!("{sobel}schedule = 'linear'"),
+            "losses.G.schedule: `linear` needs its values: { linear = { start_epoch = .., end_epoch = .., initial_value \
+             = .., target_value = .. } } (line 3)".into(),
+        ),
+        (format!("{sobel}schedule = 'constant'"), "losses.G.schedule: `constant` needs its values: { constant = .. } (line 3)".into()),
+        (format!("{sobel}schedule = {{}}"), format!("losses.G.schedule: given an empty table, expected just one of {kinds} (line 3)")),
+        (
+            format!("{sobel}schedule = {{ {ends} }}"),
+            format!("losses.G.schedule: given start_epoch, end_epoch, initial_value, expected just one of {kinds} (line 3)"),
+        ),
+        (format!("{sobel}schedule = {{ fade = 1 }}"), format!("losses.G.schedule: `fade` is not known: there are {kinds} (line 3)")),
+        (
+            format!("{sobel}schedule = {{ warmup = 1 }}"),
+            format!("losses.G.schedule: `warmup` is not known, did you mean `warm_up`? There are {kinds} (line 3)"),
+        ),
+        (format!("{sobel}schedule = {{ linear = {{ {ends} }} }}"), "losses.G.schedule.linear: `target_value` is missing (line 3)".into()),
+        (
+            format!("{sobel}schedule.linear = 3"),
+            "losses.G.schedule.linear: given the number 3, expected a table { start_epoch = .., end_epoch = .., \
+             initial_value = .., target_value = .. } (line 3)".into(),
+        ),
+        (
+            format!("{sobel}schedule = {{ warm_up = {{ epochs = 1, then = {{ step = {{ gamma = 'x' }} }} }} }}"),
+            "losses.G.schedule.warm_up.then.step.gamma: given the text \"x\", expected a number (line 3)".into(),
+        ),
+        (
+            format!("{sobel}\nschedule.step = {{ initial_value = 1, gamma = 1, step_size = 0 }}"),
+            "losses.G.schedule: option `step_size` is 0, expected 1 or more (line 4)".into(),
+        ),
+        (
+            format!("{sobel}schedule.step = {{ initial_value = 1, gamma = 1, step_size = -1 }}"),
+            "losses.G.schedule.step.step_size: given the number -1, expected a whole number, 0 or more (line 3)".into(),
+        ),
+        (
+            format!("{sobel}schedule.piecewise = {{ initial_value = 1, milestones = [\n[2, 1],\n3] }}"),
+            "losses.G.schedule.piecewise.milestones[1]: given the number 3, expected a list of 2 in brackets (line 5)".into(),
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("objective.toml");
+    for (text, message) in cases {
+        let (text, message): (String, String) = (text, message);
+        assert_eq!(problem(Objective::from_toml, &text), message, "{text}");
+        fs::write(&path, &text).unwrap();
+        let error = Objective::from_file(&path).unwrap_err().to_string();
+        assert_eq!(error, format!("{}: {message}", path.display()));
+    }
+}
+
+#[test]
+fn errors_in_options_say_what_is_accepted() {
+    let cases = [
+        ("Sobel", "'eps'", "options: given the text \"eps\", expected a table { reduction = .., eps = .. }"),
+        ("Sobel", "{ eps = 'x' }", "options.eps: given the text \"x\", expected a number"),
+        ("Sobel", "{ eps = [1] }", "options.eps: given a list of 1, expected a number"),
+        ("Sobel", "{ epsilon = 1 }", "options.epsilon: there is no such option, did you mean `eps`? There are `reduction`, `eps`"),
+        ("L1Loss", "{ size_average = true }", "options.size_average: there is no such option, did you mean `reduction`? There is `reduction`"),
+        ("Sobel", "{ reduction = 'avg' }", "options.reduction: `avg` is not known: there are `none`, `mean`, `sum`, `batchmean`"),
+        ("Sobel", "{ reduction = 1 }", "options.reduction: given the number 1, expected one of `none`, `mean`, `sum`, `batchmean`"),
+        (
+            "KLDivLoss",
+            "{ reduction = 'batch_mean' }",
+            "options.reduction: `batch_mean` is not known, did you mean `batchmean`? There are `none`, `mean`, `sum`, `batchmean`",
+        ),
+        ("KLDivLoss", "{ reduction = { sum = 1 } }", "options.reduction: `sum` takes no values: write \"sum\""),
+        ("KLDivLoss", "{ log_target = 1 }", "options.log_target: given the number 1, expected true or false"),
+        ("CrossEntropyLoss", "{ ignore_index = 1.5 }", "options.ignore_index: given the number 1.5, expected a whole number"),
+        (
+            "CrossEntropyLoss",
+            "{ smoothing = 0.1 }",
+            "options.smoothing: there is no such option, did you mean `label_smoothing`? There are `weight`, \
+             `ignore_index`, `label_smoothing`, `reduction`",
+        ),
+        ("BCEWithLogitsLoss", "{ pos_weight = [1, 'x'] }", "options.pos_weight[1]: given the text \"x\", expected a number or a list of numbers"),
+        ("BCEWithLogitsLoss", "{ pos_weight = {} }", "options.pos_weight: given a table, expected a number or a list of numbers"),
+        ("VggPerceptual", "{ kind = 'int8' }", "options.kind: given the text \"int8\", expected f16, bf16, f32 or f64"),
+        (
+            "VggPerceptual",
+            "{ streaming = false }",
+            "options.streaming: given false, expected \"auto\", \"off\" or the number of images at a time",
+        ),
+        (
+            "VggPerceptual",
+            "{ streaming = -1 }",
+            "options.streaming: given the number -1, expected \"auto\", \"off\" or the number of images at a time",
+        ),
+        (
+            "VggPerceptual",
+            "{ weights = 'Pretraind' }",
+            "options.weights: given the text \"Pretraind\", did you mean `pretrained`? A file of that name is written \"./Pretraind\"",
+        ),
+        (
+            "VggPerceptual",
+            "{ weights = 'DEFAULT' }",
+            "options.weights: given the text \"DEFAULT\", did you mean `pretrained`? A file of that name is written \"./DEFAULT\"",
+        ),
+        (
+            "VggPerceptual",
+            "{ layers = {} }",
+            "options.layers: there is no such option, did you mean `taps`? There are `weights`, `seed`, `kind`, `taps`, \
+             `criterion`, `normalization`, `streaming`",
+        ),
+        (
+            "VggPerceptual",
+            "{ taps = ['relu1_1'] }",
+            "options.taps: given a list of 1, expected a table of weights by layer, such as { relu1_2 = 1.0 }",
+        ),
+        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: option `layer` is \"relu9_1\", expected relu1_1 to relu5_4"),
+        ("VggPerceptual", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
+        ("VggPerceptual", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
+        ("VggPerceptual", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`"),
+        (
+            "VggPerceptual",
+            "{ normalization = 'imagenet' }",
+            "options.normalization: `imagenet` is not known, did you mean `imagenet_from_unit`? There are `none`, \
+             `imagenet_from_unit`, `imagenet_from_signed`",
+        ),
+    ];
+    for (loss, options, message) in cases {
+        let text = format!("[losses.G]\nloss = '{loss}'\n\noptions = {options}");
+        assert_eq!(problem(Objective::from_toml, &text), format!("losses.G.{message} (line 4)"));
+    }
+}
+
+#[test]
+fn losses_by_another_name() {
+    let list = "L1Loss, MseLoss, SmoothL1Loss, HuberLoss, Sobel, Laplacian, VggPerceptual, BceLoss, BceWithLogitsLoss, \
+                CrossEntropyLoss, NllLoss, LinearCrossEntropyLoss, AdaptiveLogSoftmaxWithLoss, SoftMarginLoss, \
+                MultiMarginLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss, \
+                CosineEmbeddingLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, KlDivLoss, PoissonNllLoss, \
+                GaussianNllLoss, CtcLoss";
+    let problem = |name: &str| {
+        let text = format!("[losses.G]\nloss = {name:?}");
+        let problem = problem(Objective::from_toml, &text);
+        problem.strip_prefix("losses.G.loss: ").unwrap().strip_suffix(" (line 2)").unwrap().to_owned()
+    };
+    for (name, meant) in [
+        ("Sobl", "Sobel"),
+        ("sobel", "Sobel"),
+        ("laplace", "Laplacian"),
+        ("L1", "L1Loss"),
+        ("l1_loss", "L1Loss"),
+        ("MSE", "MseLoss"),
+        ("L2Loss", "MseLoss"),
+        ("torch.nn.MSELoss", "MseLoss"),
+        ("nn.L1Loss", "L1Loss"),
+        ("BCE", "BceLoss"),
+        ("BCEWithLogits", "BceWithLogitsLoss"),
+        ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
+        ("NLL", "NllLoss"),
+        ("cross_entropy", "CrossEntropyLoss"),
+        ("SmoothL1", "SmoothL1Loss"),
+        ("KLDiv", "KlDivLoss"),
+        ("VGG", "VggPerceptual"),
+        ("VGGLoss", "VggPerceptual"),
+        ("Perceptual", "VggPerceptual"),
+    ] {
+        assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
+    }
+    for name in ["SSIM", "Dice", "", "x", "Wasserstein"] {
+        assert_eq!(problem(name), format!("`{name}` is no loss, expected one of {list}"));
+    }
+    for (name, meant) in [
+        ("TripletLoss", "TripletMarginLoss"),
+        ("MarginRanking", "MarginRankingLoss"),
+        ("nn.GaussianNLL", "GaussianNllLoss"),
+        ("CTC", "CtcLoss"),
+        ("LinearCrossEntropy", "LinearCrossEntropyLoss"),
+    ] {
+        assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
+    }
+}
+
+#[test]
+fn errors_in_json_say_where() {
+    let cases = [
+        ("", "the text ends where a value is expected (line 1)"),
+        ("[]", "given a list of 0, expected a table with the table `losses` (line 1)"),
+        (
+            "{\"losses\": {\"a\": {\"loss\": \"Sobel\"},\n\"a\": {\"loss\": \"Sobel\"}}}",
+            "`a` is there twice (line 2)",
+        ),
+        ("{\"losses\": {}}\n x", "given more text after the end of the value (line 2)"),
+        (
+            "{\"losses\": {\"a\":\n{\"loss\": \"Sobel\",\n\"options\": {\"eps\":\n[]}}}}",
+            "losses.a.options.eps: given a list of 0, expected a number (line 4)",
+        ),
+        (
+            "{\"losses\": {\"a\": {\"loss\": \"Sobel\", \"weight\": null}}}",
+            "losses.a.weight: given null, expected a number (line 1)",
+        ),
+        (
+            "{\"losses\": {\n\"a\": {\"loss\": \"Sobel\", \"weight\": 1e999}}}",
+            "given a number that is too large (line 2)",
+        ),
+        (
+            "{\"losses\": {\"a\": {\"loss\": \"Sobel\",\n\"weight\": 1,}}}",
+            "expected the name of a field, in double quotes (line 2)",
+        ),
+        (
+            "{\"losses\": {\n\"a\": {\"loss\": \"\\ud800\"}}}",
+            "given half a character: `\\ud800` to `\\udfff` come in pairs (line 2)",
+        ),
+        (
+            "{\"losses\": {\n\"a\": {\"lambda\": 1, \"loss\": \"Sobel\"}}}",
+            "losses.a.lambda: a loss has no such field, did you mean \
+          `weight`? There are `loss`, `weight`, `schedule`, `tags`, `options` (line 2)",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(problem(Objective::from_json, text), message, "{text}");
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let error = problem(Objective::from_json, &format!("{{\"losses\": {deep}}}"));
+    assert!(error.contains("in each other"), "{error}");
+}
+
+/// A name may have anything in it; what a terminal would obey is shown.
+#[test]
+fn control_characters_of_a_file_are_shown() {
+    let obeyed = |text: &str| text.contains(|c: char| c.is_control() || c == '\u{202e}');
+    let names = r#""\u001b[31m\n\u202e""#;
+    for text in [
+        format!("[losses.{names}]\nloss = 'L1Loss'\n{names} = 1"),
+        format!("[losses.{names}]\nloss = {names}"),
+        format!("[losses.G]\nloss = 'L1Loss'\nweight = {names}"),
+        format!("[losses.G]\nloss = 'L1Loss'\noptions = {{ {names} = 1 }}"),
+        format!("[losses.G]\nloss = 'L1Loss'\noptions = {{ reduction = {names} }}"),
+        format!("[losses.G]\nloss = 'L1Loss'\nschedule = {names}"),
+        format!("[losses.G]\nloss = 'L1Loss'\nschedule = {{ {names} = 1, a = 2 }}"),
+        format!("{names} = 1"),
+    ] {
+        let message = problem(Objective::from_toml, &text);
+        assert!(message.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&message), "{message:?}");
+    }
+    let objective =
+        Objective::from_toml(&format!("[losses.{names}]\nloss = 'L1Loss'\ntags = {names}")).unwrap();
+    assert!(
+        objective.to_string().lines().all(|line| !obeyed(line)) && objective.to_string().lines().count() == 3
+    );
+    let mut manager = objective.build(device()).unwrap();
+    let x = noise(1, &[3], Kind::Float);
+    let evil = "\u{1b}[31m\n\u{202e}";
+    let _ = manager.compute(evil, (&x, &x)).unwrap();
+    for text in [
+        manager.format_losses(&[], 2).unwrap(),
+        manager.format_weights(&[], 2),
+        manager.compute("X", (&x, &x)).unwrap_err().to_string(),
+        manager.compute(&format!("{evil}{evil}"), (&x, &x)).unwrap_err().to_string(),
+        manager.compute(evil, (&x, &x, &x)).unwrap_err().to_string(),
+        manager.register(evil, L1Loss::default()).unwrap_err().to_string(),
+        manager.last_total(&["X"]).unwrap_err().to_string(),
+    ] {
+        assert!(text.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&text), "{text:?}");
+    }
+    let loss = x.copy() * f64::NAN;
+    let _ = manager.compute(evil, (&loss, &x)).unwrap();
+    let error = manager.flush().unwrap_err().to_string();
+    assert!(error.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&error), "{error:?}");
+}

@@ -1,0 +1,99 @@
+//! Networks in a file: where their weights are from, their seed and their kind.
+
+use super::*;
+
+#[test]
+fn networks_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg19.safetensors");
+    let parameters = vgg_parameters();
+    Tensor::write_safetensors(&parameters, &path).unwrap();
+    let spec = |taps: &[(VggLayer, f64)]| {
+        let weights = VggWeights::File(path.clone());
+        let loss = VggPerceptualSpec { weights, taps: taps.into(), ..Default::default() };
+        TermSpec {
+            loss: LossSpec::VggPerceptual(loss),
+            weight: Schedule::constant(1.0).unwrap(),
+            tags: vec![],
+        }
+    };
+    let mut objective = Objective::default();
+    objective.losses.insert("shallow".into(), spec(&[(VggLayer::Relu1_1, 2.0)]));
+    objective.losses.insert("deep".into(), spec(&[(VggLayer::Relu2_2, 1.0)]));
+    let mut manager = objective.build(device()).unwrap();
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let by_hand = |taps: &[(VggLayer, f64)]| {
+        value(
+            &VggPerceptual { taps: taps.into(), ..VggPerceptual::new(crate::common::vgg()) }.forward(&x, &y),
+        )
+    };
+    let shallow = manager.compute("shallow", (&x, &y)).unwrap();
+    assert_eq!(value(&shallow), by_hand(&[(VggLayer::Relu1_1, 2.0)]));
+    let deep = manager.compute("deep", (&x, &y)).unwrap();
+    assert_eq!(value(&deep), by_hand(&[(VggLayer::Relu2_2, 1.0)]));
+
+    fs::remove_file(&path).unwrap();
+    let error = objective.build(Device::Cpu).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }), "{error}");
+}
+
+fn vgg_options(options: &str) -> Objective {
+    Objective::from_toml(&format!("[losses.X]\nloss = 'VggPerceptual'\noptions = {{ {options} }}")).unwrap()
+}
+
+#[test]
+fn random_networks_have_a_seed_of_their_own() {
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let compute =
+        |options: &str| value(&vgg_options(options).build(device()).unwrap().compute("X", (&x, &y)).unwrap());
+    let nine = compute("weights = 'random', seed = 9");
+    tch::manual_seed(1); // which has nothing to do with it
+    assert_eq!(compute("weights = 'random', seed = 9"), nine);
+    assert_ne!(compute("weights = 'random', seed = -9"), nine);
+    assert_eq!(compute("weights = 'random'"), compute("weights = 'random', seed = 0"));
+    // Weights of this size keep the magnitude from layer to layer, where one has as many channels as the one before.
+    // The channels grow from 3 to 512, for a factor sqrt(3 / 512) in all, and what two images differ in shrinks
+    // somewhat faster. Weights of half or double the size would make 2^-16 or 2^16 of it.
+    let (x, y) = (noise(1, &[1, 3, 32, 32], Kind::Float), noise(2, &[1, 3, 32, 32], Kind::Float));
+    let mut manager = vgg_options("weights = 'random', taps = { relu5_4 = 1 }").build(device()).unwrap();
+    let deep = value(&manager.compute("X", (&x, &y)).unwrap());
+    assert!((1e-5..0.5).contains(&deep), "{deep}");
+}
+
+#[test]
+fn networks_compute_in_the_kind_of_the_file() {
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg19.safetensors");
+    Tensor::write_safetensors(&vgg_parameters(), &path).unwrap();
+    let network = Vgg19::from_file(&path, device()).unwrap();
+    let weights = path.to_str().unwrap();
+    let mut values = Vec::new();
+    for (names, kind) in [
+        (&["f32", "float32", "float"][..], Kind::Float),
+        (&["bf16", "bfloat16", "torch.bfloat16"], Kind::BFloat16),
+        (&["f64", "double"], Kind::Double),
+    ] {
+        let by_hand = value(&VggPerceptual::new(network.to_kind(kind).unwrap()).forward(&x, &y));
+        for name in names {
+            let objective = vgg_options(&format!("weights = '{weights}', kind = '{name}'"));
+            let computed = objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap();
+            assert_eq!(value(&computed), by_hand, "{name}");
+        }
+        values.push(by_hand);
+    }
+    assert!(values[0] != values[1], "the kind matters");
+    for (given, streaming) in
+        [("'auto'", Streaming::Auto), ("'off'", Streaming::Off), ("5", Streaming::Images(5))]
+    {
+        let objective = vgg_options(&format!("weights = 'random', streaming = {given}"));
+        let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+        assert_eq!(spec.streaming, streaming);
+        let manager = objective.build(device()).unwrap();
+        assert!(format!("{manager:?}").contains(&format!("streaming: {streaming:?}")));
+    }
+    assert_eq!(
+        vgg_options("weights = 'random', kind = 'half'"),
+        vgg_options("weights = 'random', kind = 'f16'")
+    );
+}
