@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod contracts;
+mod documents;
 mod networks;
 mod parity;
 mod recorded;
