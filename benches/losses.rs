@@ -88,12 +88,10 @@ fn other_losses() -> Vec<Case> {
     let vectors = [16384, 256];
     let labels = || classes(1000, &logits[..1]);
     let store = nn::VarStore::new(device());
-    let cutoffs = [1000, 10_000];
-    let adaptive = AdaptiveLogSoftmaxConfig::default();
-    let adaptive =
-        AdaptiveLogSoftmaxWithLoss::new(&(store.root() / "a"), 256, 50_000, &cutoffs, adaptive).unwrap();
-    let linear = LinearCrossEntropyConfig::default();
-    let linear = LinearCrossEntropyLoss::new(&(store.root() / "l"), 256, 10_000, linear).unwrap();
+    let adaptive = AdaptiveLogSoftmaxConfig::new(256, 50_000, &[1000, 10_000]);
+    let adaptive = AdaptiveLogSoftmaxWithLoss::new(&(store.root() / "a"), adaptive).unwrap();
+    let linear = LinearCrossEntropyConfig::new(256, 10_000);
+    let linear = LinearCrossEntropyLoss::new(&(store.root() / "l"), linear).unwrap();
     let few = [2048, 256];
     let words = classes(50_000, &few[..1]);
     let (positive, negative, other) = (noise(&vectors), noise(&vectors), noise(&vectors));

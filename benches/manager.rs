@@ -21,7 +21,7 @@ fn compute(criterion: &mut Criterion) {
         bencher.iter(|| {
             manager.begin_step(0, step);
             step += 1;
-            manager.compute("G_L1", &x, &y).unwrap()
+            manager.compute("G_L1", (&x, &y)).unwrap()
         })
     });
     group.finish();

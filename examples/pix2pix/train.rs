@@ -121,7 +121,7 @@ pub fn train(run: &Run) -> Result<Ended> {
             let done = epoch + 1;
             if epoch_ends && (done % settings.save_every == 0 || done == epochs) {
                 let l1 = trainer.validate(&validation, settings)?;
-                let _ = manager.compute_loss_with(VALIDATION, || Ok(Tensor::from(l1)))?;
+                let _ = manager.compute(VALIDATION, Tensor::from(l1))?;
                 progress.note(&format!("epoch {done} of {epochs}: validation L1 {l1:.4}"));
                 save_png(&trainer.samples(&validation, settings)?, run.sample(done))?;
                 if l1 < trainer.state.best_l1 {
@@ -160,7 +160,7 @@ fn manager(objective: &Objective, device: Device) -> Result<LossManager> {
              generator's image and the true one"
         );
     }
-    manager.register(VALIDATION, Term::with().tags(["validation"]))?;
+    manager.register(VALIDATION, Term::value().tags(["validation"]))?;
     Ok(manager)
 }
 
@@ -203,14 +203,14 @@ impl Trainer {
 
         let real = self.discriminator.judge(input, truth);
         let fake = self.discriminator.judge(input, &output.detach());
-        let real_loss = manager.compute("D_real", &real, &real.ones_like())?;
-        let fake_loss = manager.compute("D_fake", &fake, &fake.zeros_like())?;
+        let real_loss = manager.compute("D_real", (&real, &real.ones_like()))?;
+        let fake_loss = manager.compute("D_fake", (&fake, &fake.zeros_like()))?;
         self.state.discriminator.adam.minimise(&((real_loss + fake_loss) * 0.5), learning_rate)?;
 
         let fake = self.discriminator.judge(input, &output);
-        let mut loss = manager.compute("G_GAN", &fake, &fake.ones_like())?;
+        let mut loss = manager.compute("G_GAN", (&fake, &fake.ones_like()))?;
         if !manager.names(&[IMAGE]).is_empty() {
-            let total = manager.total(&[IMAGE], &output, truth)?;
+            let total = manager.total(&[IMAGE], (&output, truth))?;
             ensure!(
                 total.size().is_empty(),
                 "the losses tagged {IMAGE:?} come to a map, {:?}: give each of them the reduction mean or sum",

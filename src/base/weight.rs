@@ -25,8 +25,8 @@ use crate::{Error, Result};
 /// options = { weight = [1.0, 0.5, 2.0], pos_weight = 3.0 }
 /// ```
 ///
-/// - **Errors**: at forward, a tensor that is undefined, sparse, boolean or complex, and a shape that the loss does
-///   not take; in [`check_options`](crate::Loss::check_options), numbers that are not finite.
+/// - **Errors**: at forward, a tensor that is undefined, sparse, boolean or complex, a shape that the loss does
+///   not take, and numbers that the kind of the input does not hold; in [`check_options`](crate::Loss::check_options), numbers that are not finite.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
@@ -88,7 +88,7 @@ impl WeightTensor {
             }
         }
         let tensor = match &self.source {
-            Source::Numbers(numbers) => numbers.tensor()?.f_to_kind(kind)?.f_to_device(device)?,
+            Source::Numbers(numbers) => numbers.tensor(argument, kind)?.f_to_device(device)?,
             Source::Tensor(tensor) => tensor.f_to_device(device)?.f_to_kind(kind)?,
         };
         let placed = version.map(|version| Placed { tensor: tensor.shallow_clone(), version });
@@ -150,8 +150,15 @@ pub(crate) fn check_weight(option: &'static str, weight: Option<&WeightTensor>) 
 }
 
 impl Numbers {
-    fn tensor(&self) -> Result<Tensor> {
-        Ok(Tensor::f_from_slice(&self.values)?.f_view(self.shape.as_slice())?)
+    /// The numbers in `kind`, which has to hold them: f32 ends at 3.4e38.
+    fn tensor(&self, option: &'static str, kind: Kind) -> Result<Tensor> {
+        let tensor = Tensor::f_from_slice(&self.values)?.f_view(self.shape.as_slice())?.f_to_kind(kind)?;
+        if tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            let largest = self.values.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+            let given = format!("{:?}", largest.unwrap_or(f64::NAN));
+            return Err(Error::Option { option, given, expected: format!("numbers that {kind:?} holds") });
+        }
+        Ok(tensor)
     }
 }
 
@@ -366,6 +373,8 @@ mod tests {
         assert_eq!(message(Tensor::new().into()), "`weight` is an undefined tensor");
         let expected = "`weight` has kind Bool, expected Half, BFloat16, Float or Double or an integer";
         assert_eq!(message(Tensor::from(true).into()), expected);
+        let expected = "option `weight` is -1e39, expected numbers that Float holds";
+        assert_eq!(message([1.0, -1e39].into()), expected);
         let error = WeightTensor::from([1.0, f64::NAN]).check("weight").unwrap_err();
         assert_eq!(error.to_string(), "option `weight` is NaN, expected a finite number");
     }

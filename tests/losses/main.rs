@@ -2,8 +2,20 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod support;
+
+mod classification;
 mod contracts;
+mod distribution;
 mod documents;
+mod edge;
+mod embedding;
 mod networks;
 mod parity;
+mod perceptual;
+mod pixel;
+mod properties;
 mod recorded;
+mod refusals;
+mod sequence;
+mod streaming;

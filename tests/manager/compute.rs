@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
 use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction, Result,
-    SmoothL1Loss, Sobel, VggPerceptual,
+    BceLoss, BceWithLogitsLoss, CtcLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction,
+    Result, SmoothL1Loss, Sobel, TernaryLoss, UnaryLoss, VggPerceptual,
 };
 
 use crate::common::{assert_close, noise, value, vgg, Relative};
@@ -55,11 +55,11 @@ fn compute(manager: &mut LossManager, step: u64) -> Result<()> {
     let image = |k| noise(10 * step as i64 + k, &[2, 3, 8, 8], Kind::Float);
     let output = |k| noise(10 * step as i64 + k, &[2, 1, 3, 3], Kind::Float);
     let (fake, real, output_fake, output_real) = (image(0), image(1), output(2), output(3));
-    let _ = manager.compute("D_real", &output_real, &output_real.ones_like())?;
-    let _ = manager.compute("D_fake", &output_fake, &output_fake.zeros_like())?;
-    let _ = manager.compute("G_GAN", &output_fake, &output_fake.ones_like())?;
+    let _ = manager.compute("D_real", (&output_real, &output_real.ones_like()))?;
+    let _ = manager.compute("D_fake", (&output_fake, &output_fake.zeros_like()))?;
+    let _ = manager.compute("G_GAN", (&output_fake, &output_fake.ones_like()))?;
     for name in ["G_L1", "G_L2", "G_SOBEL", "G_LAP"] {
-        let _ = manager.compute(name, &fake, &real)?;
+        let _ = manager.compute(name, (&fake, &real))?;
     }
     Ok(())
 }
@@ -166,7 +166,7 @@ fn the_graph_is_intact() {
     let leaf = || noise(1, &[1, 3, 6, 6], Kind::Double).set_requires_grad(true);
     let real = noise(2, &[1, 3, 6, 6], Kind::Double);
     let (fake, alone) = (leaf(), leaf());
-    let weighted = manager.compute("SOBEL", &fake, &real).unwrap();
+    let weighted = manager.compute("SOBEL", (&fake, &real)).unwrap();
     weighted.backward();
     let loss = Sobel::default().forward(&alone, &real);
     loss.backward();
@@ -185,7 +185,7 @@ fn losses_that_are_not_reduced_come_back_whole() {
     let elements = MseLoss { reduction: Reduction::None };
     manager.register("MSE", Term::new(elements).weight(3.0)).unwrap();
     let (x, y) = (Tensor::from_slice(&[1.0, 2.0]), Tensor::from_slice(&[3.0, 2.0]));
-    let weighted = manager.compute("MSE", &x, &y).unwrap();
+    let weighted = manager.compute("MSE", (&x, &y)).unwrap();
     assert_eq!(weighted, Tensor::from_slice(&[12.0, 0.0]));
     let record = manager.last_records(&[]).unwrap()[0].clone();
     assert_eq!((record.value, record.weighted), (2.0, 6.0));
@@ -199,7 +199,7 @@ fn the_recorded_product_is_libtorchs() {
     manager.register("L1", Term::new(L1Loss::default()).weight(0.1)).unwrap();
     for kind in [Kind::Double, Kind::Float, Kind::Half, Kind::BFloat16] {
         let (x, y) = (noise(1, &[37], kind), noise(2, &[37], kind));
-        let weighted = manager.compute("L1", &x, &y).unwrap();
+        let weighted = manager.compute("L1", (&x, &y)).unwrap();
         assert_eq!(weighted.kind(), kind);
         let recorded = manager.last_total(&[]).unwrap();
         let actual = value(&weighted.to_kind(Kind::Double));
@@ -207,30 +207,45 @@ fn the_recorded_product_is_libtorchs() {
     }
 }
 
+/// A loss of a user's own.
+#[derive(Debug)]
+struct Hinge {
+    margin: f64,
+}
+
+impl TernaryLoss for Hinge {
+    fn try_forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
+        let distance = |other: &Tensor| (anchor - other).square().sum(None).sqrt();
+        Ok((distance(positive) - distance(negative) + self.margin).f_relu()?)
+    }
+}
+
+/// Another one.
+#[derive(Debug)]
+struct MeanSquare;
+
+impl UnaryLoss for MeanSquare {
+    fn try_forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(input.f_square()?.f_mean(None)?)
+    }
+}
+
 #[test]
-fn other_inputs_come_by_closure() {
+fn losses_of_other_inputs() {
     let mut manager = LossManager::new();
-    let margin = 1.0;
-    manager
-        .register(
-            "TRIPLET",
-            Term::xyz(move |anchor, positive, negative| {
-                let distance = |other: &Tensor| (anchor - other).square().sum(None).sqrt();
-                Ok((distance(positive) - distance(negative) + margin).f_relu()?)
-            })
-            .weight(2.0)
-            .tags(["T"]),
-        )
-        .unwrap();
-    manager.register("PENALTY", Term::with().weight(10.0).tags(["T"])).unwrap();
+    manager.register("TRIPLET", Term::ternary(Hinge { margin: 1.0 }).weight(2.0).tags(["T"])).unwrap();
+    manager.register("PENALTY", Term::value().weight(10.0).tags(["T"])).unwrap();
+    manager.register("SQUARE", Term::unary(MeanSquare).weight(0.5).tags(["T"])).unwrap();
     let [anchor, positive, negative] =
         [[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]].map(|point| Tensor::from_slice(&point));
-    let triplet = manager.compute_loss_xyz("TRIPLET", &anchor, &positive, &negative).unwrap();
+    let triplet = manager.compute("TRIPLET", (&anchor, &positive, &negative)).unwrap();
     assert_eq!(value(&triplet), 8.0); // (5 - 2 + 1) * 2
     let four = (positive.square().sum(None), negative.square().sum(None));
-    let penalty = manager.compute_loss_with("PENALTY", || Ok(four.0.f_sub(&four.1)?)).unwrap();
+    let penalty = manager.compute("PENALTY", &four.0 - &four.1).unwrap();
     assert_eq!(value(&penalty), 210.0);
-    assert_eq!(manager.last_total(&["T"]).unwrap(), 218.0);
+    let square = manager.compute("SQUARE", &positive).unwrap();
+    assert_eq!(value(&square), 6.25); // (9 + 16) / 2 * 0.5
+    assert_eq!(manager.last_total(&["T"]).unwrap(), 224.25);
 }
 
 fn tagged() -> LossManager {
@@ -238,7 +253,7 @@ fn tagged() -> LossManager {
     manager.register("A", Term::new(L1Loss::default()).weight(2.0).tags(["G", "image"])).unwrap();
     manager.register("B", Term::new(MseLoss::default()).weight(3.0).tags(["G"])).unwrap();
     manager.register("C", Term::new(Sobel::default()).weight(5.0).tags(["image", "edges"])).unwrap();
-    manager.register("D", Term::with()).unwrap();
+    manager.register("D", Term::value()).unwrap();
     manager
 }
 
@@ -251,7 +266,7 @@ fn any_tag_of_the_query_matches() {
     assert!(manager.names(&["g"]).is_empty());
     assert_eq!(manager.weights(&["image"]), [("A", 2.0), ("C", 5.0)]);
     assert_eq!(manager.format_weights(&["image"], 2), "Loss weights: A: 2.0 C: 5.0");
-    let maps: Vec<_> = manager.image_losses(&["G", "image"]).into_iter().map(|(name, _)| name).collect();
+    let maps: Vec<_> = manager.losses(&["G", "image"]).into_iter().map(|(name, _)| name).collect();
     assert_eq!(maps, ["A", "B", "C"]);
 }
 
@@ -260,7 +275,7 @@ fn totals_by_tag() {
     let mut manager = tagged();
     let fake = noise(1, &[1, 1, 4, 4], Kind::Double).set_requires_grad(true);
     let real = noise(2, &[1, 1, 4, 4], Kind::Double);
-    let total = manager.total(&["image"], &fake, &real).unwrap();
+    let total = manager.total(&["image"], (&fake, &real)).unwrap();
     let expected =
         L1Loss::default().forward(&fake, &real) * 2.0 + Sobel::default().forward(&fake, &real) * 5.0;
     // The same two products and their sum, each rounded once.
@@ -272,19 +287,19 @@ fn totals_by_tag() {
     total.backward();
     assert!(fake.grad().abs().sum(None).double_value(&[]) > 0.0);
 
-    let error = manager.total(&["images", "x"], &fake, &real).unwrap_err();
+    let error = manager.total(&["images", "x"], (&fake, &real)).unwrap_err();
     let message = "no loss has a tag of [\"images\", \"x\"], there are `G`, `image`, `edges`";
     assert_eq!(error.to_string(), message);
     // One that is misspelt does not leave its losses out.
     let message = "no loss has a tag of [\"imgae\"], there are `G`, `image`, `edges`";
     let tags = ["G", "imgae"];
-    assert_eq!(manager.total(&tags, &fake, &real).unwrap_err().to_string(), message);
+    assert_eq!(manager.total(&tags, (&fake, &real)).unwrap_err().to_string(), message);
     assert_eq!(manager.last_total(&tags).unwrap_err().to_string(), message);
     assert_eq!(manager.last_records(&tags).unwrap_err().to_string(), message);
-    assert_eq!(manager.loss_maps(&tags, &fake, &real).unwrap_err().to_string(), message);
+    assert_eq!(manager.loss_maps(&tags, (&fake, &real)).unwrap_err().to_string(), message);
     // Lines for people show what there is.
     assert_eq!(manager.format_losses(&["imgae"], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
-    let error = manager.total(&[], &fake, &real).unwrap_err();
+    let error = manager.total(&[], (&fake, &real)).unwrap_err();
     assert!(matches!(error, Error::Manager(ManagerError::LossInputs { name, .. }) if name == "D"));
 }
 
@@ -294,14 +309,18 @@ fn maps_are_the_losses_own_without_weight_and_graph() {
     manager.register("VGG", Term::new(VggPerceptual::new(vgg())).weight(7.0).tags(["deep"])).unwrap();
     let fake = noise(1, &[2, 3, 8, 8], Kind::Float).set_requires_grad(true);
     let real = noise(2, &[2, 3, 8, 8], Kind::Float);
-    let map = manager.loss_map("C", &fake, &real).unwrap();
-    assert_eq!(map, Sobel::default().loss_map(&fake, &real).unwrap());
+    let map = manager.loss_map("C", (&fake, &real)).unwrap();
+    assert_eq!(Some(map.shallow_clone()), Sobel::default().loss_map(&fake, &real).unwrap());
     assert!(!map.requires_grad());
-    let maps = manager.loss_maps(&["deep", "G"], &fake, &real).unwrap();
+    let maps = manager.loss_maps(&["deep", "G"], (&fake, &real)).unwrap();
     assert_eq!(maps.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["A", "B", "VGG"]);
     assert!(maps.iter().all(|(_, map)| map.size() == [2, 1, 8, 8]));
-    let message = "the loss `D` has no loss map: its `loss_map` returns `None`";
-    assert_eq!(manager.loss_map("D", &fake, &real).unwrap_err().to_string(), message);
+    for no_map in [
+        manager.loss_map("D", (&fake, &real)), // a value that the training loop computes
+        manager.loss_map("A", &fake),          // another number of tensors
+    ] {
+        assert!(matches!(no_map.unwrap_err(), Error::Manager(ManagerError::NoLossMap { .. })));
+    }
 }
 
 #[test]
@@ -318,7 +337,7 @@ fn all_image_losses_have_maps() {
     manager.register("VGG", VggPerceptual::new(vgg())).unwrap();
     let [x, y] = [1, 2].map(|seed| noise(seed, &[1, 3, 8, 8], Kind::Float).abs());
     for name in manager.names(&[]) {
-        let map = manager.loss_map(name, &x, &y).unwrap();
+        let map = manager.loss_map(name, (&x, &y)).unwrap();
         assert_eq!(map.size(), [1, 1, 8, 8], "{name}");
     }
 }
@@ -334,13 +353,13 @@ fn names_are_unique_and_known() {
     assert_eq!(manager.weights(&["G"]), [("A", 2.0), ("B", 3.0)]);
 
     let unknown = "no loss is registered as `X`, there are `A`, `B`, `C`, `D`";
-    assert_eq!(manager.compute("X", &x, &y).unwrap_err().to_string(), unknown);
-    assert_eq!(manager.compute_loss_xyz("X", &x, &y, &y).unwrap_err().to_string(), unknown);
-    assert_eq!(manager.compute_loss_with("X", || unreachable!()).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.compute("X", (&x, &y)).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.compute("X", (&x, &y, &y)).unwrap_err().to_string(), unknown);
+    assert_eq!(manager.compute("X", Tensor::from(1.0)).unwrap_err().to_string(), unknown);
     assert_eq!(manager.unregister("X").unwrap_err().to_string(), unknown);
     assert_eq!(manager.history("X").unwrap_err().to_string(), unknown);
-    assert_eq!(manager.loss_map("X", &x, &y).unwrap_err().to_string(), unknown);
-    let none = LossManager::new().compute_loss_xy("X", &x, &y).unwrap_err().to_string();
+    assert_eq!(manager.loss_map("X", (&x, &y)).unwrap_err().to_string(), unknown);
+    let none = LossManager::new().compute("X", (&x, &y)).unwrap_err().to_string();
     assert_eq!(none, "no loss is registered as `X`, there are none");
 }
 
@@ -348,7 +367,7 @@ fn names_are_unique_and_known() {
 fn a_name_is_free_again() {
     let mut manager = tagged();
     let (x, y) = (noise(1, &[3], Kind::Float), noise(2, &[3], Kind::Float));
-    let _ = manager.compute("A", &x, &y).unwrap();
+    let _ = manager.compute("A", (&x, &y)).unwrap();
     let term = manager.unregister("A").unwrap();
     assert_eq!(manager.names(&[]), ["B", "C", "D"]);
     manager.register("A", term).unwrap();
@@ -359,26 +378,35 @@ fn a_name_is_free_again() {
 #[test]
 fn each_loss_has_its_way_of_being_computed() {
     let mut manager = tagged();
-    manager.register("XYZ", Term::xyz(|x, _, _| Ok(x.f_mean(None)?))).unwrap();
+    manager.register("THREE", Term::ternary(Hinge { margin: 1.0 })).unwrap();
+    manager.register("ONE", Term::unary(MeanSquare)).unwrap();
+    manager.register("CTC", Term::sequence(CtcLoss::default())).unwrap();
     let x = noise(1, &[3], Kind::Float);
-    let message = "the loss `A` is a loss of two tensors: compute it with `compute_loss_xy`";
-    assert_eq!(manager.compute_loss_xyz("A", &x, &x, &x).unwrap_err().to_string(), message);
-    assert_eq!(manager.compute_loss_with("A", || unreachable!()).unwrap_err().to_string(), message);
-    let message = "the loss `XYZ` is a loss of three tensors: compute it with `compute_loss_xyz`";
-    assert_eq!(manager.compute("XYZ", &x, &x).unwrap_err().to_string(), message);
-    let message = "the loss `D` is computed by the training loop: pass the closure to `compute_loss_with`";
-    assert_eq!(manager.compute("D", &x, &x).unwrap_err().to_string(), message);
+    let message = "the loss `A` is a loss of two tensors: pass `(&input, &target)`";
+    assert_eq!(manager.compute("A", (&x, &x, &x)).unwrap_err().to_string(), message);
+    assert_eq!(manager.compute("A", Tensor::from(1.0)).unwrap_err().to_string(), message);
+    assert_eq!(manager.compute("A", &x).unwrap_err().to_string(), message);
+    assert_eq!(manager.compute("A", (&x, &x, &[1i64][..], &[1][..])).unwrap_err().to_string(), message);
+    let message = "the loss `THREE` is a loss of three tensors: pass `(&first, &second, &third)`";
+    assert_eq!(manager.compute("THREE", (&x, &x)).unwrap_err().to_string(), message);
+    let message = "the loss `ONE` is a loss of one tensor: pass `&input`";
+    assert_eq!(manager.compute("ONE", (&x, &x)).unwrap_err().to_string(), message);
+    let message = "the loss `CTC` is a loss of sequences: pass `(&inputs, &targets, &input_lengths[..], \
+                   &target_lengths[..])`";
+    assert_eq!(manager.compute("CTC", (&x, &x)).unwrap_err().to_string(), message);
+    let message = "the loss `D` is computed by the training loop: pass the value itself, a `Tensor`";
+    assert_eq!(manager.compute("D", (&x, &x)).unwrap_err().to_string(), message);
 }
 
 #[test]
 fn what_is_no_loss_is_refused_and_not_recorded() {
     let mut manager = tagged();
     let x = noise(1, &[3], Kind::Float);
-    let error = manager.compute("A", &x, &noise(1, &[4], Kind::Float)).unwrap_err();
+    let error = manager.compute("A", (&x, &noise(1, &[4], Kind::Float))).unwrap_err();
     assert!(matches!(error, Error::Shape { argument: "target", .. }), "{error}");
-    let error = manager.compute_loss_with("D", || Ok(Tensor::new())).unwrap_err();
+    let error = manager.compute("D", Tensor::new()).unwrap_err();
     assert!(matches!(error, Error::Undefined { argument: "loss" }), "{error}");
-    let error = manager.compute_loss_with("D", || Ok(Tensor::from(3i64))).unwrap_err();
+    let error = manager.compute("D", Tensor::from(3i64)).unwrap_err();
     assert!(matches!(error, Error::Kind { argument: "loss", .. }), "{error}");
     assert!(manager.last_records(&[]).unwrap().is_empty());
 }
@@ -392,9 +420,9 @@ fn weights_are_finite() {
     manager.register("A", Term::new(L1Loss::default()).schedule(late)).unwrap();
     let x = noise(1, &[3], Kind::Float);
     manager.begin_step(1, 10);
-    let _ = manager.compute("A", &x, &x).unwrap();
+    let _ = manager.compute("A", (&x, &x)).unwrap();
     manager.begin_step(2, 20);
-    let error = manager.compute("A", &x, &x).unwrap_err();
+    let error = manager.compute("A", (&x, &x)).unwrap_err();
     assert_eq!(error.to_string(), "option `weight` is inf, expected a finite number");
 }
 
@@ -406,12 +434,12 @@ fn numbers_are_printed_as_python_rounds_them() {
     for (weight, printed) in
         [(0.125, "0.12"), (2.675, "2.67"), (-0.5, "-0.5"), (1234567.0, "1234567.0"), (0.001, "0.0")]
     {
-        manager.register(printed, Term::with().weight(weight)).unwrap();
+        manager.register(printed, Term::value().weight(weight)).unwrap();
     }
     let expected = "Loss weights: 0.12: 0.12 2.67: 2.67 -0.5: -0.5 1234567.0: 1234567.0 0.0: 0.0";
     assert_eq!(manager.format_weights(&[], 2), expected);
     assert_eq!(manager.format_losses(&[], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
     // As many decimals as there are.
-    manager.register("smallest", Term::with().weight(5e-324).tags(["S"])).unwrap();
+    manager.register("smallest", Term::value().weight(5e-324).tags(["S"])).unwrap();
     assert_eq!(manager.format_weights(&["S"], usize::MAX), "Loss weights: smallest: 5e-324");
 }

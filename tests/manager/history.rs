@@ -49,13 +49,13 @@ impl LogSink for Memory {
 
 fn manager() -> LossManager {
     let mut manager = LossManager::new();
-    manager.register("X", Term::with().weight(2.0)).unwrap();
+    manager.register("X", Term::value().weight(2.0)).unwrap();
     manager
 }
 
 fn step(manager: &mut LossManager, step: u64) -> Result<()> {
     manager.begin_step(step / 10, step);
-    manager.compute_loss_with("X", || Ok(Tensor::from(step as f64))).map(drop)
+    manager.compute("X", Tensor::from(step as f64)).map(drop)
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn what_is_not_finite_is_reported_once_and_recorded() {
     manager.log_to(sink.clone());
     for (number, loss) in [(5, 1.0), (6, f64::NAN), (7, 1.0), (8, f64::INFINITY)] {
         manager.begin_step(2, number);
-        let _ = manager.compute_loss_with("X", || Ok(Tensor::from(loss))).unwrap();
+        let _ = manager.compute("X", Tensor::from(loss)).unwrap();
     }
     let error = manager.flush().unwrap_err();
     assert_eq!(error.to_string(), "the loss `X` is NaN in step 6 (epoch 2, weight 2)");
@@ -212,7 +212,7 @@ fn what_is_not_finite_is_reported_before_a_log_that_fails() {
     manager.set_buffer(1);
     manager.log_to(sink.clone());
     sink.break_down(true);
-    let error = manager.compute_loss_with("X", || Ok(Tensor::from(f64::NAN))).unwrap_err();
+    let error = manager.compute("X", Tensor::from(f64::NAN)).unwrap_err();
     assert!(matches!(error, Error::Manager(ManagerError::NotFinite { .. })), "{error}");
     let error = manager.flush().unwrap_err();
     assert!(matches!(error, Error::Write { .. }), "{error}");
@@ -225,8 +225,8 @@ fn what_is_not_finite_is_reported_before_a_log_that_fails() {
 #[test]
 fn the_weighted_value_counts() {
     let mut manager = LossManager::new();
-    manager.register("X", Term::with().weight(1e30)).unwrap();
-    let _ = manager.compute_loss_with("X", || Ok(Tensor::from(1e30f32))).unwrap();
+    manager.register("X", Term::value().weight(1e30)).unwrap();
+    let _ = manager.compute("X", Tensor::from(1e30f32)).unwrap();
     let error = manager.last_total(&[]).unwrap_err();
     assert!(
         matches!(error, Error::Manager(ManagerError::NotFinite { value, .. }) if value.is_finite()),
@@ -238,9 +238,9 @@ fn the_weighted_value_counts() {
 #[test]
 fn half_precision_overflows_as_in_the_training() {
     let mut manager = LossManager::new();
-    manager.register("X", Term::with().weight(100.0)).unwrap();
+    manager.register("X", Term::value().weight(100.0)).unwrap();
     let loss = Tensor::from(1000f32).to_kind(tch::Kind::Half);
-    let weighted = manager.compute_loss_with("X", || Ok(loss)).unwrap();
+    let weighted = manager.compute("X", loss).unwrap();
     assert_eq!(weighted.double_value(&[]), f64::INFINITY);
     let error = manager.flush().unwrap_err();
     assert!(matches!(error, Error::Manager(ManagerError::NotFinite { value: 1000.0, .. })), "{error}");
@@ -251,7 +251,7 @@ fn half_precision_overflows_as_in_the_training() {
 fn it_may_be_ignored() {
     let mut manager = manager();
     manager.set_non_finite(NonFinite::Ignore);
-    let _ = manager.compute_loss_with("X", || Ok(Tensor::from(f64::NAN))).unwrap();
+    let _ = manager.compute("X", Tensor::from(f64::NAN)).unwrap();
     manager.flush().unwrap();
     assert!(manager.last_total(&[]).unwrap().is_nan());
 }
@@ -263,7 +263,7 @@ fn it_does_not_stay_unnoticed() {
     let found = (0..2000).find_map(|number| {
         manager.begin_step(0, number);
         let loss = if number == 3 { f64::NAN } else { 1.0 };
-        manager.compute_loss_with("X", || Ok(Tensor::from(loss))).err()
+        manager.compute("X", Tensor::from(loss)).err()
     });
     assert!(matches!(found, Some(Error::Manager(ManagerError::NotFinite { step: 3, .. }))), "{found:?}");
 }
@@ -274,13 +274,13 @@ const CHILD: &str = "TCH_LOSSES_TEST_WARN";
 fn it_may_be_a_warning_on_stderr() {
     if std::env::var_os(CHILD).is_some() {
         let mut manager = manager();
-        manager.register("Y", Term::with()).unwrap();
+        manager.register("Y", Term::value()).unwrap();
         manager.set_non_finite(NonFinite::Warn);
         for number in 0..5 {
             manager.begin_step(1, number);
             let loss = if number < 2 { 1.0 } else { f64::NEG_INFINITY };
-            let _ = manager.compute_loss_with("X", || Ok(Tensor::from(loss))).unwrap();
-            let _ = manager.compute_loss_with("Y", || Ok(Tensor::from(1.0))).unwrap();
+            let _ = manager.compute("X", Tensor::from(loss)).unwrap();
+            let _ = manager.compute("Y", Tensor::from(1.0)).unwrap();
         }
         manager.flush().unwrap();
         manager.flush().unwrap();
@@ -305,7 +305,7 @@ fn what_is_changed_in_place_later_stays_as_it_was() {
     for number in 0..3 {
         sum += 1.0;
         manager.begin_step(0, number);
-        let _ = manager.compute_loss_with("X", || Ok(sum.shallow_clone())).unwrap();
+        let _ = manager.compute("X", sum.shallow_clone()).unwrap();
     }
     let values: Vec<f64> = manager.history("X").unwrap().iter().map(|record| record.value).collect();
     assert_eq!(values, [1.0, 2.0, 3.0]);
@@ -315,7 +315,7 @@ fn what_is_changed_in_place_later_stays_as_it_was() {
 #[test]
 fn kinds_may_be_mixed() {
     let mut manager = LossManager::new();
-    manager.register("X", Term::with().weight(0.1)).unwrap();
+    manager.register("X", Term::value().weight(0.1)).unwrap();
     let mut seen = Vec::new();
     for (number, value) in [
         Tensor::from(0.5f64),
@@ -328,7 +328,7 @@ fn kinds_may_be_mixed() {
     .enumerate()
     {
         manager.begin_step(0, number as u64);
-        let weighted = manager.compute_loss_with("X", || Ok(value)).unwrap();
+        let weighted = manager.compute("X", value).unwrap();
         seen.push(weighted.mean(tch::Kind::Double).double_value(&[]));
     }
     let records = manager.history("X").unwrap();

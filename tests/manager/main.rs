@@ -1,12 +1,14 @@
-//! The loss manager against the reference's semantics, closed forms and sinks that fail.
+//! The loss manager against the reference's semantics and closed forms; its log, objectives and sinks that fail.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod compute;
 mod history;
+mod log;
 mod objective;
 mod schedule;
+mod tensorboard;
 
 use std::sync::OnceLock;
 

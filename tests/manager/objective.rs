@@ -5,17 +5,19 @@
 
 use std::fs;
 
-use tch::{Device, Kind, Tensor};
+use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::manager::{
-    pix2pix, BceSpec, BceWithLogitsSpec, Lambdas, LossSpec, Objective, Ramp, Schedule, Subspec, Term,
-    TermSpec, VggPerceptualSpec, VggWeights,
+    pix2pix, Lambdas, LossSpec, NonFinite, Objective, Ramp, Schedule, Subspec, TermSpec, VggPerceptualSpec,
+    VggWeights,
 };
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, CrossEntropyLoss, Error, FeatureCriterion, GaussianNllLoss,
-    HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian, Loss, MseLoss,
-    MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction,
-    SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, Vgg19,
-    VggLayer, VggPerceptual,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
+    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, Distance, Error, FeatureCriterion, GaussianNllLoss,
+    HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction, SequenceLoss,
+    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss, Vgg19, VggLayer, VggPerceptual,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -63,9 +65,9 @@ fn everything() -> Objective {
     add("step", LossSpec::L1Loss(L1Loss::default()), Schedule::step(1.0, 0.1, 30).unwrap());
     add(
         "bce",
-        LossSpec::BceWithLogitsLoss(BceWithLogitsSpec {
-            weight: Some(vec![1.0]),
-            pos_weight: Some(vec![0.5, 2.0]),
+        LossSpec::BceWithLogitsLoss(BceWithLogitsLoss {
+            weight: Some([1.0].into()),
+            pos_weight: Some([0.5, 2.0].into()),
             reduction: Reduction::Sum,
         }),
         Schedule::piecewise(0.0, [(2, 1.0), (5, 1e-300)]).unwrap(),
@@ -124,9 +126,22 @@ fn what_data_cannot_say_is_not_written() {
     let error = objective.save(&path).unwrap_err().to_string();
     assert!(error.contains("Custom"), "{error}");
     objective.losses["G_L1"].weight = Schedule::constant(1.0).unwrap();
-    objective.losses["G_L1"].loss = LossSpec::L1Loss(L1Loss { reduction: Reduction::Other(7) });
+    let custom = TripletMarginWithDistanceLoss::default()
+        .with_distance_function(Distance::custom(|a, b| Ok(a.f_dist(b)?)));
+    objective.losses["G_L1"].loss = LossSpec::TripletMarginWithDistanceLoss(custom);
     let error = objective.save(&path).unwrap_err().to_string();
-    assert_eq!(error, "objective: losses.G_L1.options: a reduction that is not none, mean or sum");
+    assert_eq!(error, "objective: losses.G_L1.options: a custom distance cannot be written to a file");
+    objective.losses["G_L1"].loss = LossSpec::L1Loss(L1Loss { reduction: Reduction::BatchMean });
+    let error = objective.save(&path).unwrap_err().to_string();
+    let message = "losses.G_L1.options.reduction: given BatchMean, expected None, Mean or Sum";
+    assert_eq!(error, format!("objective: {message}"));
+    let sparse = Tensor::ones([3], (Kind::Float, device())).to_sparse(None, None::<i64>, 0);
+    objective.losses["G_L1"].loss = LossSpec::NllLoss(NllLoss::default().with_weight(sparse));
+    let error = objective.save(&path).unwrap_err().to_string();
+    assert!(
+        error.starts_with("objective: losses.G_L1.options: `weight` is a sparse or mkldnn tensor"),
+        "{error}"
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), "as it was");
 }
 
@@ -141,7 +156,7 @@ fn what_could_not_be_read_back_is_not_written() {
         objective.losses.insert("X".into(), TermSpec { loss, weight, tags: vec![] });
         objective
     };
-    let list = BceSpec { weight: Some(vec![1.0, f32::NAN]), ..Default::default() };
+    let list = BceLoss::default().with_weight([1.0, f64::NAN]);
     let cases = [
         (weight, "G_L1.weight: given NaN, expected a finite number"),
         (
@@ -171,7 +186,7 @@ fn pytorchs_names_are_understood() {
     let text = r#"{ "losses": { "a": { "loss": "MSELoss" }, "b": { "loss": "BCEWithLogitsLoss" } } }"#;
     let objective = Objective::from_json(text).unwrap();
     assert_eq!(objective.losses["a"].loss, LossSpec::MseLoss(MseLoss::default()));
-    assert_eq!(objective.losses["b"].loss, LossSpec::BceWithLogitsLoss(BceWithLogitsSpec::default()));
+    assert_eq!(objective.losses["b"].loss, LossSpec::BceWithLogitsLoss(BceWithLogitsLoss::default()));
     assert_eq!(objective.losses["a"].weight, Schedule::constant(1.0).unwrap());
 }
 
@@ -201,7 +216,8 @@ fn the_options_arrive() {
     let reduction = Reduction::Sum;
     let pos_weight = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]).to_device(device());
     let weight = Tensor::from_slice(&[0.5f32]).to_device(device());
-    let bce = BceWithLogitsLoss { weight: Some(weight), pos_weight: Some(pos_weight), reduction };
+    let bce =
+        BceWithLogitsLoss { weight: Some(weight.into()), pos_weight: Some(pos_weight.into()), reduction };
     let by_hand: [(&str, Tensor); 5] = [
         ("sobel", Sobel { eps: 0.5, reduction }.forward(&x, &y) * 2.0),
         ("l1", L1Loss { reduction }.forward(&x, &y)),
@@ -210,7 +226,7 @@ fn the_options_arrive() {
         ("bce", bce.forward(&x, &y)),
     ];
     for (name, expected) in by_hand {
-        assert_eq!(value(&manager.compute(name, &x, &y).unwrap()), value(&expected), "{name}");
+        assert_eq!(value(&manager.compute(name, (&x, &y)).unwrap()), value(&expected), "{name}");
     }
 }
 
@@ -225,7 +241,7 @@ fn all_losses_of_two_tensors_can_be_in_a_file() {
     let multi =
         Tensor::from_slice(&[0i64, -1, 0, 2, 1, -1, 1, -1, 0, 0, 1, 2]).view([4, 3]).to_device(device());
     let signs = other.sign();
-    let (weight, reduction) = (|| Some(tensor(&[0.5, 2.0, 1.0])), Reduction::Sum);
+    let (weight, reduction) = (|| Some(tensor(&[0.5, 2.0, 1.0]).into()), Reduction::Sum);
     let log_likely = scores.log_softmax(1, Kind::Float);
     type Case<'a> = (&'a str, &'a str, Box<dyn Loss>, &'a Tensor, &'a Tensor);
     let cases: [Case; 15] = [
@@ -243,7 +259,11 @@ fn all_losses_of_two_tensors_can_be_in_a_file() {
         (
             "BCEWithLogitsLoss",
             "weight = [0.5, 2, 1], pos_weight = [3]",
-            Box::new(BceWithLogitsLoss { weight: weight(), pos_weight: Some(tensor(&[3.0])), reduction }),
+            Box::new(BceWithLogitsLoss {
+                weight: weight(),
+                pos_weight: Some(tensor(&[3.0]).into()),
+                reduction,
+            }),
             &scores,
             &target,
         ),
@@ -306,12 +326,12 @@ fn all_losses_of_two_tensors_can_be_in_a_file() {
         assert_eq!(objective.losses["X"].loss.name().to_lowercase(), name.to_lowercase());
         assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
         let mut manager = objective.build(device()).unwrap();
-        let actual = manager.compute("X", input, target).unwrap();
+        let actual = manager.compute("X", (input, target)).unwrap();
         assert_eq!(value(&actual), value(&loss.forward(input, target)), "{name}");
         // The options matter: with the defaults the number is another one.
         let mut manager =
             Objective::from_toml(&format!("[losses.X]\nloss = '{name}'")).unwrap().build(device()).unwrap();
-        let default = manager.compute("X", input, target).unwrap();
+        let default = manager.compute("X", (input, target)).unwrap();
         assert_ne!(value(&actual), value(&default), "{name}");
     }
 }
@@ -337,9 +357,39 @@ fn options_have_their_ranges() {
         ("MultiMarginLoss", "margin = nan", "margin: given NaN, expected a finite number"),
         ("NllLoss", "weight = nan", "weight: given NaN, expected a finite number"),
         ("BceLoss", "weight = [1, inf]", "weight: given inf, expected a finite number"),
-        // More than `f32` has.
-        ("NllLoss", "weight = [1, 1e39]", "weight: given inf, expected a finite number"),
-        ("VggPerceptual", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
+        ("NllLoss", "weight = []", "weight: given an empty list, expected at least one number"),
+        ("BceLoss", "weight = [[1, 2], []]", "weight[1]: given an empty list, expected at least one number"),
+        (
+            "BceLoss",
+            "weight = [[1, 2], [3]]",
+            "weight: given lists of different lengths, expected equal ones",
+        ),
+        ("BceLoss", "weight = [[1, nan]]", "weight: given NaN, expected a finite number"),
+        (
+            "LinearCrossEntropyLoss",
+            "num_classes = 3",
+            "in_features: given 0, expected a number of at least 1",
+        ),
+        ("TripletMarginLoss", "p = nan", "p: given NaN, expected the degree of a norm"),
+        (
+            "TripletMarginLoss",
+            "p = 'two'",
+            "p: given the text \"two\", expected a number, \"inf\" or \"-inf\"",
+        ),
+        ("TripletMarginLoss", "margin = 0", "margin: given 0, expected a finite number greater than 0"),
+        (
+            "TripletMarginWithDistanceLoss",
+            "distance_function = 'l1'",
+            "distance_function: given the text \"l1\", expected \"pairwise\", \"cosine\" or \"chebyshev\"",
+        ),
+        ("GaussianNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
+        ("Sobel", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
+        ("CtcLoss", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
+        (
+            "VggPerceptual",
+            "streaming = 0",
+            "streaming: given Images(0), expected at least one image at a time",
+        ),
         ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
         ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
     ];
@@ -348,6 +398,13 @@ fn options_have_their_ranges() {
         let error = Objective::from_toml(&text).unwrap_err().to_string();
         assert_eq!(error, format!("objective: losses.X.options.{message} (line 3)"));
     }
+    // Which numbers the weight's kind holds is known when there is an input.
+    let text = "[losses.X]\nloss = 'NllLoss'\noptions = { weight = [1, 1e39] }";
+    let mut manager = Objective::from_toml(text).unwrap().build(device()).unwrap();
+    let classes = Tensor::from_slice(&[0i64]).to_device(device());
+    let error = manager.compute("X", (&noise(1, &[1, 2], Kind::Float), &classes)).unwrap_err();
+    assert_eq!(error.to_string(), "option `weight` is 1e39, expected numbers that Float holds");
+    assert!(manager.compute("X", (&noise(1, &[1, 2], Kind::Double), &classes)).is_ok());
 }
 
 #[test]
@@ -375,9 +432,9 @@ fn networks_come_from_files() {
             &VggPerceptual { taps: taps.into(), ..VggPerceptual::new(crate::common::vgg()) }.forward(&x, &y),
         )
     };
-    let shallow = manager.compute("shallow", &x, &y).unwrap();
+    let shallow = manager.compute("shallow", (&x, &y)).unwrap();
     assert_eq!(value(&shallow), by_hand(&[(VggLayer::Relu1_1, 2.0)]));
-    let deep = manager.compute("deep", &x, &y).unwrap();
+    let deep = manager.compute("deep", (&x, &y)).unwrap();
     assert_eq!(value(&deep), by_hand(&[(VggLayer::Relu2_2, 1.0)]));
 
     fs::remove_file(&path).unwrap();
@@ -392,9 +449,8 @@ fn vgg_options(options: &str) -> Objective {
 #[test]
 fn random_networks_have_a_seed_of_their_own() {
     let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
-    let compute = |options: &str| {
-        value(&vgg_options(options).build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap())
-    };
+    let compute =
+        |options: &str| value(&vgg_options(options).build(device()).unwrap().compute("X", (&x, &y)).unwrap());
     let nine = compute("weights = 'random', seed = 9");
     tch::manual_seed(1); // which has nothing to do with it
     assert_eq!(compute("weights = 'random', seed = 9"), nine);
@@ -405,7 +461,7 @@ fn random_networks_have_a_seed_of_their_own() {
     // somewhat faster. Weights of half or double the size would make 2^-16 or 2^16 of it.
     let (x, y) = (noise(1, &[1, 3, 32, 32], Kind::Float), noise(2, &[1, 3, 32, 32], Kind::Float));
     let mut manager = vgg_options("weights = 'random', taps = { relu5_4 = 1 }").build(device()).unwrap();
-    let deep = value(&manager.compute("X", &x, &y).unwrap());
+    let deep = value(&manager.compute("X", (&x, &y)).unwrap());
     assert!((1e-5..0.5).contains(&deep), "{deep}");
 }
 
@@ -426,7 +482,7 @@ fn networks_compute_in_the_kind_of_the_file() {
         let by_hand = value(&VggPerceptual::new(network.to_kind(kind).unwrap()).forward(&x, &y));
         for name in names {
             let objective = vgg_options(&format!("weights = '{weights}', kind = '{name}'"));
-            let computed = objective.build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap();
+            let computed = objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap();
             assert_eq!(value(&computed), by_hand, "{name}");
         }
         values.push(by_hand);
@@ -574,12 +630,12 @@ fn errors_in_options_say_what_is_accepted() {
         ("Sobel", "{ eps = [1] }", "options.eps: given a list of 1, expected a number"),
         ("Sobel", "{ epsilon = 1 }", "options.epsilon: there is no such option, did you mean `eps`? There are `reduction`, `eps`"),
         ("L1Loss", "{ size_average = true }", "options.size_average: there is no such option, did you mean `reduction`? There is `reduction`"),
-        ("Sobel", "{ reduction = 'avg' }", "options.reduction: unknown reduction `avg`, expected none, mean or sum"),
-        ("Sobel", "{ reduction = 1 }", "options.reduction: given the number 1, expected a text in quotes"),
+        ("Sobel", "{ reduction = 'avg' }", "options.reduction: `avg` is not known: there are `none`, `mean`, `sum`, `batchmean`"),
+        ("Sobel", "{ reduction = 1 }", "options.reduction: given the number 1, expected one of `none`, `mean`, `sum`, `batchmean`"),
         (
             "KLDivLoss",
             "{ reduction = 'batch_mean' }",
-            "options.reduction: `batch_mean` is not known, did you mean `batchmean`? There are `none`, `batchmean`, `mean`, `sum`",
+            "options.reduction: `batch_mean` is not known, did you mean `batchmean`? There are `none`, `mean`, `sum`, `batchmean`",
         ),
         ("KLDivLoss", "{ reduction = { sum = 1 } }", "options.reduction: `sum` takes no values: write \"sum\""),
         ("KLDivLoss", "{ log_target = 1 }", "options.log_target: given the number 1, expected true or false"),
@@ -590,18 +646,18 @@ fn errors_in_options_say_what_is_accepted() {
             "options.smoothing: there is no such option, did you mean `label_smoothing`? There are `weight`, \
              `ignore_index`, `label_smoothing`, `reduction`",
         ),
-        ("BCEWithLogitsLoss", "{ pos_weight = [1, 'x'] }", "options.pos_weight[1]: given the text \"x\", expected a number"),
-        ("BCEWithLogitsLoss", "{ pos_weight = {} }", "options.pos_weight: given a table, expected a list"),
+        ("BCEWithLogitsLoss", "{ pos_weight = [1, 'x'] }", "options.pos_weight[1]: given the text \"x\", expected a number or a list of numbers"),
+        ("BCEWithLogitsLoss", "{ pos_weight = {} }", "options.pos_weight: given a table, expected a number or a list of numbers"),
         ("VggPerceptual", "{ kind = 'int8' }", "options.kind: given the text \"int8\", expected f16, bf16, f32 or f64"),
         (
             "VggPerceptual",
             "{ streaming = false }",
-            "options.streaming: given boolean `false`, expected \"auto\", \"off\" or the number of images at a time",
+            "options.streaming: given false, expected \"auto\", \"off\" or the number of images at a time",
         ),
         (
             "VggPerceptual",
             "{ streaming = -1 }",
-            "options.streaming: given integer `-1`, expected \"auto\", \"off\" or the number of images at a time",
+            "options.streaming: given the number -1, expected \"auto\", \"off\" or the number of images at a time",
         ),
         (
             "VggPerceptual",
@@ -643,9 +699,11 @@ fn errors_in_options_say_what_is_accepted() {
 
 #[test]
 fn losses_by_another_name() {
-    let list = "L1Loss, MseLoss, SmoothL1Loss, HuberLoss, BceLoss, BceWithLogitsLoss, CrossEntropyLoss, NllLoss, KlDivLoss, \
-                PoissonNllLoss, HingeEmbeddingLoss, SoftMarginLoss, MultiMarginLoss, MultiLabelMarginLoss, \
-                MultiLabelSoftMarginLoss, Sobel, Laplacian, VggPerceptual";
+    let list = "L1Loss, MseLoss, SmoothL1Loss, HuberLoss, Sobel, Laplacian, VggPerceptual, BceLoss, BceWithLogitsLoss, \
+                CrossEntropyLoss, NllLoss, LinearCrossEntropyLoss, AdaptiveLogSoftmaxWithLoss, SoftMarginLoss, \
+                MultiMarginLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss, \
+                CosineEmbeddingLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, KlDivLoss, PoissonNllLoss, \
+                GaussianNllLoss, CtcLoss";
     let problem = |name: &str| {
         let text = format!("[losses.G]\nloss = {name:?}");
         let problem = problem(Objective::from_toml, &text);
@@ -677,52 +735,196 @@ fn losses_by_another_name() {
     for name in ["SSIM", "Dice", "", "x", "Wasserstein"] {
         assert_eq!(problem(name), format!("`{name}` is no loss, expected one of {list}"));
     }
-    // Losses that are there, but not of two tensors.
-    let triplet = "`TripletMarginLoss` takes three tensors (anchor, positive, negative), and a file holds losses of two: \
-                   register it in the program as `Term::xyz(move |anchor, positive, negative| \
-                   loss.try_forward(anchor, positive, negative))`, and compute it with `compute_loss_xyz`";
-    assert_eq!(problem("TripletMarginLoss"), triplet);
-    assert_eq!(
-        problem("TripletLoss"),
-        format!("`TripletLoss` is no loss, did you mean `TripletMarginLoss`? But {triplet}")
-    );
-    for name in [
-        "TripletMarginWithDistanceLoss",
-        "MarginRankingLoss",
-        "CosineEmbeddingLoss",
-        "GaussianNLLLoss",
-        "GaussianNllLoss",
+    for (name, meant) in [
+        ("TripletLoss", "TripletMarginLoss"),
+        ("MarginRanking", "MarginRankingLoss"),
+        ("nn.GaussianNLL", "GaussianNllLoss"),
+        ("CTC", "CtcLoss"),
+        ("LinearCrossEntropy", "LinearCrossEntropyLoss"),
     ] {
-        assert!(
-            problem(name).contains("takes three tensors (") && problem(name).contains("compute_loss_xyz"),
-            "{name}"
-        );
-    }
-    for name in ["CTCLoss", "CtcLoss", "LinearCrossEntropyLoss", "AdaptiveLogSoftmaxWithLoss"] {
-        assert!(problem(name).contains("compute it with `compute_loss_with`"), "{name}");
+        assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
     }
 }
 
-/// What the messages about losses of three tensors tell is how it is done.
+/// Each with every option away from its default, by PyTorch's name.
 #[test]
-fn losses_of_three_tensors_are_registered_in_the_program() {
-    let mut manager = Objective::default().build(device()).unwrap();
-    let triplet = TripletMarginLoss::default();
-    let gaussian = GaussianNllLoss::default();
-    let by_hand = TripletMarginLoss::default();
-    manager
-        .register(
-            "T",
-            Term::xyz(move |anchor, positive, negative| triplet.try_forward(anchor, positive, negative)),
-        )
-        .unwrap();
-    manager
-        .register("G", Term::xyz(move |input, target, var| gaussian.try_forward(input, target, var)))
-        .unwrap();
+fn losses_of_three_tensors_can_be_in_a_file() {
     let [a, p, n] = [1, 2, 3].map(|seed| noise(seed, &[4, 3], Kind::Float));
-    let computed = manager.compute_loss_xyz("T", &a, &p, &n).unwrap();
-    assert_eq!(value(&computed), value(&by_hand.try_forward(&a, &p, &n).unwrap()));
-    assert!(value(&manager.compute_loss_xyz("G", &a, &p, &n.square()).unwrap()).is_finite());
+    let (signs, sign, var) = (n.sign(), n.select(1, 0).sign(), n.square());
+    let reduction = Reduction::Sum;
+    type Case<'a> = (&'a str, &'a str, Box<dyn TernaryLoss>, [&'a Tensor; 3]);
+    let triplet = TripletMarginLoss { margin: 0.5, p: f64::INFINITY, eps: 0.01, swap: true, reduction };
+    let with_distance = |distance_function| TripletMarginWithDistanceLoss {
+        distance_function,
+        margin: 0.5,
+        swap: true,
+        reduction,
+    };
+    let cases: [Case; 6] = [
+        (
+            "MarginRankingLoss",
+            "margin = 0.5",
+            Box::new(MarginRankingLoss { margin: 0.5, reduction }),
+            [&a, &p, &signs],
+        ),
+        (
+            "CosineEmbeddingLoss",
+            "margin = -0.5",
+            Box::new(CosineEmbeddingLoss { margin: -0.5, reduction }),
+            [&a, &p, &sign],
+        ),
+        (
+            "TripletMarginLoss",
+            "margin = 0.5, p = 'inf', eps = 0.01, swap = true",
+            Box::new(triplet),
+            [&a, &p, &n],
+        ),
+        (
+            "TripletMarginWithDistanceLoss",
+            "distance_function = 'cosine', margin = 0.5, swap = true",
+            Box::new(with_distance(Distance::Cosine)),
+            [&a, &p, &n],
+        ),
+        (
+            "TripletMarginWithDistanceLoss",
+            "distance_function = 'chebyshev', margin = 0.5, swap = true",
+            Box::new(with_distance(Distance::Chebyshev)),
+            [&a, &p, &n],
+        ),
+        (
+            "GaussianNLLLoss",
+            "full = true, eps = 0.5",
+            Box::new(GaussianNllLoss { full: true, eps: 0.5, reduction }),
+            [&a, &p, &var],
+        ),
+    ];
+    for (name, options, loss, [first, second, third]) in cases {
+        let text = format!("[losses.X]\nloss = '{name}'\noptions = {{ reduction = 'sum', {options} }}");
+        let objective = Objective::from_toml(&text).unwrap();
+        assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
+        assert_eq!(Objective::from_json(&objective.to_json().unwrap()).unwrap(), objective);
+        let compute = |objective: Objective| {
+            let mut manager = objective.build(device()).unwrap();
+            value(&manager.compute("X", (first, second, third)).unwrap())
+        };
+        let actual = compute(objective);
+        assert_eq!(actual, value(&loss.forward(first, second, third)), "{name}");
+        // The options matter: with the defaults the number is another one.
+        let default = Objective::from_toml(&format!("[losses.X]\nloss = '{name}'")).unwrap();
+        assert_ne!(actual, compute(default), "{name}");
+    }
+}
+
+#[test]
+fn ctc_can_be_in_a_file() {
+    let text = "[losses.X]\nloss = 'CTCLoss'\n\
+                options = { blank = 2, zero_infinity = true, reduction = 'sum' }";
+    let objective = Objective::from_toml(text).unwrap();
+    assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
+    let log_probs = noise(1, &[5, 2, 3], Kind::Float).log_softmax(-1, Kind::Float);
+    let targets = Tensor::from_slice(&[0i64, 1, 0, 0]).view([2, 2]).to_device(device());
+    // The second target is too long for its frames.
+    let lengths = (&[5i64, 2][..], &[2i64, 2][..]);
+    let compute = |objective: Objective| {
+        let mut manager = objective.build(device()).unwrap();
+        manager.set_non_finite(NonFinite::Ignore);
+        value(&manager.compute("X", (&log_probs, &targets, lengths.0, lengths.1)).unwrap())
+    };
+    let by_hand = CtcLoss { blank: 2, zero_infinity: true, reduction: Reduction::Sum };
+    let actual = compute(objective);
+    assert_eq!(actual, value(&by_hand.forward(&log_probs, &targets, lengths.0, lengths.1)));
+    assert!(actual > 0.0 && actual.is_finite());
+    let default = Objective::from_toml("[losses.X]\nloss = 'CtcLoss'").unwrap();
+    assert_ne!(actual, compute(default));
+}
+
+/// Two variable stores with the same numbers, by the names of the parameters.
+fn copy_parameters(from: &nn::VarStore, prefix: &str, to: &nn::VarStore) {
+    let from = from.variables();
+    assert_eq!(from.len(), to.len());
+    for (name, mut parameter) in to.variables() {
+        no_grad(|| parameter.copy_(&from[&format!("{prefix}.{name}")]));
+    }
+}
+
+#[test]
+fn losses_with_parameters_can_be_in_a_file() {
+    let input = noise(1, &[5, 8], Kind::Float);
+    let places = Tensor::from_slice(&[0i64, 2, 1, 3, 2, 1, 0, 3, 1, 2]).view([5, 2]).to_device(device());
+    let classes = places.select(1, 1); // one of each cluster
+    let linear = LinearCrossEntropyConfig {
+        in_features: 8,
+        num_classes: 4,
+        out_features: vec![2],
+        bias: true,
+        weight: Some([0.5, 2.0, 1.0, 3.0].into()),
+        ignore_index: Some(1),
+        label_smoothing: 0.1,
+        reduction: Reduction::Sum,
+        chunking: Chunking::Rows(2),
+    };
+    let adaptive = AdaptiveLogSoftmaxConfig {
+        div_value: 2.0,
+        head_bias: true,
+        ..AdaptiveLogSoftmaxConfig::new(8, 5, &[2, 3])
+    };
+    type Make<'a> = Box<dyn Fn(&nn::Path) -> Box<dyn Loss> + 'a>;
+    let cases: [(&str, &str, Make, &Tensor); 2] = [
+        (
+            "LinearCrossEntropyLoss",
+            "in_features = 8, num_classes = 4, out_features = [2], bias = true, weight = [0.5, 2, 1, 3], \
+             ignore_index = 1, label_smoothing = 0.1, reduction = 'sum', chunking = { rows = 2 }",
+            Box::new(|vs| Box::new(LinearCrossEntropyLoss::new(vs, linear.clone()).unwrap())),
+            &places,
+        ),
+        (
+            "AdaptiveLogSoftmaxWithLoss",
+            "in_features = 8, n_classes = 5, cutoffs = [2, 3], div_value = 2, head_bias = true",
+            Box::new(|vs| Box::new(AdaptiveLogSoftmaxWithLoss::new(vs, adaptive.clone()).unwrap())),
+            &classes,
+        ),
+    ];
+    for (name, options, make, target) in cases {
+        let text = format!("[losses.'A.B']\nloss = '{name}'\noptions = {{ {options} }}");
+        let objective = Objective::from_toml(&text).unwrap();
+        assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
+        let [vs, by_hand] = [0, 1].map(|_| nn::VarStore::new(device()));
+        let mut manager = objective.build_in(&vs.root()).unwrap();
+        let loss = make(&by_hand.root());
+        copy_parameters(&vs, "A_B", &by_hand);
+        let computed = manager.compute("A.B", (&input, target)).unwrap();
+        assert_eq!(value(&computed), value(&loss.forward(&input, target)), "{name}");
+        // The parameters are the store's, to be trained.
+        computed.backward();
+        assert!(vs.trainable_variables().iter().all(|parameter| parameter.grad().defined()), "{name}");
+
+        let error = objective.build(device()).unwrap_err().to_string();
+        let message =
+            format!("`{name}` has parameters: use `Objective::build_in`, which takes a variable store");
+        assert_eq!(error, format!("objective: losses.A.B.loss: {message}"));
+    }
+}
+
+/// A number, a list and lists of lists, as the shapes that they are.
+#[test]
+fn weights_have_the_shapes_of_their_lists() {
+    let (x, y) = (noise(1, &[2, 3], Kind::Float), noise(2, &[2, 3], Kind::Float).sigmoid());
+    for (text, shape, values) in [
+        ("2", vec![], vec![2f32]),
+        ("[2.5]", vec![1], vec![2.5]),
+        ("[1, 2.5, 3]", vec![3], vec![1.0, 2.5, 3.0]),
+        ("[[1], [2]]", vec![2, 1], vec![1.0, 2.0]),
+        ("[[1, 2, 3], [4, 5, 6.5]]", vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.5]),
+    ] {
+        let text = format!("[losses.X]\nloss = 'BCEWithLogitsLoss'\noptions = {{ weight = {text} }}");
+        let objective = Objective::from_toml(&text).unwrap();
+        assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
+        assert_eq!(Objective::from_json(&objective.to_json().unwrap()).unwrap(), objective);
+        let weight = Tensor::from_slice(&values).view(&shape[..]).to_device(device());
+        let by_hand = BceWithLogitsLoss::default().with_weight(weight).forward(&x, &y);
+        let computed = objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap();
+        assert_eq!(value(&computed), value(&by_hand), "{text}");
+    }
 }
 
 #[test]
@@ -795,20 +997,20 @@ fn control_characters_of_a_file_are_shown() {
     let mut manager = objective.build(device()).unwrap();
     let x = noise(1, &[3], Kind::Float);
     let evil = "\u{1b}[31m\n\u{202e}";
-    let _ = manager.compute(evil, &x, &x).unwrap();
+    let _ = manager.compute(evil, (&x, &x)).unwrap();
     for text in [
         manager.format_losses(&[], 2).unwrap(),
         manager.format_weights(&[], 2),
-        manager.compute("X", &x, &x).unwrap_err().to_string(),
-        manager.compute(&format!("{evil}{evil}"), &x, &x).unwrap_err().to_string(),
-        manager.compute_loss_xyz(evil, &x, &x, &x).unwrap_err().to_string(),
+        manager.compute("X", (&x, &x)).unwrap_err().to_string(),
+        manager.compute(&format!("{evil}{evil}"), (&x, &x)).unwrap_err().to_string(),
+        manager.compute(evil, (&x, &x, &x)).unwrap_err().to_string(),
         manager.register(evil, L1Loss::default()).unwrap_err().to_string(),
         manager.last_total(&["X"]).unwrap_err().to_string(),
     ] {
         assert!(text.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&text), "{text:?}");
     }
     let loss = x.copy() * f64::NAN;
-    let _ = manager.compute(evil, &loss, &x).unwrap();
+    let _ = manager.compute(evil, (&loss, &x)).unwrap();
     let error = manager.flush().unwrap_err().to_string();
     assert!(error.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&error), "{error:?}");
 }
@@ -818,10 +1020,11 @@ fn one_value_stands_for_a_list_of_one() {
     let one =
         "[losses.X]\nloss = 'BCEWithLogitsLoss'\ntags = 'G'\noptions = { pos_weight = 2, weight = 0.5 }";
     let list = "[losses.X]\nloss = 'BCEWithLogitsLoss'\ntags = ['G']\noptions = { pos_weight = [2.0], weight = [0.5] }";
-    assert_eq!(Objective::from_toml(one).unwrap(), Objective::from_toml(list).unwrap());
+    let [one, list] = [one, list].map(|text| Objective::from_toml(text).unwrap());
+    assert_eq!(one.losses["X"].tags, list.losses["X"].tags);
     let (x, y) = (noise(1, &[4, 3], Kind::Float), noise(2, &[4, 3], Kind::Float).sigmoid());
-    let computed =
-        Objective::from_toml(one).unwrap().build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap();
+    let computed = one.build(device()).unwrap().compute("X", (&x, &y)).unwrap();
+    assert_eq!(computed, list.build(device()).unwrap().compute("X", (&x, &y)).unwrap());
     // PyTorch's definition, in f64. Twelve terms of f32, each of a few roundings of 2^-24 of at most the largest term.
     let (x, y) = (x.to_kind(Kind::Double), y.to_kind(Kind::Double));
     let no = -&y + 1.0;

@@ -104,21 +104,23 @@ impl TernaryLoss for TripletMarginLoss {
     }
 }
 
-/// The degree of a norm in a file: a number or `"inf"`, as JSON has no infinity.
+/// The degree of a norm in a file: a number, `"inf"` or `"-inf"`, as JSON has no infinity.
 mod degree {
     use serde::de::{Deserialize, Deserializer, Error, Unexpected};
     use serde::ser::Serializer;
 
     pub fn serialize<S: Serializer>(degree: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        match *degree == f64::INFINITY {
-            true => serializer.serialize_str("inf"),
-            false => serializer.serialize_f64(*degree),
+        match *degree {
+            f64::INFINITY => serializer.serialize_str("inf"),
+            f64::NEG_INFINITY => serializer.serialize_str("-inf"),
+            finite => serializer.serialize_f64(finite),
         }
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        const EXPECTED: &str = "a number, \"inf\" or \"-inf\"";
         #[derive(serde::Deserialize)]
-        #[serde(untagged, expecting = "a number or \"inf\"")]
+        #[serde(untagged, expecting = "a number, \"inf\" or \"-inf\"")]
         enum Degree {
             Number(f64),
             Word(String),
@@ -126,9 +128,8 @@ mod degree {
         match Degree::deserialize(deserializer)? {
             Degree::Number(degree) => Ok(degree),
             Degree::Word(word) if word == "inf" => Ok(f64::INFINITY),
-            Degree::Word(word) => {
-                Err(D::Error::invalid_value(Unexpected::Str(&word), &"a number or \"inf\""))
-            }
+            Degree::Word(word) if word == "-inf" => Ok(f64::NEG_INFINITY),
+            Degree::Word(word) => Err(D::Error::invalid_value(Unexpected::Str(&word), &EXPECTED)),
         }
     }
 }

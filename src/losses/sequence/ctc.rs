@@ -75,7 +75,7 @@ impl SequenceLoss for CtcLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
         if self.blank < 0 {
-            let expected = "a class of `log_probs`".into();
+            let expected = "0 or more, a class of `log_probs`".into();
             return Err(Error::Option { option: "blank", given: self.blank.to_string(), expected });
         }
         Ok(())

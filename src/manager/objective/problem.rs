@@ -61,6 +61,17 @@ impl serde::de::Error for Problem {
     }
 
     fn invalid_type(given: Unexpected, expected: &dyn Expected) -> Problem {
+        let given = match given {
+            Unexpected::Bool(value) => value.to_string(),
+            Unexpected::Unsigned(number) => format!("the number {number}"),
+            Unexpected::Signed(number) => format!("the number {number}"),
+            Unexpected::Float(number) => format!("the number {number:?}"),
+            Unexpected::Str(text) => format!("the text {text:?}"),
+            Unexpected::Seq => "a list".into(),
+            Unexpected::Map => "a table".into(),
+            Unexpected::Unit => "null".into(),
+            other => other.to_string(),
+        };
         Problem::new(format!("given {given}, expected {expected}"))
     }
 

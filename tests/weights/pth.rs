@@ -1,15 +1,12 @@
 //! `.pth` files: what PyTorch wrote, what it would not write, and what was written to do harm.
 
-#[path = "common/pth.rs"]
-mod files;
-
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use files::{archive, fixtures, legacy, legacy_head, one, readable, zip, Pickle};
+use crate::files::{archive, fixtures, legacy, legacy_head, one, readable, zip, Pickle};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -302,7 +299,7 @@ fn flipped_bytes_are_survived() {
 
 #[test]
 fn bombs_are_refused() {
-    for (name, bytes, words) in files::bombs() {
+    for (name, bytes, words) in crate::files::bombs() {
         let message = refusal(&bytes).to_string();
         assert!(message.contains(words), "{name}: {message}");
     }

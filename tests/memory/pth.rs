@@ -1,17 +1,12 @@
-//! How much memory a `.pth` file can make its reader use. A test binary of its own: it counts every
-//! allocation.
-
-#[path = "common/allocations.rs"]
-mod allocations;
-#[path = "common/pth.rs"]
-mod files;
+//! How much memory a `.pth` file can make its reader use: every allocation counts.
 
 use std::io::Cursor;
 
-use allocations::peak;
-use files::{bombs, legacy, one, readable};
 use tch_losses::weights::pth::PthFile;
 use tch_losses::Error;
+
+use crate::allocations::peak;
+use crate::files::{bombs, legacy, one, readable};
 
 fn read_all(bytes: &[u8]) {
     let Ok(mut file) = PthFile::from_reader(Cursor::new(bytes), "bytes") else { return };
@@ -20,9 +15,7 @@ fn read_all(bytes: &[u8]) {
     }
 }
 
-/// One test, for they would count each other's allocations.
-#[test]
-fn memory_is_bounded() {
+pub fn memory_is_bounded() {
     // The limit that the documentation gives, and a mebibyte for buffers.
     for (name, bytes, _) in bombs() {
         let ((), peak) = peak(|| read_all(&bytes));

@@ -830,7 +830,7 @@ fn child(shell: Option<&str>, what: &str, place: &Place, step: u64) -> Command {
             command
         }
     };
-    command.args(["child_process", "--exact", "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
+    command.args(["log::child_process", "--exact", "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
     command.env(CHILD, what).env("LOG", &place.log).env("STEP", step.to_string());
     command
 }

@@ -7,6 +7,8 @@ use tch::{Device, Kind, Tensor};
 use tch_losses::visual::{heat_map, image, ContactSheet, ImageRows, NOT_FINITE};
 use tch_losses::{Error, L1Loss, Laplacian, Loss, Sobel};
 
+use crate::common::noise;
+
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 fn inferno(position: f64) -> Rgb<u8> {
@@ -14,8 +16,7 @@ fn inferno(position: f64) -> Rgb<u8> {
 }
 
 fn random(size: [i64; 4], seed: i64) -> Tensor {
-    tch::manual_seed(seed);
-    Tensor::rand(size, CPU) * 2.0 - 1.0
+    noise(seed, &size, Kind::Float).to_device(Device::Cpu)
 }
 
 /// The sheet of a loss on random images, as a user would make it.
@@ -27,7 +28,7 @@ fn sheet_of<'a>(loss: &dyn Loss, fake: &'a Tensor, real: &'a Tensor) -> ContactS
         real,
         range: (-1.0, 1.0),
         responses: loss.response(fake).unwrap().zip(loss.response(real).unwrap()),
-        map: loss.loss_map(fake, real).unwrap(),
+        map: loss.loss_map(fake, real).unwrap().unwrap(),
     }
 }
 

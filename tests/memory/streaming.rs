@@ -1,37 +1,27 @@
-//! What streaming saves. A program of its own that runs itself anew for each measurement: the system tells what a whole
-//! process takes, and what one step leaves behind would hide what the next one needs.
-
-mod common;
+//! What streaming saves. Each measurement has a process of its own: the system tells what a whole process takes, and what
+//! one step leaves behind would hide what the next one needs.
 
 use std::fs;
-use std::process::Command;
 
-use common::{noise, status};
 use tch::{nn, Device, Kind};
 use tch_losses::{Loss, Streaming, Vgg19, VggPerceptual};
 
+use crate::common::{noise, status};
+
 const MB: u64 = 1 << 20;
 
-fn main() {
-    // Elsewhere there is no /proc, and on CUDA the memory is the device's.
-    if !cfg!(target_os = "linux") || cfg!(feature = "cuda") {
-        return;
-    }
-    match std::env::args().nth(1).as_deref() {
-        Some("peak") => return println!("{}", peak()),
-        Some("handed-out") => return println!("{}", handed_out()),
-        _ => {}
-    }
-    a_streamed_batch_takes_the_memory_of_one_image();
-    if cfg!(target_env = "gnu") {
-        a_streamed_batch_uses_memory_again();
+/// A measurement, in bytes.
+pub fn measure(name: &str, arguments: &[String]) -> u64 {
+    match name {
+        "peak" => peak(arguments),
+        "handed-out" => handed_out(),
+        other => panic!("there is nothing like {other}"),
     }
 }
 
 /// What a process with these arguments prints, in megabytes.
 fn measured(arguments: &[&str], environment: &[(&str, &str)]) -> u64 {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(arguments).envs(environment.iter().copied()).output().unwrap();
+    let output = crate::child(arguments).envs(environment.iter().copied()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     text.trim().parse::<u64>().unwrap_or_else(|_| panic!("{arguments:?}: {text}{error}")) / MB
@@ -43,7 +33,7 @@ fn measured(arguments: &[&str], environment: &[(&str, &str)]) -> u64 {
 /// Down to the deepest tap, an image of 128x128 has 15.5 MB of activations. A graph keeps those of the input, and the
 /// features of the target at the taps, 7 MB: for eight images more, 180 MB. Streamed, there are the input, the target
 /// and the gradient, 5 MB for eight images; no other tensor is of more than an image.
-fn a_streamed_batch_takes_the_memory_of_one_image() {
+pub fn a_streamed_batch_takes_the_memory_of_one_image() {
     let growth = |streaming| {
         measured(&["peak", streaming, "9"], &[]) as i64 - measured(&["peak", streaming, "1"], &[]) as i64
     };
@@ -58,7 +48,7 @@ fn a_streamed_batch_takes_the_memory_of_one_image() {
 /// it out anew for the next image. The measure is a process that is told to keep it. An image of 128x128 and what
 /// libtorch works with take 30 MB on some processors, and 70 MB on those where convolutions are matrix products: only
 /// there can this fail, as it does with an instruction set capped at SSE4.1.
-fn a_streamed_batch_uses_memory_again() {
+pub fn a_streamed_batch_uses_memory_again() {
     // Setting either ends the adjustment of both. 32 MB are the most that are not mapped for themselves.
     let keep = "glibc.malloc.trim_threshold=4294967296:glibc.malloc.mmap_threshold=33554432";
     let kept = measured(&["handed-out"], &[("GLIBC_TUNABLES", keep)]);
@@ -79,9 +69,8 @@ fn step(loss: &VggPerceptual, shape: &[i64]) {
 }
 
 /// The most memory in bytes that is in use during a step; the arguments tell how and with how many images.
-fn peak() -> u64 {
-    let arguments: Vec<String> = std::env::args().skip(2).collect();
-    let [streaming, images] = &arguments[..] else { panic!("{arguments:?}") };
+fn peak(arguments: &[String]) -> u64 {
+    let [streaming, images] = arguments else { panic!("{arguments:?}") };
     let loss = loss(match streaming.as_str() {
         "off" => Streaming::Off,
         images => Streaming::Images(images.parse().unwrap()),

@@ -2,9 +2,6 @@
 
 #![cfg(feature = "cli")]
 
-#[allow(dead_code)] // some of it is for tests/fetch.rs alone
-mod http;
-
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use http::Server;
+use crate::http::Server;
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -790,7 +787,7 @@ const CHILD: &str = "WEIGHTS_TEST_CHILD";
 /// This test program once more, to run nothing but `child`.
 fn child(what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["child_process", "--exact", "--nocapture"]).env(CHILD, what).stdin(Stdio::null());
+    command.args(["weights::child_process", "--exact", "--nocapture"]).env(CHILD, what).stdin(Stdio::null());
     command
 }
 

@@ -1,13 +1,11 @@
-//! VGG19 with random weights. One test, alone in its binary: the seed is one for the whole process.
+//! VGG19 with random weights: the seed is one for the whole process.
 
-mod common;
-
-use common::{device, noise, values};
 use tch::{nn, Kind, Tensor};
 use tch_losses::{Vgg19, VggLayer};
 
-#[test]
-fn random_weights_are_reproducible_and_distributed_as_in_torchvision() {
+use crate::common::{device, noise, values};
+
+pub fn random_weights_are_reproducible_and_distributed_as_in_torchvision() {
     let image = noise(1, &[1, 3, 16, 16], Kind::Float);
     let features = |seed| {
         tch::manual_seed(seed);

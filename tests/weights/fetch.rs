@@ -2,8 +2,6 @@
 
 #![cfg(feature = "download")]
 
-mod http;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -13,7 +11,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http::{Authority, Server};
+use crate::http::{Authority, Server};
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 use tch_losses::weights::fetch::{FetchError, Fetcher};
@@ -755,7 +753,7 @@ impl From<Child> for Command {
                 command
             }
         };
-        command.args(["child", "--exact", "--nocapture"]);
+        command.args(["fetch::child", "--exact", "--nocapture"]);
         command.env(CHILD_URL, child.url).env(CHILD_TARGET, child.target);
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command.env_remove(name).env_remove(name.to_uppercase());

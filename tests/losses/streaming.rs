@@ -1,8 +1,6 @@
 //! Gradients taken inside forward: whatever the way, the loss is the one of the plain graph.
 
-mod common;
-
-use common::{assert_close, device, noise, value, values, vgg, Relative};
+use crate::common::{assert_close, device, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
     Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, Reduction, Sobel, Streaming, Vgg19,
@@ -355,7 +353,10 @@ fn values_that_are_not_finite() {
             let (value, gradient) = streamed(loss.as_ref(), &input, &target);
             let (expected, expected_gradient) = in_graph(loss.as_ref(), &input, &target);
             let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-9;
-            assert!(same(common::value(&value), common::value(&expected)), "{loss:?} {value:?} {expected:?}");
+            assert!(
+                same(crate::common::value(&value), crate::common::value(&expected)),
+                "{loss:?} {value:?} {expected:?}"
+            );
             for (a, b) in values(&gradient).into_iter().zip(values(&expected_gradient)) {
                 assert!(same(a, b), "{loss:?} {bad}: {a} for {b}");
             }
@@ -491,9 +492,9 @@ fn gradients_in_reduced_precision_neither_vanish_nor_overflow() {
                     assert_close(&what, &value.detach(), &expected, off, Relative::ToLargest);
                     let (a, e) = (input.grad().flatten(0, -1) / factor, direction.flatten(0, -1));
                     let (a, e) = (a.to_kind(Kind::Double), e.to_kind(Kind::Double));
-                    let cosine = common::value(&(a.dot(&e) / (a.norm() * e.norm())));
+                    let cosine = crate::common::value(&(a.dot(&e) / (a.norm() * e.norm())));
                     assert!(cosine > 1.0 - 2.0 * off, "{what}: {cosine}");
-                    let length = common::value(&(a.norm() / e.norm()));
+                    let length = crate::common::value(&(a.norm() / e.norm()));
                     assert!((length - 1.0).abs() < off, "{what}: {length}");
                 }
             }

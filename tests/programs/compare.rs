@@ -1,7 +1,5 @@
 //! The command line, run as users run it.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
@@ -109,7 +107,7 @@ fn values_of_lossy_files_are_nearly_those_of_pytorch() -> Result<()> {
 fn with_weights_there_is_the_perceptual_loss() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let weights = folder.path().join("vgg.safetensors");
-    Tensor::write_safetensors(&common::vgg_parameters(), &weights)?;
+    Tensor::write_safetensors(&crate::common::vgg_parameters(), &weights)?;
     let weights = weights.to_str().context("path")?;
     for (range, values) in &expected()?["rgb16.png"] {
         let output = compare("rgb16.png", "real.png", &["--json", "--range", range, "--vgg", weights])?;
@@ -134,7 +132,7 @@ fn with_weights_there_is_the_perceptual_loss() -> Result<()> {
 fn what_is_not_finite_is_null_in_json() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let weights = folder.path().join("vgg.safetensors");
-    let mut parameters = common::vgg_parameters();
+    let mut parameters = crate::common::vgg_parameters();
     for (name, tensor) in &mut parameters {
         if name == "features.0.bias" {
             *tensor = tensor.full_like(f64::NAN);

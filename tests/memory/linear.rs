@@ -1,12 +1,10 @@
-//! What chunking is for: the memory that a step with very many classes needs. A test binary of its own, for
-//! it measures the peak of the whole process: libtorch's allocations do not go through Rust's allocator.
-#![cfg(target_os = "linux")]
+//! What chunking is for: the memory that a step with very many classes needs. It is the peak of the whole process, for
+//! libtorch's allocations do not go through Rust's allocator.
 
-mod common;
-
-use common::status;
 use tch::{nn, Device, Kind, Tensor};
 use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};
+
+use crate::common::status;
 
 /// The largest part of the process that was ever in memory, in bytes.
 fn peak() -> usize {
@@ -18,8 +16,8 @@ fn step(batch: i64, chunking: Chunking) -> [Tensor; 3] {
     let (features, classes) = (32, 16384);
     tch::manual_seed(1);
     let vs = nn::VarStore::new(Device::Cpu);
-    let config = LinearCrossEntropyConfig { chunking, ..Default::default() };
-    let loss = LinearCrossEntropyLoss::new(&vs.root(), features, classes, config).unwrap();
+    let config = LinearCrossEntropyConfig::new(features, classes).with_chunking(chunking);
+    let loss = LinearCrossEntropyLoss::new(&vs.root(), config).unwrap();
     let input = Tensor::randn([batch, features], (Kind::Float, Device::Cpu)).set_requires_grad(true);
     let target = Tensor::randint(classes, [batch], (Kind::Int64, Device::Cpu));
     let value = loss.forward(&input, &target);
@@ -27,8 +25,7 @@ fn step(batch: i64, chunking: Chunking) -> [Tensor; 3] {
     [value.detach(), input.grad(), loss.linear.ws.grad()]
 }
 
-#[test]
-fn the_logits_are_never_in_memory_all_at_once() {
+pub fn the_logits_are_never_in_memory_all_at_once() {
     // The logits do not depend on the threads, but each thread has memory of its own for matrix products.
     tch::set_num_threads(1);
     let batch = 2048;

@@ -1,10 +1,8 @@
 //! VGG19's weights: from a file, from a variable store.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{device, noise, vgg, vgg_parameters};
+use crate::common::{device, noise, vgg, vgg_parameters};
 use tch::{nn, Kind, Tensor};
 use tch_losses::weights::{convert, ConvertOptions, WeightsError};
 use tch_losses::{Error, Vgg19, VggLayer};
@@ -85,7 +83,7 @@ fn from_a_variable_store_and_back() {
     let mut vs = nn::VarStore::new(device());
     let vgg = Vgg19::new(&vs.root());
     vs.load(&path).unwrap();
-    assert_eq!(features(&vgg), features(&common::vgg()));
+    assert_eq!(features(&vgg), features(&crate::common::vgg()));
     // Frozen: an optimizer over this store would find nothing to train.
     assert!(vs.trainable_variables().is_empty());
     // And below a trainer's own path.
@@ -137,7 +135,7 @@ fn a_clone_shares_the_parameters() {
     }
     assert_eq!(features(&clone), features(&vgg));
     assert_eq!(features(&of_the_same_kind), features(&vgg));
-    assert_eq!(features(&clone), features(&common::vgg()));
+    assert_eq!(features(&clone), features(&crate::common::vgg()));
 }
 
 #[test]

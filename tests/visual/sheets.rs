@@ -6,11 +6,12 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 use tch_losses::manager::{LossManager, Term};
 use tch_losses::visual::{image, ContactSheet, SheetWriter};
-use tch_losses::{Error, L1Loss, Loss, Reduction, Sobel};
+use tch_losses::{Error, L1Loss, Loss, Reduction, Sobel, TripletMarginLoss};
+
+use crate::common::noise;
 
 fn batch(seed: i64) -> Tensor {
-    tch::manual_seed(seed);
-    Tensor::rand([3, 3, 12, 10], (Kind::Float, Device::Cpu)) * 2.0 - 1.0
+    noise(seed, &[3, 3, 12, 10], Kind::Float).to_device(Device::Cpu)
 }
 
 fn manager() -> LossManager {
@@ -18,7 +19,7 @@ fn manager() -> LossManager {
     let sum = L1Loss { reduction: Reduction::Sum };
     manager.register("G_L1", Term::new(sum).weight(100.0).tags(["G", "pixel"])).unwrap();
     manager.register("G_SOBEL", Term::new(Sobel::default()).tags(["G"])).unwrap();
-    manager.register("G_TRIPLET", Term::xyz(|a, b, c| Ok(a + b + c)).tags(["G"])).unwrap();
+    manager.register("G_TRIPLET", Term::ternary(TripletMarginLoss::default()).tags(["G"])).unwrap();
     manager.register("../D: a/b\u{202e}\n", Term::new(L1Loss::default()).tags(["D"])).unwrap();
     manager
 }
@@ -57,7 +58,7 @@ fn every_so_many_steps_the_image_losses_are_drawn() {
         real: &of_real,
         range: (-1.0, 1.0),
         responses: None,
-        map: L1Loss::default().loss_map(&first, &of_real).unwrap(),
+        map: L1Loss::default().loss_map(&first, &of_real).unwrap().unwrap(),
     };
     let written = image::open(folder.join("step-000500/G_L1.png")).unwrap().into_rgb8();
     assert!(written == sheet.render().unwrap());

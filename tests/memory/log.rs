@@ -1,16 +1,13 @@
-//! That a flush costs the same however much is in the log, in memory and in bytes read and written. A program of its own,
-//! without the threads of tests: it counts every allocation that Rust code asks for, which does not depend on the
-//! allocator, and all that the process reads and writes.
-
-#[path = "common/allocations.rs"]
-mod allocations;
+//! That a flush costs the same however much is in the log, in memory and in bytes read and written. It counts every
+//! allocation that Rust code asks for, which does not depend on the allocator, and all that the process reads and writes.
 
 use std::fs;
 use std::path::Path;
 
-use allocations::{in_use, peak};
 use tch_losses::manager::log::{LossLog, RunInfo};
 use tch_losses::manager::{LogSink, Record};
+
+use crate::allocations::{in_use, peak};
 
 /// What of the process's traffic with files `run` makes: bytes read, bytes written, calls to write.
 #[cfg(target_os = "linux")]
@@ -65,11 +62,7 @@ fn cost(log: &mut LossLog, path: &Path, flushes: u64) -> (u64, usize) {
     (written, memory)
 }
 
-fn main() {
-    a_flush_costs_the_same_however_long_the_log_is();
-}
-
-fn a_flush_costs_the_same_however_long_the_log_is() {
+pub fn a_flush_costs_the_same_however_long_the_log_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("loss_log.jsonl");
     let mut log = LossLog::open(&path, &RunInfo::default()).unwrap();

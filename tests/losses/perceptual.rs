@@ -1,0 +1,208 @@
+//! The loss on VGG19's features.
+//!
+//! Behind the layers of VGG19, each of which adds to the rounding, the bound is 1e-10 in f64.
+
+use std::collections::HashMap;
+
+use tch::{nn, Kind, Tensor};
+use tch_losses::{Error, FeatureCriterion, InputNormalization, Loss, Vgg19, VggLayer, VggPerceptual};
+
+use crate::common::{assert_close, device, noise, value, vgg, Relative};
+use crate::support::{images, leaf, refusal, with_gradients, zeros};
+
+/// Each pixel takes from each tap the feature whose window it lies in.
+#[test]
+fn maps_of_features_are_enlarged_by_nearest_neighbours() {
+    let (input, target) = images(Kind::Double);
+    let vgg = vgg().to_kind(Kind::Double).unwrap();
+    let taps = vec![(VggLayer::Relu1_2, 0.5), (VggLayer::Relu3_3, 3.0)];
+    let loss = VggPerceptual {
+        taps: taps.clone(),
+        criterion: FeatureCriterion::Mse,
+        normalization: InputNormalization::ImageNetFromSigned,
+        ..VggPerceptual::new(vgg.clone())
+    };
+    let features = |images: &Tensor| {
+        let channel = |values: [f64; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(device());
+        let unit = (images + 1.0) / 2.0;
+        let normalised = (unit - channel([0.485, 0.456, 0.406])) / channel([0.229, 0.224, 0.225]);
+        vgg.features(&normalised, &[VggLayer::Relu1_2, VggLayer::Relu3_3]).unwrap()
+    };
+    let enlarged = |maps: [Tensor; 2]| -> Tensor {
+        let at = |map: &Tensor, n: i64, y: i64, x: i64| map.double_value(&[n, y, x]);
+        let mut pixels = Vec::new();
+        for n in 0..2 {
+            for y in 0..8 {
+                for x in 0..12 {
+                    pixels.push(0.5 * at(&maps[0], n, y, x) + 3.0 * at(&maps[1], n, y / 4, x / 4));
+                }
+            }
+        }
+        Tensor::from_slice(&pixels).view([2, 1, 8, 12]).to_device(device())
+    };
+    let mean = |features: Tensor| features.mean_dim([1i64].as_slice(), false, None);
+
+    let (of_input, of_target) = (features(&input), features(&target));
+    let expected = enlarged([0, 1].map(|tap: usize| mean((&of_input[tap] - &of_target[tap]).square())));
+    let map = loss.loss_map(&input, &target).unwrap().unwrap();
+    assert_close("map", &map, &expected, 1e-10, Relative::ToLargest);
+    let expected = enlarged([0, 1].map(|tap: usize| mean(of_input[tap].shallow_clone())));
+    let response = loss.response(&input).unwrap().unwrap();
+    assert_close("response", &response, &expected, 1e-10, Relative::ToLargest);
+}
+
+#[test]
+fn features_of_reduced_precision_are_compared_in_f32() {
+    // Differences past 256, whose squares f16 cannot hold. Images, weights and features are each rounded by half an
+    // epsilon, 5e-4, of numbers up to three times the difference; the square doubles that: 9e-3 where all add up.
+    let (input, target) =
+        (noise(1, &[1, 3, 4, 4], Kind::Float) * 1e3, noise(2, &[1, 3, 4, 4], Kind::Float) * 1e3);
+    let with = |kind| VggPerceptual {
+        taps: vec![(VggLayer::Relu1_1, 1.0)],
+        criterion: FeatureCriterion::Mse,
+        ..VggPerceptual::new(vgg().to_kind(kind).unwrap())
+    };
+    let (half, single) = (with(Kind::Half), with(Kind::Float));
+    let expected = single.forward(&input, &target);
+    assert!(value(&expected) > 65504.0);
+    assert_close("value", &half.forward(&input, &target), &expected, 1e-2, Relative::ToLargest);
+    let expected = single.loss_map(&input, &target).unwrap().unwrap();
+    assert_close(
+        "map",
+        &half.loss_map(&input, &target).unwrap().unwrap(),
+        &expected,
+        1e-2,
+        Relative::ToLargest,
+    );
+}
+
+/// A feature in bf16 is off by about 1 %: half an epsilon (0.4 %) in each of seven layers, which add up as a
+/// random walk does. The value, a mean over thousands of features, averages that out. In the gradient, about one
+/// in a hundred of the signs behind L1 and the ReLUs turns, and each changes its share by as much as twice: that
+/// is 2 √0.01, a fifth of the gradient's norm, or a cosine of 0.98. Which signs turn is up to the processor, so the
+/// median over several images is compared, with room for five times as many: 2 √0.05, a cosine of 0.9.
+#[test]
+fn a_network_in_reduced_precision_serves_f32_images() {
+    let single = VggPerceptual::new(vgg());
+    let reduced = VggPerceptual::new(single.vgg.to_kind(Kind::BFloat16).unwrap());
+    assert_eq!((single.vgg.kind(), reduced.vgg.kind()), (Kind::Float, Kind::BFloat16));
+    let mut cosines: Vec<f64> = (0..11)
+        .map(|seed| {
+            let images = |seed| noise(seed, &[1, 3, 8, 12], Kind::Float);
+            let (input, target) = (images(2 * seed + 1), images(2 * seed + 2));
+            let expected = with_gradients(&single, &input, &target);
+            let actual = with_gradients(&reduced, &input, &target);
+            assert_close("value", &actual.0, &expected.0, 2e-2, Relative::ToLargest);
+            assert_eq!(actual.1.kind(), Kind::Float);
+            let (a, e) = (actual.1.flatten(0, -1), expected.1.flatten(0, -1));
+            value(&(a.dot(&e) / (a.norm() * e.norm())))
+        })
+        .collect();
+    cosines.sort_by(f64::total_cmp);
+    assert!(cosines[5] > 0.9, "{cosines:?}");
+}
+
+#[test]
+fn the_network_is_frozen() {
+    let vs = nn::VarStore::new(device());
+    let loss = VggPerceptual::new(Vgg19::new(&vs.root()));
+    let before: HashMap<String, Tensor> =
+        vs.variables().into_iter().map(|(name, parameter)| (name, parameter.copy())).collect();
+    let (input, target) = images(Kind::Float);
+    let (_, gradient, _) = with_gradients(&loss, &input, &target);
+    assert!(value(&gradient.abs().sum(None)) > 0.0);
+    for (name, parameter) in vs.variables() {
+        assert!(!parameter.requires_grad() && !parameter.grad().defined(), "{name}");
+        assert_eq!(parameter, before[&name], "{name}");
+    }
+}
+
+#[test]
+fn target_features_serve_many_inputs() {
+    let (input, target) = images(Kind::Double);
+    let loss = VggPerceptual::new(vgg().to_kind(Kind::Double).unwrap());
+    let features = loss.target_features(&leaf(&target)).unwrap();
+    for input in [&input, &input.flip([3])] {
+        let (expected, gradient, _) = with_gradients(&loss, input, &target);
+        let input = leaf(input);
+        let actual = loss.forward_features(&input, &features);
+        actual.backward();
+        assert_close("value", &actual.detach(), &expected, 1e-10, Relative::ToLargest);
+        assert_close("gradient", &input.grad(), &gradient, 1e-10, Relative::ToLargest);
+    }
+    // Constants: an input that needs no gradient leaves no graph.
+    assert!(!loss.forward_features(&input, &features).requires_grad());
+}
+
+#[test]
+fn images_that_vgg19_cannot_take() {
+    let vgg = vgg();
+    let loss = VggPerceptual::new(vgg.clone());
+    for shape in [[1, 1, 8, 8], [1, 4, 8, 8], [1, 3, 3, 8], [1, 3, 8, 3]] {
+        let expected = format!(
+            "`input` has shape {shape:?}, expected [N, 3, H, W] with H and W at least 4 to reach relu3_3"
+        );
+        assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
+    }
+    // The least size is that of the deepest layer asked for.
+    for layer in VggLayer::ALL {
+        let side = layer.stride();
+        assert!(vgg.features(&zeros(&[1, 3, side, side]), &[layer]).is_ok(), "{layer}");
+        if side > 1 {
+            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &[layer]).unwrap_err();
+            assert!(matches!(error, Error::Shape { argument: "images", .. }), "{layer}: {error}");
+        }
+    }
+}
+
+#[test]
+fn options_of_the_perceptual_loss() {
+    let image = zeros(&[1, 3, 8, 8]);
+    let with = |taps: &[(VggLayer, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
+    let expected = "option `taps` is empty, expected at least one tap";
+    assert_eq!(refusal(&with(&[]), &image, &image), expected);
+    assert_eq!(with(&[]).response(&image).unwrap_err().to_string(), expected);
+    assert_eq!(with(&[]).target_features(&image).unwrap_err().to_string(), expected);
+    for (weight, given) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let loss = with(&[(VggLayer::Relu1_1, 1.0), (VggLayer::Relu1_2, weight)]);
+        let expected = format!("option `taps` is {given}, expected a finite number, 0 or more");
+        assert_eq!(refusal(&loss, &image, &image), expected);
+    }
+    let error = vgg().features(&image, &[]).unwrap_err();
+    assert_eq!(error.to_string(), "option `layers` is empty, expected at least one layer");
+    for name in ["relu6_1", "relu3_5", "conv1_1", "RELU1_1", ""] {
+        let error = name.parse::<VggLayer>().unwrap_err();
+        assert_eq!(error.to_string(), format!("option `layer` is {name:?}, expected relu1_1 to relu5_4"));
+    }
+    let error = vgg().to_kind(Kind::Int64).unwrap_err();
+    assert_eq!(error.to_string(), "option `kind` is Int64, expected Half, BFloat16, Float or Double");
+}
+
+#[test]
+fn target_features_of_another_making() {
+    let image = noise(1, &[1, 3, 8, 8], Kind::Float);
+    let loss = VggPerceptual::new(vgg());
+    let features = loss.target_features(&image).unwrap();
+    let refused =
+        |loss: &VggPerceptual, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
+
+    let other_taps = VggPerceptual { taps: vec![(VggLayer::Relu1_2, 1.0)], ..loss.clone() };
+    assert!(matches!(refused(&other_taps, &image), Error::Option { option: "target features", .. }));
+    let normalization = InputNormalization::ImageNetFromUnit;
+    let other_range = VggPerceptual { normalization, ..loss.clone() };
+    assert!(matches!(refused(&other_range, &image), Error::Option { option: "target features", .. }));
+    // A batch of two against the features of one would be broadcast.
+    for shape in [[1, 3, 8, 9], [2, 3, 8, 8]] {
+        let other_size = noise(1, &shape, Kind::Float);
+        assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
+    }
+    let other_kind = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
+    // The weights and the criterion are the comparison's own affair.
+    let other_weights = VggPerceptual {
+        taps: loss.taps.iter().map(|(layer, _)| (*layer, 0.5)).collect(),
+        criterion: FeatureCriterion::Mse,
+        ..loss.clone()
+    };
+    assert!(other_weights.try_forward_features(&image, &features).is_ok());
+}

@@ -1,0 +1,5 @@
+//! What holds for many losses, whatever their numbers.
+
+mod images;
+mod rankings;
+mod values;

@@ -1,0 +1,9 @@
+//! The programs, run as users run them: `tch-losses` and the example pix2pix.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compare;
+mod objective;
+mod pix2pix;
+mod plot;
