@@ -1,50 +1,60 @@
-//! Loss functions for image-to-image and GAN training with [`tch`] (libtorch), mirroring PyTorch.
+//! Loss functions for image-to-image and GAN training with [`tch`] (libtorch).
 //!
-//! Names, defaults and numbers are those that a PyTorch user knows; every loss is tested against PyTorch,
-//! value and gradient.
+//! Names, defaults and numbers are PyTorch's. Every loss is tested against PyTorch, value and gradient.
 //!
 //! ```
-//! use tch::{Device, Kind, Reduction, Tensor};
-//! use tch_losses::{Laplacian, Loss, LossMap, Sobel};
+//! use tch::{Device, Kind, Tensor};
+//! use tch_losses::{Laplacian, Loss, Reduction, Sobel};
 //!
-//! // Image batches [N, C, H, W]; (fake, real) is the order everywhere.
+//! // Image batches [N, C, H, W]. The order is (fake, real) everywhere.
 //! let fake = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 //! let real = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
 //!
 //! let loss = Sobel::default().forward(&fake, &real) + Laplacian::default().forward(&fake, &real) * 0.5;
 //! loss.backward();
 //!
-//! // `forward` panics on bad input, as tch's operations do; `try_forward` returns a typed error.
-//! let sum = Sobel { reduction: Reduction::Sum, ..Default::default() }.try_forward(&fake, &real)?;
-//! // Where in the image does it come from?
-//! let map = Sobel::default().loss_map(&fake, &real)?;
+//! // `forward` panics on bad input, as tch's operations do. `try_forward` returns a typed error.
+//! let sum = Sobel::default().with_reduction(Reduction::Sum).try_forward(&fake, &real)?;
+//! // Where in the image does the loss come from?
+//! let map = Sobel::default().loss_map(&fake, &real)?.expect("Sobel has a map");
 //! assert_eq!(map.size(), [2, 1, 64, 64]);
 //! # Ok::<(), tch_losses::Error>(())
 //! ```
 //!
-//! # The map of the crate
+//! # Find a loss
 //!
-//! | for | types | PyTorch |
-//! |---|---|---|
-//! | values, pixels | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`] | `torch.nn` |
-//! | classes | [`CrossEntropyLoss`], [`NllLoss`], [`LinearCrossEntropyLoss`], [`AdaptiveLogSoftmaxWithLoss`] | `torch.nn` |
-//! | real or fake | [`BceWithLogitsLoss`], [`BceLoss`] | `torch.nn` |
-//! | distributions | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] | `torch.nn` |
-//! | embeddings, rankings | [`TripletMarginLoss`], [`CosineEmbeddingLoss`], [`MarginRankingLoss`] and their kin | `torch.nn` |
-//! | sequences | [`CtcLoss`] | `torch.nn` |
-//! | edges | [`Sobel`], [`Laplacian`] | |
-//! | perception | [`VggPerceptual`] on [`Vgg19`] | `torchvision.models.vgg19().features` |
-//! | weights | [`weights`]: pretrained ones, `.pth` and safetensors files | `torch.hub`, `torch.load(.., weights_only=True)` |
-//! | training loops | [`manager`]: losses by name, schedules, objectives as files, history, logs | |
-//! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
-#![cfg_attr(feature = "image", doc = "| pictures | [`visual`]: heat maps, contact sheets, loss curves | |")]
+//! | family | losses |
+//! |---|---|
+//! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`] |
+//! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
+//! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
+//! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
+//! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
+//! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
+//! | very many classes | [`LinearCrossEntropyLoss`], [`AdaptiveLogSoftmaxWithLoss`] |
+//! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
+//! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
+//! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
+//! | **sequence**: unaligned sequences | [`CtcLoss`] |
 //!
-//! [`porting`] shows what people write most in PyTorch, and how it is written here.
+//! # Find the rest
+//!
+//! | for | see |
+//! |---|---|
+//! | what all losses can do | the traits [`Loss`], [`UnaryLoss`], [`TernaryLoss`], [`SequenceLoss`] |
+//! | options that losses share | [`Reduction`], [`WeightTensor`] |
+//! | several losses as one | [`WeightedSum`] |
+//! | networks | [`Vgg19`], [`VggLayer`] |
+//! | pretrained weights, `.pth` and safetensors files | [`weights`] |
+//! | a training loop: schedules, history, logs, objectives as files | [`manager`] |
+//! | errors | [`Error`] |
+#![cfg_attr(feature = "image", doc = "| pictures: heat maps, contact sheets, loss curves | [`visual`] |")]
+//! | coming from PyTorch | [`porting`] |
 //!
 //! # The losses of `torch.nn`
 //!
-//! All of them, with every option that is not deprecated; the tests compare value and gradients with PyTorch 2.13 over
-//! reductions, shapes and the options named here.
+//! All of them are here, with every option that is not deprecated. The tests compare value and gradients with PyTorch
+//! 2.13 over reductions, shapes and the options named here.
 //!
 //! | `torch.nn` | here | options |
 //! |---|---|---|
@@ -74,38 +84,45 @@
 //!
 //! # Features
 //!
-//! - `download` (default): `weights::fetch` and with it fetching of pretrained weights.
-//! - `image`: the module `visual`, pictures of what a loss sees and of how a training went.
-//! - `tensorboard`: `manager::log::TensorBoardLog`, a loss log for TensorBoard.
-//! - `cli`: the `tch-losses` binary (implies `download` and `image`).
-//! - `cuda`: the CUDA tests, which fail where there is no CUDA device. The library itself runs on CUDA
-//!   without it, wherever libtorch does.
+//! | feature | adds |
+//! |---|---|
+//! | `download` (default) | fetching pretrained weights: `weights::fetch` |
+//! | `image` | pictures: the module `visual` |
+//! | `tensorboard` | a loss log for TensorBoard: `manager::log::TensorBoardLog` |
+//! | `cli` | the program `tch-losses`, with `download` and `image` |
+//! | `cuda` | the tests run on a CUDA device, and fail where there is none |
+//!
+//! The library runs on CUDA without any feature, wherever libtorch does.
 //!
 //! # Speed
 //!
-//! Where `target` requires no gradient, as in training, [`Sobel`], [`Laplacian`] and [`VggPerceptual`] take the
-//! gradient inside forward and keep nothing else; see [`Streaming`]. What the network computes in is the other
-//! choice to make: [`Vgg19::to_kind`].
+//! When `target` needs no gradient (the usual case in training), [`Sobel`], [`Laplacian`] and [`VggPerceptual`]
+//! compute the input's gradient during `forward`, a few images at a time, instead of storing activations for
+//! `backward`. [`Streaming`] sets how many. A network computes in f32 unless another kind is chosen; bf16 halves its
+//! time.
 //!
-//! On Linux, glibc's allocator gives large tensors back to the system, which has to clear the memory of the
-//! next ones page by page. [`VggPerceptual`] keeps it from doing so within a batch. For the rest of a training
-//! program on the CPU,
+//! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
+//! [`VggPerceptual`] prevents that within a batch. For the rest of a training program on the CPU, set
 //!
 //! ```text
 //! GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824
 //! ```
 //!
-//! in its environment does: what was freed stays in the process, up to a gigabyte. On batches of 16x3x512x512
-//! the losses on edges took 0.65 to 0.75 of the time, VGG19 of a single image 0.88 (2 cores of an Intel Xeon).
-//! Huge pages, `glibc.malloc.hugetlb=1`, are less certain: in most runs 0.45 to 0.86 for the edges, in one three
-//! times as much; 0.92 to 1.2 for VGG19 of a single image. Measure first.
+//! in its environment: freed memory stays in the process, up to a gigabyte. On batches of 16x3x512x512 the edge losses
+//! took 0.65 to 0.75 of the time, VGG19 of a single image 0.88 (2 cores of an Intel Xeon). Huge pages,
+//! `glibc.malloc.hugetlb=1`, are less certain: 0.45 to 0.86 for the edges in most runs, three times as much in one.
+//! Measure first.
 //!
 //! # Conventions
 //!
-//! Losses are plain structs of options with PyTorch's defaults, as tch's `ConvConfig`. They hold no device
-//! state: the device and the kind of the result follow the input. Nothing passed in is modified. Shapes and
-//! kinds must match, but for what the documentation of a loss names: the losses on distances, rankings and
-//! margins broadcast as PyTorch does, and so do weights. Tensors may lie in memory in any layout.
+//! - **Options** are public fields with PyTorch's defaults. Set them by struct update (`Sobel { eps: 1e-4,
+//!   ..Default::default() }`) or by `with_*` methods. A new field is a minor change: do not write all fields of a struct.
+//! - **Losses are data**: they are cloned, compared and serialised. They hold no device state. The device and the kind
+//!   of the result follow the input.
+//! - **Arguments** are never modified. Shapes and kinds must match, except for what a loss's page names. Tensors may
+//!   lie in memory in any layout.
+//! - **Errors** name the argument or the option, what was given and what is accepted. No check waits for a CUDA
+//!   device.
 
 #![warn(missing_docs)]
 

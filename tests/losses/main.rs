@@ -7,6 +7,7 @@ mod support;
 mod classification;
 mod contracts;
 mod distribution;
+mod documents;
 mod edge;
 mod embedding;
 mod networks;

@@ -1,0 +1,106 @@
+//! The documents name what there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use tch_losses::manager::LossSpec;
+
+fn text_of(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+/// The rows of the table with this head.
+fn rows(text: &str, head: &str) -> Vec<String> {
+    let lines = text.lines().map(|line| line.trim_start_matches("//! "));
+    let rows = lines.skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(str::to_owned).collect()
+}
+
+/// The front page of the documentation has every loss of the catalogue, by family.
+#[test]
+fn the_front_page_lists_every_loss() {
+    let table = rows(&text_of("src/lib.rs"), "| family | losses |");
+    let listed: BTreeSet<String> = table.iter().flat_map(|row| quoted(row)).collect();
+    let catalogue: BTreeSet<String> = LossSpec::NAMES.iter().map(|name| name.to_string()).collect();
+    assert_eq!(listed, catalogue);
+}
+
+/// The text of every source file of the crate.
+fn sources() -> Vec<String> {
+    fn visit(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+/// The first word of a text.
+fn word(text: &str) -> String {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned()
+}
+
+/// The public fields of each struct of the crate.
+fn fields_of_the_crate() -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    for source in sources() {
+        for part in source.split("\npub struct ").skip(1) {
+            let body = part.split("\n}").next().unwrap();
+            let fields = body.lines().filter_map(|line| line.strip_prefix("    pub "));
+            found.insert(word(part), fields.map(word).collect());
+        }
+    }
+    found
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The tables of losses in the README and in the documentation name the options that there are, and all of
+/// them.
+#[test]
+fn the_tables_of_losses_name_the_options_that_there_are() {
+    // Arguments, methods, and PyTorch's names for some of ours.
+    let beside = ["reduction", "BatchMean", "batchmean", "var", "cutoffs", "log_prob", "predict", "options"];
+    // Arguments of constructors in PyTorch.
+    let sizes = ["reduction", "in_features", "num_classes", "n_classes", "cutoffs"];
+    let fields = fields_of_the_crate();
+    let options = |loss: &str| -> BTreeSet<String> {
+        let config = match loss {
+            "LinearCrossEntropyLoss" => "LinearCrossEntropyConfig",
+            "AdaptiveLogSoftmaxWithLoss" => "AdaptiveLogSoftmaxConfig",
+            loss => loss,
+        };
+        fields[config].iter().filter(|field| !sizes.contains(&field.as_str())).cloned().collect()
+    };
+    let tables = [
+        ("README.md", "| here | in `torch.nn` | options beside `reduction` |", 1),
+        ("src/lib.rs", "| `torch.nn` | here | options |", 2),
+    ];
+    for (file, head, here) in tables {
+        let mut losses = 0;
+        for row in rows(&text_of(file), head) {
+            let cells: Vec<&str> = row.split('|').collect();
+            let mut named: BTreeSet<String> = BTreeSet::new();
+            for name in quoted(cells[3]).into_iter().filter(|name| !beside.contains(&name.as_str())) {
+                // Those of another loss, or one.
+                named.extend(if fields.contains_key(&name) { options(&name) } else { [name].into() });
+            }
+            for loss in quoted(cells[here]) {
+                assert_eq!(named, options(&loss), "{file}: {row}");
+                losses += 1;
+            }
+        }
+        assert_eq!(losses, 23, "{file}");
+    }
+}
