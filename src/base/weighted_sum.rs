@@ -128,6 +128,7 @@ mod tests {
 
     /// Whatever points to a loss is one, with all that the loss can do.
     #[test]
+    #[allow(clippy::needless_borrows_for_generic_args)] // a reference is one of them
     fn pointers_are_losses() {
         fn value(loss: impl Loss, input: &Tensor, target: &Tensor) -> (Tensor, bool, bool) {
             let map = loss.loss_map(input, target).unwrap().is_some();
@@ -142,7 +143,7 @@ mod tests {
         let boxed: Box<dyn Loss> = Box::new(sobel);
         assert_eq!(value(&*boxed, &input, &target), expected);
         assert_eq!(value(boxed, &input, &target), expected);
-        assert!((&Sobel { eps: -1.0, ..sobel }).check_options().is_err());
+        assert!(Loss::check_options(&&Sobel { eps: -1.0, ..sobel }).is_err());
         let ternary: Box<dyn TernaryLoss> =
             Box::new(MarginRankingLoss { margin: f64::NAN, ..Default::default() });
         assert!(TernaryLoss::check_options(&ternary).is_err());

@@ -11,7 +11,6 @@ mod common;
 #[path = "../common/pth.rs"]
 mod files;
 
-#[cfg(target_os = "linux")]
 mod linear;
 mod log;
 mod pth;
@@ -24,26 +23,36 @@ use std::process::{Command, ExitCode, Stdio};
 /// Before the name of what a process of its own has to do.
 const CHILD: &str = "--child";
 
-const TESTS: &[(&str, fn())] = &[
-    #[cfg(target_os = "linux")]
+/// Whether the test can run here, its name, and what it does.
+type Test = (bool, &'static str, fn());
+
+/// Elsewhere there is no /proc, and on CUDA the memory is the device's.
+const HAS_PEAK: bool = cfg!(target_os = "linux") && !cfg!(feature = "cuda");
+
+const TESTS: [Test; 6] = [
     (
+        cfg!(target_os = "linux"),
         "linear::the_logits_are_never_in_memory_all_at_once",
         linear::the_logits_are_never_in_memory_all_at_once,
     ),
     (
+        true,
         "log::a_flush_costs_the_same_however_long_the_log_is",
         log::a_flush_costs_the_same_however_long_the_log_is,
     ),
-    ("pth::memory_is_bounded", pth::memory_is_bounded),
-    // Elsewhere there is no /proc, and on CUDA the memory is the device's.
-    #[cfg(all(target_os = "linux", not(feature = "cuda")))]
+    (true, "pth::memory_is_bounded", pth::memory_is_bounded),
     (
+        HAS_PEAK,
         "streaming::a_streamed_batch_takes_the_memory_of_one_image",
         streaming::a_streamed_batch_takes_the_memory_of_one_image,
     ),
-    #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
-    ("streaming::a_streamed_batch_uses_memory_again", streaming::a_streamed_batch_uses_memory_again),
     (
+        HAS_PEAK && cfg!(target_env = "gnu"),
+        "streaming::a_streamed_batch_uses_memory_again",
+        streaming::a_streamed_batch_uses_memory_again,
+    ),
+    (
+        true,
         "vgg_seed::random_weights_are_reproducible_and_distributed_as_in_torchvision",
         vgg_seed::random_weights_are_reproducible_and_distributed_as_in_torchvision,
     ),
@@ -58,11 +67,12 @@ fn main() -> ExitCode {
     // The rest are options of Rust's own harness, which `cargo test` passes to every test program.
     let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let is_chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
-    let chosen: Vec<&str> = TESTS.iter().map(|(name, _)| *name).filter(|name| is_chosen(name)).collect();
+    let runnable = TESTS.iter().filter(|(runs_here, name, _)| *runs_here && is_chosen(name));
+    let chosen: Vec<&str> = runnable.map(|(_, name, _)| *name).collect();
     println!("\nrunning {} tests, each in a process of its own", chosen.len());
     let failed = chosen.iter().filter(|name| !passes(name)).count();
     println!(
-        "\ntest result: {} passed; {failed} failed; {} filtered out\n",
+        "\ntest result: {} passed; {failed} failed; {} left out\n",
         chosen.len() - failed,
         TESTS.len() - chosen.len()
     );
@@ -75,7 +85,7 @@ fn main() -> ExitCode {
 /// What the process with these arguments is for.
 fn run(arguments: &[String]) {
     let (name, arguments) = arguments.split_first().expect("a name follows");
-    if let Some((_, test)) = TESTS.iter().find(|(own, _)| own == name) {
+    if let Some((_, _, test)) = TESTS.iter().find(|(_, own, _)| own == name) {
         return test();
     }
     println!("{}", streaming::measure(name, arguments));
