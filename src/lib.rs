@@ -33,7 +33,7 @@
 //! | embeddings, rankings | [`TripletMarginLoss`], [`CosineEmbeddingLoss`], [`MarginRankingLoss`] and their kin | `torch.nn` |
 //! | sequences | [`CtcLoss`] | `torch.nn` |
 //! | edges | [`Sobel`], [`Laplacian`] | |
-//! | perception | [`VggPerceptual`] on [`Vgg19`] | `torchvision.models.vgg19().features` |
+//! | perception | [`VggPerceptual`] on a [`Network`] | `torchvision.models.vgg19().features` |
 //! | weights | [`weights`]: pretrained ones, `.pth` and safetensors files | `torch.hub`, `torch.load(.., weights_only=True)` |
 //! | training loops | [`manager`]: losses by name, schedules, objectives as files, history, logs | |
 //! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
@@ -85,7 +85,7 @@
 //!
 //! Where `target` requires no gradient, as in training, [`Sobel`], [`Laplacian`] and [`VggPerceptual`] take the
 //! gradient inside forward and keep nothing else; see [`Streaming`]. What the network computes in is the other
-//! choice to make: [`Vgg19::to_kind`].
+//! choice to make: [`Network::to_kind`].
 //!
 //! On Linux, glibc's allocator gives large tensors back to the system, which has to clear the memory of the
 //! next ones page by page. [`VggPerceptual`] keeps it from doing so within a batch. For the rest of a training
@@ -112,7 +112,7 @@
 mod base;
 mod losses;
 pub mod manager;
-mod networks;
+pub mod networks;
 #[doc = include_str!("porting.md")]
 pub mod porting {}
 #[cfg(feature = "image")]
@@ -121,4 +121,4 @@ pub mod weights;
 
 pub use base::{printable, Error, Loss, LossMap, Result};
 pub use losses::*;
-pub use networks::{Vgg19, VggLayer};
+pub use networks::{Architecture, InputNormalization, Network, Tap};

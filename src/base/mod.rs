@@ -3,10 +3,11 @@
 pub(crate) mod atomic;
 pub(crate) mod check;
 mod error;
+pub(crate) mod gradient;
+pub(crate) mod integer;
 mod loss;
 mod printable;
 pub(crate) mod reduction;
-pub(crate) mod streaming;
 
 pub use error::{Error, Result};
 pub(crate) use loss::or_panic;

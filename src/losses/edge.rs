@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Reduction, Tensor};
 
 use crate::base::check;
+use crate::base::gradient::{pieces, with_gradient, Wanted};
 use crate::base::reduction::{accumulation_kind, channel_mean, reduce};
-use crate::base::streaming::{pieces, with_gradient, Wanted};
 use crate::{Loss, LossMap, Result};
 
 /// L1 distance of gradient magnitudes, as found by the Sobel operator: blurred or displaced edges cost.

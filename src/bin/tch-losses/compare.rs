@@ -7,7 +7,9 @@ use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use tch::{Cuda, Device};
 use tch_losses::visual::{save_png, ContactSheet};
-use tch_losses::{printable, L1Loss, Laplacian, LossMap, MseLoss, Sobel, Vgg19, VggPerceptual};
+use tch_losses::{
+    printable, Architecture, L1Loss, Laplacian, LossMap, MseLoss, Network, Sobel, VggPerceptual,
+};
 
 use crate::pair::{Pair, Reach};
 use crate::picture::Picture;
@@ -122,8 +124,8 @@ pub fn run(args: &Args) -> Result<()> {
     ];
     if let Some(path) = &args.vgg {
         let vgg = match path.to_str() {
-            Some("pretrained") => Vgg19::pretrained(device),
-            _ => Vgg19::from_file(path, device),
+            Some("pretrained") => Network::pretrained(&Architecture::VGG19, device),
+            _ => Network::from_file(path, &Architecture::VGG19, device),
         };
         let vgg = vgg.context("--vgg")?;
         entries.push(Entry::new("vgg", "VGG19 perceptual", VggPerceptual::new(vgg), Reach::All));

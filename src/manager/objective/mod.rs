@@ -194,8 +194,8 @@ impl Objective {
     /// there once.
     ///
     /// # Errors
-    /// Weights that cannot be had: see [`Vgg19::pretrained`](crate::Vgg19::pretrained) and
-    /// [`Vgg19::from_file`](crate::Vgg19::from_file). A weight that is not finite.
+    /// Weights that cannot be had: see [`Network::pretrained`](crate::Network::pretrained) and
+    /// [`Network::from_file`](crate::Network::from_file). A weight that is not finite.
     pub fn build(&self, device: Device) -> Result<LossManager> {
         let mut networks = Networks::default();
         let mut manager = LossManager::new();
