@@ -5,8 +5,8 @@ mod common;
 use common::{assert_close, device, noise, vgg, Relative};
 use tch::{Kind, Reduction, Tensor};
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
-    Loss, LossMap, MseLoss, SmoothL1Loss, Sobel, VggLayer, VggPerceptual,
+    Architecture, BceLoss, BceWithLogitsLoss, Error, FeatureCriterion, HuberLoss, InputNormalization, L1Loss,
+    Laplacian, Loss, LossMap, MseLoss, Network, SmoothL1Loss, Sobel, Tap, VggPerceptual,
 };
 
 fn zeros(shape: &[i64]) -> Tensor {
@@ -224,11 +224,12 @@ fn images_that_vgg19_cannot_take() {
         assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
     }
     // The least size is that of the deepest layer asked for.
-    for layer in VggLayer::ALL {
-        let side = layer.stride();
-        assert!(vgg.features(&zeros(&[1, 3, side, side]), &[layer]).is_ok(), "{layer}");
+    for (layer, place) in common::relus() {
+        let side = place.stride;
+        assert_eq!(place.least, side, "{layer}");
+        assert!(vgg.features(&zeros(&[1, 3, side, side]), &[layer.clone()]).is_ok(), "{layer}");
         if side > 1 {
-            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &[layer]).unwrap_err();
+            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &[layer.clone()]).unwrap_err();
             assert!(matches!(error, Error::Shape { argument: "images", .. }), "{layer}: {error}");
         }
     }
@@ -237,22 +238,32 @@ fn images_that_vgg19_cannot_take() {
 #[test]
 fn options_of_the_perceptual_loss() {
     let image = zeros(&[1, 3, 8, 8]);
-    let with = |taps: &[(VggLayer, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
+    let with = |taps: &[(Tap, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
     let expected = "option `taps` is empty, expected at least one tap";
     assert_eq!(refusal(&with(&[]), &image, &image), expected);
     assert_eq!(with(&[]).response(&image).unwrap_err().to_string(), expected);
     assert_eq!(with(&[]).target_features(&image).unwrap_err().to_string(), expected);
     for (weight, given) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
-        let loss = with(&[(VggLayer::Relu1_1, 1.0), (VggLayer::Relu1_2, weight)]);
+        let loss = with(&[(Tap::RELU1_1, 1.0), (Tap::RELU1_2, weight)]);
         let expected = format!("option `taps` is {given}, expected a finite number, 0 or more");
         assert_eq!(refusal(&loss, &image, &image), expected);
     }
     let error = vgg().features(&image, &[]).unwrap_err();
-    assert_eq!(error.to_string(), "option `layers` is empty, expected at least one layer");
-    for name in ["relu6_1", "relu3_5", "conv1_1", "RELU1_1", ""] {
-        let error = name.parse::<VggLayer>().unwrap_err();
-        assert_eq!(error.to_string(), format!("option `layer` is {name:?}, expected relu1_1 to relu5_4"));
+    assert_eq!(error.to_string(), "option `taps` is empty, expected at least one tap");
+    for name in ["relu6_1", "relu3_5", "bn1_1", "RELU1_1", "features.37", "features.01", ""] {
+        let expected = format!(
+            "option `taps` is {name:?}, expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to \
+             pool5 or features.0 to features.36"
+        );
+        let taps = [Tap::RELU1_1, Tap::from(name)];
+        assert_eq!(vgg().features(&image, &taps).unwrap_err().to_string(), expected);
+        let loss = with(&taps.map(|tap| (tap, 1.0)));
+        assert_eq!(refusal(&loss, &image, &image), expected);
+        assert_eq!(loss.target_features(&image).unwrap_err().to_string(), expected);
     }
+    let error = Network::pretrained(&Architecture::VGG16, device()).unwrap_err();
+    let expected = "option `architecture` is vgg16, expected one with known weights: vgg19";
+    assert_eq!(error.to_string(), expected);
     let error = vgg().to_kind(Kind::Int64).unwrap_err();
     assert_eq!(error.to_string(), "option `kind` is Int64, expected Half, BFloat16, Float or Double");
 }
@@ -265,7 +276,7 @@ fn target_features_of_another_making() {
     let refused =
         |loss: &VggPerceptual, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
 
-    let other_taps = VggPerceptual { taps: vec![(VggLayer::Relu1_2, 1.0)], ..loss.clone() };
+    let other_taps = VggPerceptual { taps: vec![(Tap::RELU1_2, 1.0)], ..loss.clone() };
     assert!(matches!(refused(&other_taps, &image), Error::Option { option: "target features", .. }));
     let normalization = InputNormalization::ImageNetFromUnit;
     let other_range = VggPerceptual { normalization, ..loss.clone() };
@@ -275,11 +286,11 @@ fn target_features_of_another_making() {
         let other_size = noise(1, &shape, Kind::Float);
         assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
     }
-    let other_kind = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    let other_kind = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
     // The weights and the criterion are the comparison's own affair.
     let other_weights = VggPerceptual {
-        taps: loss.taps.iter().map(|(layer, _)| (*layer, 0.5)).collect(),
+        taps: loss.taps.iter().map(|(tap, _)| (tap.clone(), 0.5)).collect(),
         criterion: FeatureCriterion::Mse,
         ..loss.clone()
     };

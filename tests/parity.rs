@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use common::{assert_as_in_pytorch, value, vgg, Case, Fixture, Options, Rounding};
 use tch::{Kind, Tensor};
+use tch_losses::networks::Place;
 use tch_losses::{
-    BceWithLogitsLoss, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, MseLoss, Sobel, Vgg19,
-    VggLayer, VggPerceptual,
+    BceWithLogitsLoss, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, MseLoss, Sobel, Tap,
+    VggPerceptual,
 };
 
 /// A gradient: what it is called, the loss's own, and PyTorch's.
@@ -147,7 +148,7 @@ fn perceptual() {
         let vgg = if case.dtype == "float64" { double.clone() } else { single.clone() };
         let taps: Vec<(String, f64)> = serde_json::from_value(options.take("taps").unwrap().clone()).unwrap();
         Box::new(VggPerceptual {
-            taps: taps.into_iter().map(|(layer, weight)| (layer.parse().unwrap(), weight)).collect(),
+            taps: taps.into_iter().map(|(layer, weight)| (layer.into(), weight)).collect(),
             criterion: match options.take("criterion").and_then(|value| value.as_str()) {
                 Some("l1") => FeatureCriterion::L1,
                 Some("mse") => FeatureCriterion::Mse,
@@ -195,12 +196,11 @@ fn vgg19_features_at_every_layer() {
     let fixture = Fixture::load("vgg");
     let case = fixture.cases.iter().find(|case| case.name == "features.f32.1x3x16x16").unwrap();
     // Backwards, to see that the order asked for is kept.
-    let layers: Vec<VggLayer> = VggLayer::ALL.into_iter().rev().collect();
-    let vgg: Vgg19 = vgg();
-    let features = vgg.features(&fixture.get(case, "input"), &layers).unwrap();
-    for (layer, features) in layers.iter().zip(features) {
-        let side = 16 / layer.stride();
-        assert_eq!(features.size(), [1, layer.channels(), side, side]);
+    let (layers, places): (Vec<Tap>, Vec<Place>) = common::relus().into_iter().rev().unzip();
+    let features = vgg().features(&fixture.get(case, "input"), &layers).unwrap();
+    for ((layer, place), features) in layers.iter().zip(places).zip(features) {
+        let side = 16 / place.stride;
+        assert_eq!(features.size(), [1, place.channels, side, side]);
         let (actual, expected) = match fixture.find(case, &layer.to_string()) {
             Some(expected) => (features, expected),
             // The large ones are recorded in part.

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use common::{assert_close, device, few_roundings, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Kind, Reduction, Tensor};
 use tch_losses::{
-    BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss, LossMap,
-    MseLoss, SmoothL1Loss, Sobel, Vgg19, VggLayer, VggPerceptual,
+    Architecture, BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian,
+    Loss, LossMap, MseLoss, Network, SmoothL1Loss, Sobel, Tap, VggPerceptual,
 };
 
 /// Every image loss, VGG's network in `kind`.
@@ -40,7 +40,7 @@ fn distances(kind: Kind) -> Vec<Box<dyn LossMap>> {
         Box::new(Laplacian::default()),
         Box::new(VggPerceptual::new(vgg.clone())),
         Box::new(VggPerceptual {
-            taps: vec![(VggLayer::Relu2_1, 0.5), (VggLayer::Relu1_1, 2.0)],
+            taps: vec![(Tap::RELU2_1, 0.5), (Tap::RELU1_1, 2.0)],
             criterion: FeatureCriterion::Mse,
             normalization: InputNormalization::ImageNetFromSigned,
             ..VggPerceptual::new(vgg)
@@ -166,7 +166,7 @@ fn responses_are_what_the_losses_compare() {
 fn maps_of_features_are_enlarged_by_nearest_neighbours() {
     let (input, target) = pair(Kind::Double);
     let vgg = vgg().to_kind(Kind::Double).unwrap();
-    let taps = vec![(VggLayer::Relu1_2, 0.5), (VggLayer::Relu3_3, 3.0)];
+    let taps = vec![(Tap::RELU1_2, 0.5), (Tap::RELU3_3, 3.0)];
     let loss = VggPerceptual {
         taps: taps.clone(),
         criterion: FeatureCriterion::Mse,
@@ -177,7 +177,7 @@ fn maps_of_features_are_enlarged_by_nearest_neighbours() {
         let channel = |values: [f64; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(device());
         let unit = (images + 1.0) / 2.0;
         let normalised = (unit - channel([0.485, 0.456, 0.406])) / channel([0.229, 0.224, 0.225]);
-        vgg.features(&normalised, &[VggLayer::Relu1_2, VggLayer::Relu3_3]).unwrap()
+        vgg.features(&normalised, &[Tap::RELU1_2, Tap::RELU3_3]).unwrap()
     };
     let enlarged = |maps: [Tensor; 2]| -> Tensor {
         let at = |map: &Tensor, n: i64, y: i64, x: i64| map.double_value(&[n, y, x]);
@@ -209,7 +209,7 @@ fn features_of_reduced_precision_are_compared_in_f32() {
     let (input, target) =
         (noise(1, &[1, 3, 4, 4], Kind::Float) * 1e3, noise(2, &[1, 3, 4, 4], Kind::Float) * 1e3);
     let with = |kind| VggPerceptual {
-        taps: vec![(VggLayer::Relu1_1, 1.0)],
+        taps: vec![(Tap::RELU1_1, 1.0)],
         criterion: FeatureCriterion::Mse,
         ..VggPerceptual::new(vgg().to_kind(kind).unwrap())
     };
@@ -315,8 +315,8 @@ fn large_values_do_not_overflow_in_half_precision() {
 #[test]
 fn a_network_in_reduced_precision_serves_f32_images() {
     let single = VggPerceptual::new(vgg());
-    let reduced = VggPerceptual::new(single.vgg.to_kind(Kind::BFloat16).unwrap());
-    assert_eq!((single.vgg.kind(), reduced.vgg.kind()), (Kind::Float, Kind::BFloat16));
+    let reduced = VggPerceptual::new(single.network.to_kind(Kind::BFloat16).unwrap());
+    assert_eq!((single.network.kind(), reduced.network.kind()), (Kind::Float, Kind::BFloat16));
     let mut cosines: Vec<f64> = (0..11)
         .map(|seed| {
             let images = |seed| noise(seed, &[1, 3, 8, 12], Kind::Float);
@@ -352,7 +352,7 @@ fn nothing_that_the_caller_passes_is_modified() {
 #[test]
 fn the_network_is_frozen() {
     let vs = nn::VarStore::new(device());
-    let loss = VggPerceptual::new(Vgg19::new(&vs.root()));
+    let loss = VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19));
     let before: HashMap<String, Tensor> =
         vs.variables().into_iter().map(|(name, parameter)| (name, parameter.copy())).collect();
     let (input, target) = pair(Kind::Float);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use common::{noise, status};
 use tch::{nn, Device, Kind};
-use tch_losses::{Loss, Streaming, Vgg19, VggPerceptual};
+use tch_losses::{Architecture, Loss, Network, Streaming, VggPerceptual};
 
 const MB: u64 = 1 << 20;
 
@@ -69,7 +69,7 @@ fn a_streamed_batch_uses_memory_again() {
 
 fn loss(streaming: Streaming) -> VggPerceptual {
     let vs = nn::VarStore::new(Device::Cpu);
-    VggPerceptual { streaming, ..VggPerceptual::new(Vgg19::new(&vs.root())) }
+    VggPerceptual { streaming, ..VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19)) }
 }
 
 fn step(loss: &VggPerceptual, shape: &[i64]) {
