@@ -33,7 +33,8 @@
 //! | embeddings, rankings | [`TripletMarginLoss`], [`CosineEmbeddingLoss`], [`MarginRankingLoss`] and their kin | `torch.nn` |
 //! | sequences | [`CtcLoss`] | `torch.nn` |
 //! | edges | [`Sobel`], [`Laplacian`] | |
-//! | perception | [`VggPerceptual`] on a [`Network`] | `torchvision.models.vgg19().features` |
+//! | perception | [`VggPerceptual`] | |
+//! | frozen networks | [`Network`] of an [`Architecture`], with features at a [`Tap`]; [`networks`] | `torchvision.models.vgg19().features` |
 //! | weights | [`weights`]: pretrained ones, `.pth` and safetensors files | `torch.hub`, `torch.load(.., weights_only=True)` |
 //! | training loops | [`manager`]: losses by name, schedules, objectives as files, history, logs | |
 //! | all of them | the traits [`Loss`] and [`LossMap`], [`Error`] | `nn.Module` |
@@ -121,4 +122,5 @@ pub mod weights;
 
 pub use base::{printable, Error, Loss, LossMap, Result};
 pub use losses::*;
+#[doc(inline)]
 pub use networks::{Architecture, InputNormalization, Network, Tap};

@@ -106,8 +106,8 @@ fn features_at_every_layer_of_a_network_with_batch_norm() {
             let role = case_role(&fixture, case, tap);
             let expected = fixture.get(case, &role);
             let step = role.split_once(".every").map_or(1, |(_, step)| step.parse().unwrap());
-            let alone = network.features(&input, &[tap.clone()]).unwrap().remove(0);
-            let pass = network.pass(&input.size(), &[tap.clone()]).unwrap();
+            let alone = network.features(&input, std::slice::from_ref(tap)).unwrap().remove(0);
+            let pass = network.pass(&input.size(), std::slice::from_ref(tap)).unwrap();
             let without_graph = no_grad(|| pass.features(&input)).unwrap().remove(0);
             for (way, found) in [("together", found), ("alone", &alone), ("without a graph", &without_graph)]
             {

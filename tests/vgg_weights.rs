@@ -101,7 +101,7 @@ fn from_a_variable_store_and_back() {
     // And below a trainer's own path.
     let vs = nn::VarStore::new(device());
     let _vgg = Network::new(&(vs.root() / "loss" / "vgg"), &Architecture::VGG19);
-    assert!(vs.variables().contains_key("loss.network.features.34.bias"));
+    assert!(vs.variables().contains_key("loss.vgg.features.34.bias"));
 }
 
 /// A trainer's store, with its generator and the loss's network in it, as `VarStore` writes and reads it.
@@ -280,8 +280,8 @@ fn other_prefixes_are_named() {
         let path = write(folder.path(), "bad.safetensors", tensors);
         Network::from_file(&path, &Architecture::VGG19, device()).unwrap_err().to_string()
     };
-    let error = problem(&[small("loss.network.")]);
-    let words = "the tensor `features.0.weight` is missing, but there is `loss.network.features.0.weight`";
+    let error = problem(&[small("loss.vgg.")]);
+    let words = "the tensor `features.0.weight` is missing, but there is `loss.vgg.features.0.weight`";
     assert!(error.ends_with(words), "{error}");
     let error = problem(&[small("model."), small("module.")]);
     assert!(error.contains("with the prefix `model.` and with `module.`"), "{error}");

@@ -71,7 +71,7 @@ fn everything() -> Objective {
     );
     let vgg = VggPerceptualSpec {
         weights: VggWeights::File("weights/vgg19.safetensors".into()),
-        taps: vec![(Tap::RELU5_4, 0.25), (Tap::RELU1_1, 4.0)],
+        taps: vec![(Tap::RELU5_4, 0.25), ("features.15".into(), 4.0), ("conv3_2".into(), 0.5)],
         criterion: FeatureCriterion::Mse,
         normalization: InputNormalization::ImageNetFromSigned,
         kind: Kind::BFloat16,
@@ -386,6 +386,25 @@ fn networks_come_from_files() {
 
 fn vgg_options(options: &str) -> Objective {
     Objective::from_toml(&format!("[losses.X]\nloss = 'VggPerceptual'\noptions = {{ {options} }}")).unwrap()
+}
+
+#[test]
+fn taps_are_any_layers() {
+    let objective = vgg_options("weights = 'random', taps = { 'features.8' = 2, conv1_2 = 0.5 }");
+    let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+    let taps = vec![(Tap::new("features.8"), 2.0), (Tap::new("conv1_2"), 0.5)];
+    assert_eq!(spec.taps, taps);
+    // Told as a file has it.
+    let told = objective.to_string();
+    let line = told.lines().find_map(|line| line.trim().strip_prefix("taps = ")).unwrap();
+    let again = vgg_options(&format!("weights = 'random', taps = {line}"));
+    assert_eq!(again, objective, "{told}");
+    // The layer of the index is relu2_2.
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let by_name = vgg_options("weights = 'random', taps = { relu2_2 = 2, conv1_2 = 0.5 }");
+    let [first, second] = [&objective, &by_name]
+        .map(|objective| value(&objective.build(device()).unwrap().compute_loss_xy("X", &x, &y).unwrap()));
+    assert_eq!(first, second);
 }
 
 #[test]

@@ -14,10 +14,10 @@ use crate::{Error, InputNormalization, Result, Tap};
 
 /// A loss `Σ over taps of weight * comparison(features(input), features(target))`.
 pub(super) struct Engine<'a> {
-    pub network: &'a dyn Extractor,
-    pub comparison: &'a dyn Comparison,
-    pub normalization: InputNormalization,
-    pub streaming: Streaming,
+    network: &'a dyn Extractor,
+    comparison: &'a dyn Comparison,
+    normalization: InputNormalization,
+    streaming: Streaming,
     taps: Vec<Tap>,
     weights: Vec<f64>,
 }
@@ -42,7 +42,7 @@ pub(super) fn check_weights(taps: &[(Tap, f64)]) -> Result<()> {
 }
 
 impl Engine<'_> {
-    /// An engine for checked taps.
+    /// Checks the weights of the taps. Their names are checked with the images.
     pub(super) fn new<'a>(
         network: &'a dyn Extractor,
         comparison: &'a dyn Comparison,
@@ -77,27 +77,26 @@ impl Engine<'_> {
         Ok(TargetFeatures::new(self.preparation(target), features))
     }
 
-    /// Where in the images the loss comes from: `[N, 1, H, W]`.
+    /// Where in the images the loss comes from: `[N, 1, H, W]`. For two batches of one size.
     pub(super) fn map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let (features, others) = (self.features("input", input)?, self.features("target", target)?);
-        self.sum_of_maps(
-            input,
-            features.iter().zip(&others).map(|(own, other)| self.comparison.map(own, other)),
-        )
+        self.network.check_images("input", input, &self.taps)?;
+        let (features, others) = (self.features(input)?, self.features(target)?);
+        let maps = features.iter().zip(&others).map(|(own, other)| self.comparison.map(own, other));
+        self.sum_of_maps(input, maps)
     }
 
     /// The mean activation over the channels of each tap, weighted and summed: `[N, 1, H, W]`.
     pub(super) fn response(&self, image: &Tensor) -> Result<Tensor> {
-        self.sum_of_maps(image, self.features("image", image)?.iter().map(channel_mean))
+        self.network.check_images("image", image, &self.taps)?;
+        self.sum_of_maps(image, self.features(image)?.iter().map(channel_mean))
     }
 
     fn preparation(&self, images: &Tensor) -> Preparation {
         Preparation { taps: self.taps.clone(), normalization: self.normalization, image_size: images.size() }
     }
 
-    /// The features of the normalised images at the taps, after a check of the images.
-    fn features(&self, argument: &'static str, images: &Tensor) -> Result<Vec<Tensor>> {
-        self.network.check_images(argument, images, &self.taps)?;
+    /// The features of the normalised images at the taps.
+    fn features(&self, images: &Tensor) -> Result<Vec<Tensor>> {
         self.network.features(&self.normalization.apply(images)?, &self.taps)
     }
 
@@ -108,9 +107,9 @@ impl Engine<'_> {
                 self.streamed(input, target, images, wanted == Wanted::InputGradient)?
             }
             _ => {
-                let features = self.features("input", input)?;
+                let features = self.features(input)?;
                 match target {
-                    Target::Images(images) => self.in_graph(&features, &self.features("target", images)?)?,
+                    Target::Images(images) => self.in_graph(&features, &self.features(images)?)?,
                     Target::Features(others) => self.in_graph(&features, others)?,
                 }
             }
