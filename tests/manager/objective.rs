@@ -11,13 +11,13 @@ use tch_losses::manager::{
     VggWeights,
 };
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss, Chunking,
     CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, Distance, Error, FeatureCriterion, GaussianNllLoss,
     HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian,
     LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction, SequenceLoss,
-    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
-    TripletMarginWithDistanceLoss, Vgg19, VggLayer, VggPerceptual,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PoissonNllLoss, Reduction, SequenceLoss,
+    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, Tap, TernaryLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss, VggPerceptual,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -74,7 +74,7 @@ fn everything() -> Objective {
     );
     let vgg = VggPerceptualSpec {
         weights: VggWeights::File("weights/vgg19.safetensors".into()),
-        taps: vec![(VggLayer::Relu5_4, 0.25), (VggLayer::Relu1_1, 4.0)],
+        taps: vec![(Tap::RELU5_4, 0.25), ("features.15".into(), 4.0), ("conv3_2".into(), 0.5)],
         criterion: FeatureCriterion::Mse,
         normalization: InputNormalization::ImageNetFromSigned,
         kind: Kind::BFloat16,
@@ -413,7 +413,7 @@ fn networks_come_from_files() {
     let path = folder.path().join("vgg19.safetensors");
     let parameters = vgg_parameters();
     Tensor::write_safetensors(&parameters, &path).unwrap();
-    let spec = |taps: &[(VggLayer, f64)]| {
+    let spec = |taps: &[(Tap, f64)]| {
         let weights = VggWeights::File(path.clone());
         let loss = VggPerceptualSpec { weights, taps: taps.into(), ..Default::default() };
         TermSpec {
@@ -423,19 +423,19 @@ fn networks_come_from_files() {
         }
     };
     let mut objective = Objective::default();
-    objective.losses.insert("shallow".into(), spec(&[(VggLayer::Relu1_1, 2.0)]));
-    objective.losses.insert("deep".into(), spec(&[(VggLayer::Relu2_2, 1.0)]));
+    objective.losses.insert("shallow".into(), spec(&[(Tap::RELU1_1, 2.0)]));
+    objective.losses.insert("deep".into(), spec(&[(Tap::RELU2_2, 1.0)]));
     let mut manager = objective.build(device()).unwrap();
     let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
-    let by_hand = |taps: &[(VggLayer, f64)]| {
+    let by_hand = |taps: &[(Tap, f64)]| {
         value(
             &VggPerceptual { taps: taps.into(), ..VggPerceptual::new(crate::common::vgg()) }.forward(&x, &y),
         )
     };
     let shallow = manager.compute("shallow", (&x, &y)).unwrap();
-    assert_eq!(value(&shallow), by_hand(&[(VggLayer::Relu1_1, 2.0)]));
+    assert_eq!(value(&shallow), by_hand(&[(Tap::RELU1_1, 2.0)]));
     let deep = manager.compute("deep", (&x, &y)).unwrap();
-    assert_eq!(value(&deep), by_hand(&[(VggLayer::Relu2_2, 1.0)]));
+    assert_eq!(value(&deep), by_hand(&[(Tap::RELU2_2, 1.0)]));
 
     fs::remove_file(&path).unwrap();
     let error = objective.build(Device::Cpu).unwrap_err();
@@ -471,7 +471,7 @@ fn networks_compute_in_the_kind_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vgg19.safetensors");
     Tensor::write_safetensors(&vgg_parameters(), &path).unwrap();
-    let network = Vgg19::from_file(&path, device()).unwrap();
+    let network = Network::from_file(&path, &Architecture::VGG19, device()).unwrap();
     let weights = path.to_str().unwrap();
     let mut values = Vec::new();
     for (names, kind) in [
@@ -678,9 +678,9 @@ fn errors_in_options_say_what_is_accepted() {
         (
             "VggPerceptual",
             "{ taps = ['relu1_1'] }",
-            "options.taps: given a list of 1, expected a table of weights by layer, such as { relu1_2 = 1.0 }",
+            "options.taps: given a list of 1, expected a table of weights by tap, such as { relu1_2 = 1.0 }",
         ),
-        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: option `layer` is \"relu9_1\", expected relu1_1 to relu5_4"),
+        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: given \"relu9_1\", expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to features.36"),
         ("VggPerceptual", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
         ("VggPerceptual", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
         ("VggPerceptual", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`"),
@@ -1030,6 +1030,25 @@ fn one_value_stands_for_a_list_of_one() {
     let no = -&y + 1.0;
     let by_hand = (&y * x.log_sigmoid() * 2.0 + no * (-&x).log_sigmoid()) * -0.5;
     assert!((value(&computed) - value(&by_hand.mean(Kind::Double))).abs() < 1e-5 * value(&by_hand.max()));
+}
+
+#[test]
+fn taps_are_any_layers() {
+    let objective = vgg_options("weights = 'random', taps = { 'features.8' = 2, conv1_2 = 0.5 }");
+    let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+    let taps = vec![(Tap::new("features.8"), 2.0), (Tap::new("conv1_2"), 0.5)];
+    assert_eq!(spec.taps, taps);
+    // Told as a file has it.
+    let told = objective.to_string();
+    let line = told.lines().find_map(|line| line.trim().strip_prefix("taps = ")).unwrap();
+    let again = vgg_options(&format!("weights = 'random', taps = {line}"));
+    assert_eq!(again, objective, "{told}");
+    // The layer of the index is relu2_2.
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let by_name = vgg_options("weights = 'random', taps = { relu2_2 = 2, conv1_2 = 0.5 }");
+    let [first, second] = [&objective, &by_name]
+        .map(|objective| value(&objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap()));
+    assert_eq!(first, second);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tch_losses::weights::pth::PthFile;
 use tch_losses::weights::{
     convert, sha256, Cache, ConvertOptions, KnownFile, Source, WeightsError, WeightsFile, VGG19,
 };
-use tch_losses::{Error, Vgg19, VggLayer};
+use tch_losses::{Architecture, Error, Network, Tap};
 use tempfile::TempDir;
 
 fn fixture(name: &str) -> PathBuf {
@@ -743,8 +743,8 @@ fn what_is_fetched_is_converted_and_loaded() {
 
     let image = (Tensor::arange(3 * 16 * 16, (Kind::Float, Device::Cpu)) / 768).view([1, 3, 16, 16]);
     let features = |path: &Path| {
-        let vgg = Vgg19::from_file(path, Device::Cpu).unwrap();
-        vgg.features(&image, &[VggLayer::Relu1_1, VggLayer::Relu5_4]).unwrap()
+        let vgg = Network::from_file(path, &Architecture::VGG19, Device::Cpu).unwrap();
+        vgg.features(&image, &[Tap::RELU1_1, Tap::RELU5_4]).unwrap()
     };
     let found = features(&path);
     assert_eq!(found, features(&vgg("zip")));
@@ -1073,7 +1073,7 @@ fn what_is_no_weights_file() {
         let messages = [
             WeightsFile::open(&path).unwrap_err().to_string(),
             convert(&path, &output, &ALL).unwrap_err().to_string(),
-            Vgg19::from_file(&path, Device::Cpu).unwrap_err().to_string(),
+            Network::from_file(&path, &Architecture::VGG19, Device::Cpu).unwrap_err().to_string(),
         ];
         assert!(messages[0].starts_with(&start), "{}, expected {start}", messages[0]);
         assert_eq!((&messages[0], &messages[0]), (&messages[1], &messages[2]));
