@@ -5,12 +5,12 @@
 use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
 use tch::{nn, Cuda, Device, Kind, Tensor};
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss,
-    CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian,
-    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SequenceLoss, SmoothL1Loss, Sobel,
-    SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, Vgg19,
-    VggPerceptual,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss,
+    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss,
+    KlDivLoss, L1Loss, Laplacian, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss,
+    MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss,
+    PoissonNllLoss, SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss,
+    TripletMarginLoss, TripletMarginWithDistanceLoss, VggPerceptual,
 };
 
 fn device() -> Device {
@@ -64,7 +64,7 @@ fn image_losses() -> Vec<Case> {
         cases.push(pair("Sobel", Sobel::default(), noise(&size), noise(&size)));
         cases.push(pair("Laplacian", Laplacian::default(), noise(&size), noise(&size)));
     }
-    let vgg = Vgg19::new(&nn::VarStore::new(device()).root());
+    let vgg = Network::new(&nn::VarStore::new(device()).root(), &Architecture::VGG19);
     let reduced = vgg.to_kind(Kind::BFloat16).unwrap();
     for size in [[1, 3, 256, 256], [4, 3, 256, 256], [16, 3, 256, 256]] {
         let (fake, real) = (|| noise(&size), || noise(&size));

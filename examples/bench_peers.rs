@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
 use tch_losses::{
-    BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Sobel, Streaming, Vgg19, VggPerceptual,
+    Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, Sobel, Streaming,
+    VggPerceptual,
 };
 
 #[derive(Deserialize)]
@@ -70,7 +71,7 @@ impl Work {
         };
         let (fake, real, logits) = (tensor("fake")?, tensor("real")?, tensor("logits")?);
         let perceptual = || -> Result<VggPerceptual> {
-            let vgg = Vgg19::from_file(&setup.weights, device)?;
+            let vgg = Network::from_file(&setup.weights, &Architecture::VGG19, device)?;
             Ok(VggPerceptual::new(match setup.compute {
                 Compute::F32 => vgg,
                 Compute::Bf16 => vgg.to_kind(Kind::BFloat16)?,

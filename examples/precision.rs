@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use tch::{vision::image, Device, Kind, Tensor};
-use tch_losses::{FeatureCriterion, Loss, Streaming, Vgg19, VggLayer, VggPerceptual};
+use tch_losses::{Architecture, FeatureCriterion, Loss, Network, Streaming, Tap, VggPerceptual};
 
 const SIDE: i64 = 256;
 
@@ -35,15 +35,15 @@ fn main() -> Result<()> {
     };
     let ways: Vec<_> =
         WAYS.into_iter().filter(|(_, kind, _)| kinds == "all" || *kind == Kind::Float).collect();
-    let taps: &[VggLayer] = match taps.as_str() {
-        "shallow" => &[VggLayer::Relu1_2, VggLayer::Relu2_2, VggLayer::Relu3_3],
-        "deep" => &[VggLayer::Relu2_2, VggLayer::Relu3_3, VggLayer::Relu4_3, VggLayer::Relu5_3],
+    let taps: &[Tap] = match taps.as_str() {
+        "shallow" => &[Tap::RELU1_2, Tap::RELU2_2, Tap::RELU3_3],
+        "deep" => &[Tap::RELU2_2, Tap::RELU3_3, Tap::RELU4_3, Tap::RELU5_3],
         other => bail!("`{other}` is neither shallow nor deep"),
     };
     let seeds: i64 = seeds.parse().context("the number of seeds")?;
     let trained = match network.as_str() {
         "random" => None,
-        file => Some(Vgg19::from_file(file, Device::Cpu)?),
+        file => Some(Network::from_file(file, &Architecture::VGG19, Device::Cpu)?),
     };
     for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
         let mut found: Vec<Vec<Errors>> = ways.iter().map(|_| Vec::new()).collect();
@@ -51,14 +51,14 @@ fn main() -> Result<()> {
             tch::manual_seed(seed);
             let vgg = match &trained {
                 Some(vgg) => vgg.clone(),
-                None => Vgg19::new(&tch::nn::VarStore::new(Device::Cpu).root()),
+                None => Network::new(&tch::nn::VarStore::new(Device::Cpu).root(), &Architecture::VGG19),
             };
             let (input, target) = pair(pictures, seed)?;
             let step = |kind, streaming| -> Result<(Tensor, Tensor)> {
                 let kind_of_images = if kind == Kind::Double { kind } else { Kind::Float };
                 let input = input.to_kind(kind_of_images).copy().set_requires_grad(true);
                 let loss = VggPerceptual {
-                    taps: taps.iter().map(|tap| (*tap, 1.0)).collect(),
+                    taps: taps.iter().map(|tap| (tap.clone(), 1.0)).collect(),
                     criterion,
                     streaming,
                     ..VggPerceptual::new(vgg.to_kind(kind)?)

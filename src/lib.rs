@@ -44,7 +44,7 @@
 //! | what all losses can do | the traits [`Loss`], [`UnaryLoss`], [`TernaryLoss`], [`SequenceLoss`] |
 //! | options that losses share | [`Reduction`], [`WeightTensor`] |
 //! | several losses as one | [`WeightedSum`] |
-//! | networks | [`Vgg19`], [`VggLayer`] |
+//! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |
 //! | errors | [`Error`] |
@@ -129,7 +129,7 @@
 mod base;
 mod losses;
 pub mod manager;
-mod networks;
+pub mod networks;
 #[doc = include_str!("porting.md")]
 pub mod porting {}
 #[cfg(feature = "image")]
@@ -141,4 +141,4 @@ pub use base::{
     WeightedSum,
 };
 pub use losses::*;
-pub use networks::{Vgg19, VggLayer};
+pub use networks::{Architecture, InputNormalization, Network, Tap};

@@ -3,13 +3,14 @@
 pub(crate) mod atomic;
 pub(crate) mod check;
 mod error;
+pub(crate) mod gradient;
+pub(crate) mod integer;
 pub(crate) mod json;
 mod loss;
 pub(crate) mod precision;
 mod printable;
 pub(crate) mod reduction;
 mod setters;
-pub(crate) mod streaming;
 pub(crate) mod weight;
 mod weighted_sum;
 

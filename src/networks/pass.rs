@@ -1,141 +1,165 @@
-//! The network without a graph: forward, and back from what that left behind.
+//! A program without a graph: forward, and back from what that left behind.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::winograd::{self, Filter, Scratch};
-use super::{Convolution, Vgg19, VggLayer, CONVOLUTION, POOLING, UNDILATED, UNPADDED};
+use super::extractor::{Pass, Trace, Visit};
+use super::ops::{in_order, pool, pool_back, relu, relu_back, BatchNorm, Prepared, Scratch, Window};
+use super::program::{Action, Program};
 use crate::Result;
 
-/// The network as it is run without a graph, on the pieces of a batch.
-pub(crate) struct Pass<'a> {
-    vgg: &'a Vgg19,
-    deepest: VggLayer,
-    /// The steps down to `deepest`. Kept no longer than for a batch, as the parameters may change.
-    steps: Vec<Step>,
+/// A program made ready for batches of one size.
+pub(super) struct ProgramPass<'a> {
+    program: Program<'a>,
+    /// The steps of the program. Kept no longer than for a batch, as the parameters may change.
+    steps: Vec<Ready<'a>>,
     scratch: Scratch,
+    device: Device,
+    kind: Kind,
 }
 
-/// How a convolution with bias and ReLU is computed.
-enum Step {
-    /// By libtorch, its weight in the order that suits it.
-    Direct(Convolution),
-    /// By Winograd's algorithm, where that is faster; with the bias.
-    Winograd(Filter, Tensor),
+/// A step with what it needs.
+enum Ready<'a> {
+    Convolution { convolution: Prepared, relu: bool },
+    BatchNorm(&'a BatchNorm),
+    Relu,
+    Pool(Window),
 }
 
-impl Pass<'_> {
-    /// For checked images of a size `[N, 3, H, W]`, down to `deepest`.
-    pub(crate) fn new<'a>(vgg: &'a Vgg19, size: &[i64], deepest: VggLayer) -> Result<Pass<'a>> {
+/// What a step leaves behind for the way back.
+enum Record {
+    /// The output, where there was a ReLU.
+    Convolution(Option<Tensor>),
+    BatchNorm,
+    /// The output.
+    Relu(Tensor),
+    /// The input, and where in it the maxima were.
+    Pool(Tensor, Tensor),
+}
+
+impl ProgramPass<'_> {
+    /// For images of a size `[N, 3, H, W]`, in a network of a device and kind.
+    pub(super) fn new<'a>(
+        program: Program<'a>,
+        [count, _, height, width]: [i64; 4],
+        device: Device,
+        kind: Kind,
+    ) -> Result<ProgramPass<'a>> {
         let mut elements = 0;
-        let layers = VggLayer::ALL.into_iter().take_while(|layer| *layer <= deepest);
-        let steps = layers.zip(&vgg.convolutions).map(|(layer, convolution)| {
-            let Convolution { weight, bias } = convolution;
-            let (height, width) = (size[2] / layer.stride(), size[3] / layer.stride());
-            if !winograd::pays(weight, size[0], height, width) {
-                return convolution.in_order().map(Step::Direct);
+        let mut sides = [height, width];
+        let mut steps = Vec::new();
+        for step in &program.steps {
+            steps.push(match step.action {
+                Action::Convolution { convolution, norm, relu } => {
+                    let convolution = convolution.with_norm(norm)?;
+                    let input = sides;
+                    sides = sides.map(|side| convolution.window.output(side));
+                    let convolution = Prepared::new(&convolution, count, input, &mut elements)?;
+                    Ready::Convolution { convolution, relu }
+                }
+                Action::BatchNorm(norm) => Ready::BatchNorm(norm),
+                Action::Relu => Ready::Relu,
+                Action::Pool(window) => {
+                    sides = sides.map(|side| window.output(side));
+                    Ready::Pool(window)
+                }
+            });
+        }
+        Ok(ProgramPass { program, steps, scratch: Scratch::new(elements)?, device, kind })
+    }
+
+    /// The images as the network computes fastest.
+    fn prepared(&self, images: &Tensor) -> Result<Tensor> {
+        in_order(&images.f_to_kind(self.kind)?, self.device, self.kind)
+    }
+
+    fn forward(&self, step: usize, x: &Tensor) -> Result<(Tensor, Record)> {
+        Ok(match &self.steps[step] {
+            Ready::Convolution { convolution, relu } => {
+                let output = convolution.forward(x, *relu, &self.scratch)?;
+                let record = relu.then(|| output.shallow_clone());
+                (output, Record::Convolution(record))
             }
-            elements = elements.max(winograd::elements(weight, width));
-            Ok(Step::Winograd(Filter::new(weight)?, bias.shallow_clone()))
-        });
-        let steps = steps.collect::<Result<Vec<_>>>()?;
-        let scratch = Scratch::new(elements)?;
-        Ok(Pass { vgg, deepest, steps, scratch })
+            Ready::BatchNorm(norm) => (norm.forward(x)?, Record::BatchNorm),
+            Ready::Relu => {
+                let output = relu(x)?;
+                let record = Record::Relu(output.shallow_clone());
+                (output, record)
+            }
+            Ready::Pool(window) => {
+                let (output, places) = pool(x, *window)?;
+                (output, Record::Pool(x.shallow_clone(), places))
+            }
+        })
     }
 
-    /// What [`Vgg19::features`] returns.
-    pub(crate) fn features(&self, images: &Tensor, layers: &[VggLayer]) -> Result<Vec<Tensor>> {
-        self.vgg.collect(images, layers, |layer, x| self.convolve(layer, x))
+    /// The gradient with respect to a step's input, from that with respect to its output.
+    fn back(&self, step: usize, gradient: Tensor, record: Record) -> Result<Tensor> {
+        match (&self.steps[step], record) {
+            (Ready::Convolution { convolution, .. }, Record::Convolution(output)) => {
+                convolution.back(gradient, output, &self.scratch)
+            }
+            (Ready::BatchNorm(norm), Record::BatchNorm) => norm.back(&gradient),
+            (Ready::Relu, Record::Relu(output)) => relu_back(&gradient, &output),
+            (Ready::Pool(window), Record::Pool(input, places)) => {
+                pool_back(&gradient, &input, &places, *window)
+            }
+            _ => unreachable!("each step leaves its own kind of record"),
+        }
+    }
+}
+
+impl Pass for ProgramPass<'_> {
+    fn run(&self, images: &Tensor, visit: &mut Visit) -> Result<()> {
+        self.program.walk(self.prepared(images)?, |step, x| Ok(self.forward(step, x)?.0), visit)
     }
 
-    /// Runs the network and shows `visit` the activations after each ReLU.
-    pub(crate) fn run(
-        &self,
-        images: &Tensor,
-        visit: impl FnMut(VggLayer, &Tensor) -> Result<()>,
-    ) -> Result<()> {
-        self.vgg.run(images, self.deepest, |layer, x| self.convolve(layer, x), visit)?;
-        Ok(())
-    }
-
-    /// The same to go [back](Trace::back) later.
-    pub(crate) fn trace(
-        &self,
-        images: &Tensor,
-        mut visit: impl FnMut(VggLayer, &Tensor) -> Result<()>,
-    ) -> Result<Trace<'_>> {
-        let mut activations = Vec::new();
-        let keep = |layer, activation: &Tensor| {
-            activations.push(activation.shallow_clone());
-            visit(layer, activation)
+    fn trace<'a>(&'a self, images: &Tensor, visit: &mut Visit) -> Result<Box<dyn Trace + 'a>> {
+        let (mut records, mut kind) = (Vec::new(), self.kind);
+        let keep = |step, x: &Tensor| {
+            let (output, record) = self.forward(step, x)?;
+            records.push(record);
+            kind = output.kind();
+            Ok(output)
         };
-        let maxima = self.vgg.run(images, self.deepest, |layer, x| self.convolve(layer, x), keep)?;
-        Ok(Trace { pass: self, activations, maxima })
-    }
-
-    fn convolve(&self, layer: VggLayer, x: &Tensor) -> Result<Tensor> {
-        match &self.steps[layer.ordinal()] {
-            Step::Direct(convolution) => convolution.apply(x),
-            Step::Winograd(filter, bias) => filter.forward(x, bias, &self.scratch),
-        }
-    }
-
-    /// The gradient with respect to a layer's input, from that with respect to its `activation`.
-    fn convolve_back(&self, layer: VggLayer, activation: Tensor, gradient: Tensor) -> Result<Tensor> {
-        match &self.steps[layer.ordinal()] {
-            Step::Direct(Convolution { weight, .. }) => {
-                let gradient = activation.f_threshold_backward_grad_input(&gradient, &gradient, 0.0)?;
-                drop(activation);
-                let (same, none) = (CONVOLUTION, UNPADDED);
-                Ok(gradient.f_conv_transpose2d(weight, None::<Tensor>, same, same, none, 1, same)?)
-            }
-            Step::Winograd(filter, _) => filter.back(&gradient, &activation, &self.scratch),
-        }
+        self.program.walk(self.prepared(images)?, keep, visit)?;
+        Ok(Box::new(ProgramTrace { pass: self, records, kind, size: images.size() }))
     }
 }
 
-/// What a forward pass left behind, to go back through the network.
-///
-/// PyTorch's autograd would do the same, but keep everything that it may need until the end. Here the
-/// parameters need no gradient, so that activations suffice, and are freed on the way.
-pub(crate) struct Trace<'a> {
-    pass: &'a Pass<'a>,
-    /// After each ReLU.
-    activations: Vec<Tensor>,
-    /// For each pooling layer where in its input the maxima were.
-    maxima: Vec<Tensor>,
+/// PyTorch's autograd would do the same, but keep everything that it may need until the end. Here the parameters
+/// need no gradient, so that outputs suffice, and are freed on the way.
+struct ProgramTrace<'a> {
+    pass: &'a ProgramPass<'a>,
+    /// Of each step.
+    records: Vec<Record>,
+    kind: Kind,
+    /// Of the images.
+    size: Vec<i64>,
 }
 
-impl Trace<'_> {
-    /// The kind that the network computed in: its own, or autocast's.
-    pub(crate) fn kind(&self) -> Kind {
-        self.activations[0].kind()
+impl Trace for ProgramTrace<'_> {
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
-    /// The gradient with respect to the images of a function of the activations, whose gradients with respect
-    /// to those are given.
-    pub(crate) fn back(mut self, mut gradients: Vec<(VggLayer, Tensor)>) -> Result<Tensor> {
-        gradients.sort_by_key(|(layer, _)| *layer);
+    fn back(mut self: Box<Self>, mut slopes: Vec<Option<Tensor>>) -> Result<Tensor> {
         let mut total: Option<Tensor> = None;
-        while let Some(activation) = self.activations.pop() {
-            let layer = VggLayer::ALL[self.activations.len()];
-            while gradients.last().is_some_and(|(tap, _)| *tap == layer) {
-                let (_, own) = gradients.pop().expect("there is a last one");
+        while let Some(record) = self.records.pop() {
+            let step = self.records.len();
+            for tap in self.pass.program.steps[step].taps.iter().rev() {
+                let Some(own) = slopes.get_mut(*tap).and_then(Option::take) else { continue };
                 total = Some(match total {
                     Some(mut total) => total.f_add_(&own)?,
                     None => own,
                 });
             }
-            let Some(gradient) = total else { continue };
-            let mut gradient = self.pass.convolve_back(layer, activation, gradient)?;
-            if layer.starts_block() {
-                if let (Some(input), Some(maxima)) = (self.activations.last(), self.maxima.pop()) {
-                    gradient = input.f_max_pool2d_with_indices_backward(
-                        &gradient, POOLING, POOLING, UNPADDED, UNDILATED, false, &maxima,
-                    )?;
-                }
+            if let Some(gradient) = total {
+                total = Some(self.pass.back(step, gradient, record)?);
             }
-            total = Some(gradient);
         }
-        Ok(total.expect("there are gradients"))
+        match total {
+            Some(gradient) => Ok(gradient),
+            None => Ok(Tensor::f_zeros(&self.size, (self.kind, self.pass.device))?),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use tch::{Device, Kind, Tensor};
 
 use crate::base::check;
-use crate::base::streaming::pieces;
+use crate::base::gradient::pieces;
 use crate::{Error, Result};
 
 /// An image of a [`ContactSheet`](super::ContactSheet): a [`Tensor`], or something that hands out a few rows

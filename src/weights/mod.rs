@@ -1,6 +1,6 @@
 //! Weights: where they come from, how they are kept, and the files they are in.
 //!
-//! [`Vgg19::pretrained`](crate::Vgg19::pretrained) does all of it. Its parts, for weights of your own:
+//! [`Network::pretrained`](crate::Network::pretrained) does all of it. Its parts, for weights of your own:
 //!
 //! - [`pth`] reads PyTorch's `.pth` files without running what is in them, [`WeightsFile`] those and safetensors
 //!   files, [`convert`] turns the former into the latter;

@@ -8,7 +8,8 @@ use std::sync::{Once, OnceLock};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use tch::{nn, no_grad, Cuda, Device, Kind, Tensor};
-use tch_losses::{Vgg19, VggLayer};
+use tch_losses::networks::Place;
+use tch_losses::{Architecture, Network, Tap};
 
 /// Where the tests run: the CUDA device with feature `cuda`, which must then be there.
 pub fn device() -> Device {
@@ -166,7 +167,7 @@ pub fn noise(seed: i64, shape: &[i64], kind: Kind) -> Tensor {
 }
 
 /// A number in `[0, 1)` from an integer hash; the same as in `scripts/fixtures/networks.py`.
-fn uniform(index: u32, stream: u32) -> f64 {
+pub fn uniform(index: u32, stream: u32) -> f64 {
     let mut x = index.wrapping_mul(0x9E37_79B1).wrapping_add(stream.wrapping_mul(0x85EB_CA77));
     x ^= x >> 16;
     x = x.wrapping_mul(0x7FEB_352D);
@@ -174,6 +175,12 @@ fn uniform(index: u32, stream: u32) -> f64 {
     x = x.wrapping_mul(0x846C_A68B);
     x ^= x >> 16;
     f64::from(x) / 4_294_967_296.0
+}
+
+/// The ReLUs of VGG19, from shallow to deep.
+pub fn relus() -> Vec<(Tap, Place)> {
+    let taps = Architecture::VGG19.taps().into_iter().filter(|tap| tap.as_str().starts_with("relu"));
+    taps.map(|tap| (tap.clone(), Architecture::VGG19.place(&tap).unwrap())).collect()
 }
 
 /// The name and the value of each VGG19 parameter, from the hash that the fixtures were made with: real
@@ -185,8 +192,8 @@ pub fn vgg_parameters() -> Vec<(String, Tensor)> {
     let parameters = PARAMETERS.get_or_init(|| {
         let mut input = 3;
         let mut parameters = Vec::new();
-        for layer in VggLayer::ALL {
-            let (index, output) = (layer.index() - 1, layer.channels());
+        for (_, place) in relus() {
+            let (index, output) = (place.index - 1, place.channels);
             let roles = [
                 ("weight", vec![output, input, 3, 3], (6.0 / (input * 9) as f64).sqrt()),
                 ("bias", vec![output], 0.05),
@@ -207,9 +214,9 @@ pub fn vgg_parameters() -> Vec<(String, Tensor)> {
 }
 
 /// A VGG19 with [`vgg_parameters`] on the test device.
-pub fn vgg() -> Vgg19 {
+pub fn vgg() -> Network {
     let vs = nn::VarStore::new(device());
-    let vgg = Vgg19::new(&vs.root());
+    let vgg = Network::new(&vs.root(), &Architecture::VGG19);
     let mut variables = vs.variables();
     let parameters = vgg_parameters();
     assert_eq!(variables.len(), parameters.len());

@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 
 use tch::{nn, Kind, Tensor};
-use tch_losses::{Error, FeatureCriterion, InputNormalization, Loss, Vgg19, VggLayer, VggPerceptual};
+use tch_losses::{
+    Architecture, Error, FeatureCriterion, InputNormalization, Loss, Network, Tap, VggPerceptual,
+};
 
-use crate::common::{assert_close, device, noise, value, vgg, Relative};
+use crate::common::{assert_close, device, noise, relus, value, vgg, Relative};
 use crate::support::{images, leaf, refusal, with_gradients, zeros};
 
 /// Each pixel takes from each tap the feature whose window it lies in.
@@ -15,7 +17,7 @@ use crate::support::{images, leaf, refusal, with_gradients, zeros};
 fn maps_of_features_are_enlarged_by_nearest_neighbours() {
     let (input, target) = images(Kind::Double);
     let vgg = vgg().to_kind(Kind::Double).unwrap();
-    let taps = vec![(VggLayer::Relu1_2, 0.5), (VggLayer::Relu3_3, 3.0)];
+    let taps = vec![(Tap::RELU1_2, 0.5), (Tap::RELU3_3, 3.0)];
     let loss = VggPerceptual {
         taps: taps.clone(),
         criterion: FeatureCriterion::Mse,
@@ -26,7 +28,7 @@ fn maps_of_features_are_enlarged_by_nearest_neighbours() {
         let channel = |values: [f64; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(device());
         let unit = (images + 1.0) / 2.0;
         let normalised = (unit - channel([0.485, 0.456, 0.406])) / channel([0.229, 0.224, 0.225]);
-        vgg.features(&normalised, &[VggLayer::Relu1_2, VggLayer::Relu3_3]).unwrap()
+        vgg.features(&normalised, &[Tap::RELU1_2, Tap::RELU3_3]).unwrap()
     };
     let enlarged = |maps: [Tensor; 2]| -> Tensor {
         let at = |map: &Tensor, n: i64, y: i64, x: i64| map.double_value(&[n, y, x]);
@@ -58,7 +60,7 @@ fn features_of_reduced_precision_are_compared_in_f32() {
     let (input, target) =
         (noise(1, &[1, 3, 4, 4], Kind::Float) * 1e3, noise(2, &[1, 3, 4, 4], Kind::Float) * 1e3);
     let with = |kind| VggPerceptual {
-        taps: vec![(VggLayer::Relu1_1, 1.0)],
+        taps: vec![(Tap::RELU1_1, 1.0)],
         criterion: FeatureCriterion::Mse,
         ..VggPerceptual::new(vgg().to_kind(kind).unwrap())
     };
@@ -84,8 +86,8 @@ fn features_of_reduced_precision_are_compared_in_f32() {
 #[test]
 fn a_network_in_reduced_precision_serves_f32_images() {
     let single = VggPerceptual::new(vgg());
-    let reduced = VggPerceptual::new(single.vgg.to_kind(Kind::BFloat16).unwrap());
-    assert_eq!((single.vgg.kind(), reduced.vgg.kind()), (Kind::Float, Kind::BFloat16));
+    let reduced = VggPerceptual::new(single.network.to_kind(Kind::BFloat16).unwrap());
+    assert_eq!((single.network.kind(), reduced.network.kind()), (Kind::Float, Kind::BFloat16));
     let mut cosines: Vec<f64> = (0..11)
         .map(|seed| {
             let images = |seed| noise(seed, &[1, 3, 8, 12], Kind::Float);
@@ -105,7 +107,7 @@ fn a_network_in_reduced_precision_serves_f32_images() {
 #[test]
 fn the_network_is_frozen() {
     let vs = nn::VarStore::new(device());
-    let loss = VggPerceptual::new(Vgg19::new(&vs.root()));
+    let loss = VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19));
     let before: HashMap<String, Tensor> =
         vs.variables().into_iter().map(|(name, parameter)| (name, parameter.copy())).collect();
     let (input, target) = images(Kind::Float);
@@ -145,11 +147,13 @@ fn images_that_vgg19_cannot_take() {
         assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
     }
     // The least size is that of the deepest layer asked for.
-    for layer in VggLayer::ALL {
-        let side = layer.stride();
-        assert!(vgg.features(&zeros(&[1, 3, side, side]), &[layer]).is_ok(), "{layer}");
+    for (layer, place) in relus() {
+        let side = place.stride;
+        assert_eq!(place.least, side, "{layer}");
+        let taps = [layer.clone()];
+        assert!(vgg.features(&zeros(&[1, 3, side, side]), &taps).is_ok(), "{layer}");
         if side > 1 {
-            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &[layer]).unwrap_err();
+            let error = vgg.features(&zeros(&[1, 3, side - 1, side]), &taps).unwrap_err();
             assert!(matches!(error, Error::Shape { argument: "images", .. }), "{layer}: {error}");
         }
     }
@@ -158,22 +162,32 @@ fn images_that_vgg19_cannot_take() {
 #[test]
 fn options_of_the_perceptual_loss() {
     let image = zeros(&[1, 3, 8, 8]);
-    let with = |taps: &[(VggLayer, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
+    let with = |taps: &[(Tap, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
     let expected = "option `taps` is empty, expected at least one tap";
     assert_eq!(refusal(&with(&[]), &image, &image), expected);
     assert_eq!(with(&[]).response(&image).unwrap_err().to_string(), expected);
     assert_eq!(with(&[]).target_features(&image).unwrap_err().to_string(), expected);
     for (weight, given) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
-        let loss = with(&[(VggLayer::Relu1_1, 1.0), (VggLayer::Relu1_2, weight)]);
+        let loss = with(&[(Tap::RELU1_1, 1.0), (Tap::RELU1_2, weight)]);
         let expected = format!("option `taps` is {given}, expected a finite number, 0 or more");
         assert_eq!(refusal(&loss, &image, &image), expected);
     }
     let error = vgg().features(&image, &[]).unwrap_err();
-    assert_eq!(error.to_string(), "option `layers` is empty, expected at least one layer");
-    for name in ["relu6_1", "relu3_5", "conv1_1", "RELU1_1", ""] {
-        let error = name.parse::<VggLayer>().unwrap_err();
-        assert_eq!(error.to_string(), format!("option `layer` is {name:?}, expected relu1_1 to relu5_4"));
+    assert_eq!(error.to_string(), "option `taps` is empty, expected at least one tap");
+    for name in ["relu6_1", "relu3_5", "bn1_1", "RELU1_1", "features.37", "features.01", ""] {
+        let expected = format!(
+            "option `taps` is {name:?}, expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to \
+             pool5 or features.0 to features.36"
+        );
+        let taps = [Tap::RELU1_1, Tap::from(name)];
+        assert_eq!(vgg().features(&image, &taps).unwrap_err().to_string(), expected);
+        let loss = with(&taps.map(|tap| (tap, 1.0)));
+        assert_eq!(refusal(&loss, &image, &image), expected);
+        assert_eq!(loss.target_features(&image).unwrap_err().to_string(), expected);
     }
+    let error = Network::pretrained(&Architecture::VGG16, device()).unwrap_err();
+    let expected = "option `architecture` is vgg16, expected one with known weights: vgg19";
+    assert_eq!(error.to_string(), expected);
     let error = vgg().to_kind(Kind::Int64).unwrap_err();
     assert_eq!(error.to_string(), "option `kind` is Int64, expected Half, BFloat16, Float or Double");
 }
@@ -186,7 +200,7 @@ fn target_features_of_another_making() {
     let refused =
         |loss: &VggPerceptual, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
 
-    let other_taps = VggPerceptual { taps: vec![(VggLayer::Relu1_2, 1.0)], ..loss.clone() };
+    let other_taps = VggPerceptual { taps: vec![(Tap::RELU1_2, 1.0)], ..loss.clone() };
     assert!(matches!(refused(&other_taps, &image), Error::Option { option: "target features", .. }));
     let normalization = InputNormalization::ImageNetFromUnit;
     let other_range = VggPerceptual { normalization, ..loss.clone() };
@@ -196,11 +210,11 @@ fn target_features_of_another_making() {
         let other_size = noise(1, &shape, Kind::Float);
         assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
     }
-    let other_kind = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    let other_kind = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
     // The weights and the criterion are the comparison's own affair.
     let other_weights = VggPerceptual {
-        taps: loss.taps.iter().map(|(layer, _)| (*layer, 0.5)).collect(),
+        taps: loss.taps.iter().map(|(tap, _)| (tap.clone(), 0.5)).collect(),
         criterion: FeatureCriterion::Mse,
         ..loss.clone()
     };

@@ -3,8 +3,8 @@
 use crate::common::{assert_close, device, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
-    Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, Reduction, Sobel, Streaming, Vgg19,
-    VggLayer, VggPerceptual,
+    Architecture, Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, Network, Reduction,
+    Sobel, Streaming, Tap, VggPerceptual,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -80,24 +80,19 @@ fn reduced_edge_losses() -> Vec<Box<dyn Loss>> {
 }
 
 /// Every option of the perceptual loss.
-fn perceptual_losses(vgg: &Vgg19) -> Vec<VggPerceptual> {
+fn perceptual_losses(vgg: &Network) -> Vec<VggPerceptual> {
     let default = || VggPerceptual::new(vgg.clone());
     vec![
         default(),
         VggPerceptual { criterion: FeatureCriterion::Mse, ..default() },
         // Neither in order nor all different, one without weight, none where the network ends.
         VggPerceptual {
-            taps: vec![
-                (VggLayer::Relu3_3, 1e-3),
-                (VggLayer::Relu1_1, 2.0),
-                (VggLayer::Relu2_1, 0.0),
-                (VggLayer::Relu1_1, 0.5),
-            ],
+            taps: vec![(Tap::RELU3_3, 1e-3), (Tap::RELU1_1, 2.0), (Tap::RELU2_1, 0.0), (Tap::RELU1_1, 0.5)],
             normalization: InputNormalization::ImageNetFromSigned,
             ..default()
         },
         VggPerceptual {
-            taps: vec![(VggLayer::Relu5_4, 3.0)],
+            taps: vec![(Tap::RELU5_4, 3.0)],
             criterion: FeatureCriterion::Mse,
             normalization: InputNormalization::ImageNetFromUnit,
             ..default()
@@ -172,7 +167,7 @@ fn images_and_network_of_different_kinds() {
         let (value, gradient) = streamed(&loss, &input, &target);
         assert_eq!((value.kind(), gradient.kind()), (kind, kind));
         // What has been computed in f64 differs by the rounding of the result only.
-        match loss.vgg.kind() {
+        match loss.network.kind() {
             Kind::Double => assert_same("in f64", &loss, &input, &target, 1e-6),
             _ => assert_same_up_to_turns("in f32", &loss, (&input, &target), 1e-5, 0.1),
         }
@@ -420,8 +415,10 @@ fn second_derivatives_through_the_graph() {
 #[test]
 fn an_error_in_the_middle_leaves_nothing_behind() {
     let vs = nn::VarStore::new(device());
-    let loss =
-        VggPerceptual { streaming: Streaming::Images(1), ..VggPerceptual::new(Vgg19::new(&vs.root())) };
+    let loss = VggPerceptual {
+        streaming: Streaming::Images(1),
+        ..VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19))
+    };
     let (input, target) = pair(&[3, 3, 12, 12], Kind::Float);
     let input = leaf(&input);
     let fake = &input * 2.0;
@@ -433,9 +430,9 @@ fn an_error_in_the_middle_leaves_nothing_behind() {
     weight.set_data(&broken);
     assert!(matches!(loss.try_forward(&fake, &target), Err(Error::Torch(_))));
     // Features of another kind are found out only when there is something to compare them with.
-    let other = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    let other = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     variables.get_mut("features.5.weight").unwrap().set_data(&whole);
-    let features = VggPerceptual { vgg: loss.vgg.to_kind(Kind::Double).unwrap(), ..loss.clone() }
+    let features = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() }
         .target_features(&target)
         .unwrap();
     assert!(matches!(loss.try_forward_features(&fake, &features), Err(Error::Kind { .. })));
@@ -476,8 +473,8 @@ fn gradients_in_reduced_precision_neither_vanish_nor_overflow() {
             // Weights as small as a batch a thousand times as large would make them; images as large as can
             // be.
             for (weight, size) in [(1.0, 1.0), (1e-6, 1.0), (1e6, 1.0), (1.0, 255.0), (1.0, 5e3)] {
-                let with = |vgg: Vgg19| VggPerceptual {
-                    taps: vec![(VggLayer::Relu1_2, weight), (VggLayer::Relu3_3, weight / 3.0)],
+                let with = |vgg: Network| VggPerceptual {
+                    taps: vec![(Tap::RELU1_2, weight), (Tap::RELU3_3, weight / 3.0)],
                     criterion,
                     ..VggPerceptual::new(vgg)
                 };
@@ -516,8 +513,8 @@ fn large_maps() {
     let single = vgg();
     let double = single.to_kind(Kind::Double).unwrap();
     for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
-        let loss = |vgg: &Vgg19, streaming| VggPerceptual {
-            taps: vec![(VggLayer::Relu2_2, 1.0), (VggLayer::Relu3_3, 2.0)],
+        let loss = |vgg: &Network, streaming| VggPerceptual {
+            taps: vec![(Tap::RELU2_2, 1.0), (Tap::RELU3_3, 2.0)],
             criterion,
             streaming,
             ..VggPerceptual::new(vgg.clone())

@@ -4,7 +4,7 @@
 use std::fs;
 
 use tch::{nn, Device, Kind};
-use tch_losses::{Loss, Streaming, Vgg19, VggPerceptual};
+use tch_losses::{Architecture, Loss, Network, Streaming, VggPerceptual};
 
 use crate::common::{noise, status};
 
@@ -59,7 +59,7 @@ pub fn a_streamed_batch_uses_memory_again() {
 
 fn loss(streaming: Streaming) -> VggPerceptual {
     let vs = nn::VarStore::new(Device::Cpu);
-    VggPerceptual { streaming, ..VggPerceptual::new(Vgg19::new(&vs.root())) }
+    VggPerceptual { streaming, ..VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19)) }
 }
 
 fn step(loss: &VggPerceptual, shape: &[i64]) {

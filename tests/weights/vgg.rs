@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{device, noise, vgg, vgg_parameters};
 use tch::{nn, Kind, Tensor};
 use tch_losses::weights::{convert, ConvertOptions, WeightsError};
-use tch_losses::{Error, Vgg19, VggLayer};
+use tch_losses::{Architecture, Error, Network, Tap};
 
 fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
     let path = folder.join(name);
@@ -15,8 +15,8 @@ fn write(folder: &Path, name: &str, tensors: &[(String, Tensor)]) -> PathBuf {
 
 /// Networks with the same parameters give the same bits: they run the same operations on the same numbers, with the same
 /// number of threads, in memory that libtorch always aligns alike.
-fn features(vgg: &Vgg19) -> Tensor {
-    vgg.features(&noise(1, &[1, 3, 16, 16], Kind::Float), &[VggLayer::Relu5_4]).unwrap().remove(0)
+fn features(vgg: &Network) -> Tensor {
+    vgg.features(&noise(1, &[1, 3, 16, 16], Kind::Float), &[Tap::RELU5_4]).unwrap().remove(0)
 }
 
 /// The parameters with one of them changed.
@@ -36,7 +36,12 @@ fn from_a_file() {
     let mut parameters = vgg_parameters();
     // A whole state dict: what does not belong to the features is left alone.
     parameters.push(("classifier.0.bias".into(), Tensor::ones([4096], (Kind::Float, tch::Device::Cpu))));
-    let loaded = Vgg19::from_file(write(folder.path(), "vgg.safetensors", &parameters), device()).unwrap();
+    let loaded = Network::from_file(
+        write(folder.path(), "vgg.safetensors", &parameters),
+        &Architecture::VGG19,
+        device(),
+    )
+    .unwrap();
     assert_eq!((loaded.device(), loaded.kind()), (device(), Kind::Float));
     let output = features(&loaded);
     assert_eq!(output, features(&vgg()));
@@ -48,7 +53,9 @@ fn a_file_in_another_kind_is_loaded_as_f32() {
     let folder = tempfile::tempdir().unwrap();
     let doubles: Vec<_> =
         vgg_parameters().into_iter().map(|(name, tensor)| (name, tensor.to_kind(Kind::Double))).collect();
-    let loaded = Vgg19::from_file(write(folder.path(), "f64.safetensors", &doubles), device()).unwrap();
+    let loaded =
+        Network::from_file(write(folder.path(), "f64.safetensors", &doubles), &Architecture::VGG19, device())
+            .unwrap();
     assert_eq!(loaded.kind(), Kind::Float);
     assert_eq!(features(&loaded), features(&vgg()));
 }
@@ -66,14 +73,17 @@ fn tensors_of_other_kinds_in_the_file_do_no_harm() {
     let header = other + std::str::from_utf8(header).unwrap().trim_end().strip_prefix('{').unwrap();
     let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data, &[1, 0, 0, 0]].concat();
     std::fs::write(&path, file).unwrap();
-    assert_eq!(features(&Vgg19::from_file(&path, device()).unwrap()), features(&vgg()));
+    assert_eq!(
+        features(&Network::from_file(&path, &Architecture::VGG19, device()).unwrap()),
+        features(&vgg())
+    );
 }
 
 #[test]
 fn a_variable_store_of_another_kind() {
     let mut vs = nn::VarStore::new(device());
     vs.set_kind(Kind::BFloat16);
-    assert_eq!(Vgg19::new(&vs.root()).kind(), Kind::BFloat16);
+    assert_eq!(Network::new(&vs.root(), &Architecture::VGG19).kind(), Kind::BFloat16);
 }
 
 #[test]
@@ -81,15 +91,15 @@ fn from_a_variable_store_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "vgg.safetensors", &vgg_parameters());
     let mut vs = nn::VarStore::new(device());
-    let vgg = Vgg19::new(&vs.root());
+    let vgg = Network::new(&vs.root(), &Architecture::VGG19);
     vs.load(&path).unwrap();
     assert_eq!(features(&vgg), features(&crate::common::vgg()));
     // Frozen: an optimizer over this store would find nothing to train.
     assert!(vs.trainable_variables().is_empty());
     // And below a trainer's own path.
     let vs = nn::VarStore::new(device());
-    let _vgg = Vgg19::new(&(vs.root() / "loss" / "vgg"));
-    assert!(vs.variables().contains_key("loss.vgg.features.34.bias"));
+    let _vgg = Network::new(&(vs.root() / "loss" / "vgg"), &Architecture::VGG19);
+    assert!(vs.variables().contains_key("loss.network.features.34.bias"));
 }
 
 /// A trainer's store, with its generator and the loss's network in it, as `VarStore` writes and reads it.
@@ -98,7 +108,7 @@ fn a_store_with_a_network_is_saved_and_loaded() {
     let store = || {
         let vs = nn::VarStore::new(device());
         let _generator = nn::conv2d(vs.root() / "generator", 3, 4, 3, Default::default());
-        let vgg = Vgg19::new(&(vs.root() / "vgg"));
+        let vgg = Network::new(&(vs.root() / "vgg"), &Architecture::VGG19);
         (vs, vgg)
     };
     let (vs, vgg) = store();
@@ -126,7 +136,7 @@ fn a_store_with_a_network_is_saved_and_loaded() {
 #[test]
 fn a_clone_shares_the_parameters() {
     let vs = nn::VarStore::new(device());
-    let vgg = Vgg19::new(&vs.root());
+    let vgg = Network::new(&vs.root(), &Architecture::VGG19);
     let clone = vgg.clone();
     let of_the_same_kind = vgg.to_kind(Kind::Float).unwrap();
     let mut variables = vs.variables();
@@ -142,10 +152,13 @@ fn a_clone_shares_the_parameters() {
 fn files_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.safetensors");
-    let error = Vgg19::from_file(&missing, device()).unwrap_err();
+    let error = Network::from_file(&missing, &Architecture::VGG19, device()).unwrap_err();
     let expected = format!("cannot read {}: No such file or directory (os error 2)", missing.display());
     assert_eq!(error.to_string(), expected);
-    assert!(matches!(Vgg19::from_file(folder.path(), device()), Err(Error::Read { .. })));
+    assert!(matches!(
+        Network::from_file(folder.path(), &Architecture::VGG19, device()),
+        Err(Error::Read { .. })
+    ));
 }
 
 #[test]
@@ -153,7 +166,7 @@ fn files_without_the_weights() {
     let folder = tempfile::tempdir().unwrap();
     let problem = |tensors: &[(String, Tensor)]| {
         let path = write(folder.path(), "bad.safetensors", tensors);
-        let error = Vgg19::from_file(&path, device()).unwrap_err();
+        let error = Network::from_file(&path, &Architecture::VGG19, device()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("no usable weights in {}: ", path.display())));
         match error {
             Error::Weights(WeightsError::Unusable { problem, .. }) => problem,
@@ -211,7 +224,7 @@ fn files_that_are_not_safetensors() {
     for (name, bytes, words) in wrong {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let error = Vgg19::from_file(&path, device()).unwrap_err();
+        let error = Network::from_file(&path, &Architecture::VGG19, device()).unwrap_err();
         assert!(error.to_string().contains(words), "{name}: {error}");
     }
 }
@@ -223,9 +236,11 @@ fn fixture(name: &str) -> PathBuf {
 /// The names that `torch.nn.DataParallel` and `torch.compile` give to parameters, and checkpoints within checkpoints.
 #[test]
 fn wrapped_networks() {
-    let expected = features(&Vgg19::from_file(fixture("vgg19_zip.pth"), device()).unwrap());
+    let expected =
+        features(&Network::from_file(fixture("vgg19_zip.pth"), &Architecture::VGG19, device()).unwrap());
     for name in ["data_parallel", "compiled", "both", "nested", "nested_otherwise"] {
-        let loaded = Vgg19::from_file(fixture(&format!("wrapped/{name}.pth")), device());
+        let loaded =
+            Network::from_file(fixture(&format!("wrapped/{name}.pth")), &Architecture::VGG19, device());
         assert_eq!(features(&loaded.unwrap()), expected, "{name}");
     }
     // As safetensors, and with the name itself beside a wrapped one.
@@ -233,17 +248,23 @@ fn wrapped_networks() {
     let wrapped = |(name, tensor): (String, Tensor)| (format!("_orig_mod.module.{name}"), tensor);
     let mut tensors: Vec<_> = vgg_parameters().into_iter().map(wrapped).collect();
     let path = write(folder.path(), "wrapped.safetensors", &tensors);
-    assert_eq!(features(&Vgg19::from_file(path, device()).unwrap()), features(&vgg()));
+    assert_eq!(
+        features(&Network::from_file(path, &Architecture::VGG19, device()).unwrap()),
+        features(&vgg())
+    );
     tensors.iter_mut().for_each(|(_, tensor)| *tensor = tensor.zeros_like());
     tensors.extend(vgg_parameters());
     let path = write(folder.path(), "both.safetensors", &tensors);
-    assert_eq!(features(&Vgg19::from_file(path, device()).unwrap()), features(&vgg()));
+    assert_eq!(
+        features(&Network::from_file(path, &Architecture::VGG19, device()).unwrap()),
+        features(&vgg())
+    );
 }
 
 #[test]
 fn wrappers_that_leave_a_doubt() {
     let path = fixture("wrapped/ambiguous.pth");
-    let error = Vgg19::from_file(&path, device()).unwrap_err().to_string();
+    let error = Network::from_file(&path, &Architecture::VGG19, device()).unwrap_err().to_string();
     let words = "`features.0.weight` is there with the prefix `module.` and with `_orig_mod.`: ";
     assert!(error.contains(words) && error.contains("weights convert --strip"), "{error}");
     // The way out.
@@ -251,7 +272,7 @@ fn wrappers_that_leave_a_doubt() {
     let one = folder.path().join("one.safetensors");
     let options = ConvertOptions { strip: "module.", keep: "features.", expand: true };
     assert_eq!(convert(path, &one, &options).unwrap().written, 32);
-    assert_eq!(Vgg19::from_file(one, device()).unwrap().kind(), Kind::Float);
+    assert_eq!(Network::from_file(one, &Architecture::VGG19, device()).unwrap().kind(), Kind::Float);
 }
 
 #[test]
@@ -260,10 +281,10 @@ fn other_prefixes_are_named() {
     let small = |prefix: &str| (format!("{prefix}features.0.weight"), Tensor::from(1f32));
     let problem = |tensors: &[(String, Tensor)]| {
         let path = write(folder.path(), "bad.safetensors", tensors);
-        Vgg19::from_file(&path, device()).unwrap_err().to_string()
+        Network::from_file(&path, &Architecture::VGG19, device()).unwrap_err().to_string()
     };
-    let error = problem(&[small("loss.vgg.")]);
-    let words = "the tensor `features.0.weight` is missing, but there is `loss.vgg.features.0.weight`";
+    let error = problem(&[small("loss.network.")]);
+    let words = "the tensor `features.0.weight` is missing, but there is `loss.network.features.0.weight`";
     assert!(error.ends_with(words), "{error}");
     let error = problem(&[small("model."), small("module.")]);
     assert!(error.contains("with the prefix `model.` and with `module.`"), "{error}");
@@ -275,7 +296,7 @@ fn other_prefixes_are_named() {
     bytes[place..][..name.len()].copy_from_slice(b"a.features.0.weight");
     let path = folder.path().join("prefixed.pth");
     std::fs::write(&path, bytes).unwrap();
-    let error = Vgg19::from_file(&path, device()).unwrap_err().to_string();
+    let error = Network::from_file(&path, &Architecture::VGG19, device()).unwrap_err().to_string();
     assert!(error
         .ends_with("`a.features.0.weight`: `tch-losses weights convert --strip a.` takes the prefix off"));
     let error = problem(&[small("module.")]);

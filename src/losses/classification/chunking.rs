@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::base::integer::div_ceil;
 use crate::{Error, Result};
 
 /// Whether a [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) computes the logits of the whole batch at once.
@@ -52,11 +53,6 @@ impl Chunking {
         let rows = (div_ceil(batch, ratio) as u64).next_power_of_two() as i64;
         Some((rows / divisor).min(batch).max(1))
     }
-}
-
-/// Both positive, but for an empty batch.
-fn div_ceil(a: i64, b: i64) -> i64 {
-    (a + b - 1) / b
 }
 
 #[cfg(test)]

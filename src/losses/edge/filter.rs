@@ -14,8 +14,8 @@
 
 use tch::{no_grad, Device, Tensor};
 
+use crate::base::gradient::{pieces, with_gradient, Wanted};
 use crate::base::precision::accumulation_kind;
-use crate::base::streaming::{pieces, with_gradient, Wanted};
 use crate::{Reduction, Result};
 
 /// What [`streamed`] needs to know of a loss.

@@ -1,5 +1,13 @@
-//! Losses on the features of a frozen network: [`VggPerceptual`].
+//! Losses on the features of a frozen network.
 
-mod vgg;
+mod comparison;
+mod engine;
+mod scale;
+mod streaming;
+mod target;
+mod vgg_perceptual;
 
-pub use vgg::{FeatureCriterion, InputNormalization, Streaming, TargetFeatures, VggPerceptual};
+pub use comparison::FeatureCriterion;
+pub use streaming::Streaming;
+pub use target::TargetFeatures;
+pub use vgg_perceptual::VggPerceptual;

@@ -197,8 +197,8 @@ impl Objective {
     /// once.
     ///
     /// # Errors
-    /// Weights that cannot be had: see [`Vgg19::pretrained`](crate::Vgg19::pretrained) and
-    /// [`Vgg19::from_file`](crate::Vgg19::from_file). A weight that is not finite. A loss with parameters: see
+    /// Weights that cannot be had: see [`Network::pretrained`](crate::Network::pretrained) and
+    /// [`Network::from_file`](crate::Network::from_file). A weight that is not finite. A loss with parameters: see
     /// [`build_in`](Self::build_in).
     pub fn build(&self, device: Device) -> Result<LossManager> {
         self.manager(device, None)

@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use tch::{nn, no_grad, Device, Kind, Tensor};
 
 use super::VggWeights;
-use crate::{Result, Vgg19};
+use crate::{Architecture, Network, Result};
 
 /// The networks that were made, by what they were made of.
 #[derive(Default)]
-pub(in crate::manager) struct Networks(HashMap<(VggWeights, i64, Kind), Vgg19>);
+pub(in crate::manager) struct Networks(HashMap<(VggWeights, i64, Kind), Network>);
 
 impl Networks {
-    pub fn get(&mut self, weights: &VggWeights, seed: i64, kind: Kind, device: Device) -> Result<Vgg19> {
+    pub fn get(&mut self, weights: &VggWeights, seed: i64, kind: Kind, device: Device) -> Result<Network> {
         let mut key = (weights.clone(), seed, Kind::Float);
         let loaded = match self.0.get(&key) {
             Some(vgg) => vgg.clone(),
             None => {
                 let vgg = match weights {
-                    VggWeights::Pretrained => Vgg19::pretrained(device)?,
+                    VggWeights::Pretrained => Network::pretrained(&Architecture::VGG19, device)?,
                     VggWeights::Random => random(seed, device)?,
-                    VggWeights::File(path) => Vgg19::from_file(path, device)?,
+                    VggWeights::File(path) => Network::from_file(path, &Architecture::VGG19, device)?,
                 };
                 self.0.insert(key.clone(), vgg.clone());
                 vgg
@@ -38,9 +38,9 @@ impl Networks {
 
 /// A network with uniform weights of the variance that torchvision's begin with, 2 / fan-out, and no biases. Not
 /// from libtorch's generator, which whoever trains has seeded for something else.
-fn random(seed: i64, device: Device) -> Result<Vgg19> {
+fn random(seed: i64, device: Device) -> Result<Network> {
     let store = nn::VarStore::new(device);
-    let vgg = Vgg19::new(&store.root());
+    let vgg = Network::new(&store.root(), &Architecture::VGG19);
     let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
     variables.retain(|(name, _)| name.ends_with("weight"));
     variables.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -86,12 +86,21 @@ fn changed_options(loss: &LossSpec) -> Vec<String> {
     changed.map(|(name, value)| printable(&format!("{name} = {}", in_toml(value))).to_string()).collect()
 }
 
+/// A key, in quotation marks where it has dots, as the tap `features.15`.
+fn key(name: &str) -> String {
+    let is_bare = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
+    match !name.is_empty() && name.chars().all(is_bare) {
+        true => name.into(),
+        false => format!("{name:?}"),
+    }
+}
+
 fn in_toml(value: &Value) -> String {
     match value {
         Value::Array(values) => format!("[{}]", values.iter().map(in_toml).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
             let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name} = {}", in_toml(value))).collect();
+                fields.iter().map(|(name, value)| format!("{} = {}", key(name), in_toml(value))).collect();
             format!("{{ {} }}", fields.join(", "))
         }
         // Of an `f32` the digits that tell it from others.

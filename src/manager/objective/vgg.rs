@@ -11,7 +11,9 @@ use tch::Kind;
 use super::make::{Make, Site};
 use super::problem::nearest;
 use crate::manager::function::Function;
-use crate::{Error, FeatureCriterion, InputNormalization, Result, Streaming, VggLayer, VggPerceptual};
+use crate::{
+    Architecture, Error, FeatureCriterion, InputNormalization, Result, Streaming, Tap, VggPerceptual,
+};
 
 /// The options of [`VggPerceptual`] as data.
 ///
@@ -40,13 +42,13 @@ pub struct VggPerceptualSpec {
     /// The seed of random weights; `None` is 0. Only [`VggWeights::Random`] has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
-    /// What the network computes in: [`Vgg19::to_kind`](crate::Vgg19::to_kind). In a file `f16`, `bf16`, `f32` or
+    /// What the network computes in: [`Network::to_kind`](crate::Network::to_kind). In a file `f16`, `bf16`, `f32` or
     /// `f64`, or as PyTorch calls them.
     #[serde(with = "kind")]
     pub kind: Kind,
-    /// Its `taps`; in a file a table of weights by layer: `{ relu1_2 = 1.0, relu2_2 = 0.5 }`.
+    /// Its `taps`; in a file a table of weights by [`Tap`]: `{ relu1_2 = 1.0, conv5_4 = 0.5 }`.
     #[serde(with = "taps")]
-    pub taps: Vec<(VggLayer, f64)>,
+    pub taps: Vec<(Tap, f64)>,
     /// Its `criterion`.
     pub criterion: FeatureCriterion,
     /// Its `normalization`.
@@ -77,7 +79,7 @@ impl Make for VggPerceptualSpec {
             return Err(Error::Option { option: "seed", given: seed.to_string(), expected });
         }
         self.streaming.check()?;
-        VggPerceptual::check_taps(&self.taps)
+        VggPerceptual::check_taps(&Architecture::VGG19, &self.taps)
     }
 
     fn make(&self, site: &mut Site) -> Result<Function> {
@@ -92,18 +94,18 @@ impl Make for VggPerceptualSpec {
     }
 }
 
-/// Where the weights of a [`Vgg19`](crate::Vgg19) come from.
+/// Where the weights of a VGG19 come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "PathBuf", into = "PathBuf")]
 pub enum VggWeights {
-    /// [`Vgg19::pretrained`](crate::Vgg19::pretrained); in a file the word `pretrained`.
+    /// [`Network::pretrained`](crate::Network::pretrained); in a file the word `pretrained`.
     #[default]
     Pretrained,
-    /// Random, uniform with the variance of [`Vgg19::new`](crate::Vgg19::new)'s, from the seed in the options; in
+    /// Random, uniform with the variance of [`Network::new`](crate::Network::new)'s, from the seed in the options; in
     /// a file the word `random`. The same seed gives the same network, whatever the device and
     /// [`tch::manual_seed`].
     Random,
-    /// [`Vgg19::from_file`](crate::Vgg19::from_file); a relative path starts at the current directory. A file with
+    /// [`Network::from_file`](crate::Network::from_file); a relative path starts at the current directory. A file with
     /// one of the names above, or one like it, is written `./random`.
     File(PathBuf),
 }
@@ -235,30 +237,30 @@ mod streaming {
 mod taps {
     use super::*;
 
-    pub fn serialize<S: Serializer>(taps: &[(VggLayer, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(taps: &[(Tap, f64)], serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(taps.len()))?;
-        for (index, (layer, weight)) in taps.iter().enumerate() {
-            if taps[..index].iter().any(|(other, _)| other == layer) {
-                return Err(S::Error::custom(format!("the tap {layer} is there twice")));
+        for (index, (tap, weight)) in taps.iter().enumerate() {
+            if taps[..index].iter().any(|(other, _)| other == tap) {
+                return Err(S::Error::custom(format!("the tap {tap} is there twice")));
             }
-            map.serialize_entry(&layer.to_string(), weight)?;
+            map.serialize_entry(tap, weight)?;
         }
         map.end()
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(VggLayer, f64)>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Tap, f64)>, D::Error> {
         struct Table;
         impl<'de> Visitor<'de> for Table {
-            type Value = Vec<(VggLayer, f64)>;
+            type Value = Vec<(Tap, f64)>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("a table of weights by layer, such as { relu1_2 = 1.0 }")
+                formatter.write_str("a table of weights by tap, such as { relu1_2 = 1.0 }")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut taps = Vec::new();
-                while let Some((layer, weight)) = map.next_entry::<String, f64>()? {
-                    taps.push((layer.parse().map_err(A::Error::custom)?, weight));
+                while let Some(tap) = map.next_entry()? {
+                    taps.push(tap);
                 }
                 Ok(taps)
             }

@@ -80,7 +80,7 @@ fn no_loss_waits_for_the_device() {
         }),
         Box::new(VggPerceptual {
             criterion: FeatureCriterion::Mse,
-            ..VggPerceptual::new(perceptual.vgg.to_kind(Kind::Half).unwrap())
+            ..VggPerceptual::new(perceptual.network.to_kind(Kind::Half).unwrap())
         }),
         Box::new(VggPerceptual { streaming: Streaming::Off, ..perceptual }),
     ];

@@ -8,7 +8,7 @@
 use tch::{no_grad, Kind, Tensor};
 use tch_losses::{
     BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss, MseLoss,
-    Reduction, SmoothL1Loss, Sobel, VggLayer, VggPerceptual,
+    Reduction, SmoothL1Loss, Sobel, Tap, VggPerceptual,
 };
 
 use crate::common::{assert_close, device, few_roundings, noise, value, vgg, Relative};
@@ -38,7 +38,7 @@ fn distances(kind: Kind) -> Vec<Box<dyn Loss + Send>> {
         Box::new(Laplacian::default()),
         Box::new(VggPerceptual::new(vgg.clone())),
         Box::new(VggPerceptual {
-            taps: vec![(VggLayer::Relu2_1, 0.5), (VggLayer::Relu1_1, 2.0)],
+            taps: vec![(Tap::RELU2_1, 0.5), (Tap::RELU1_1, 2.0)],
             criterion: FeatureCriterion::Mse,
             normalization: InputNormalization::ImageNetFromSigned,
             ..VggPerceptual::new(vgg)

@@ -248,9 +248,9 @@ fn errors_in_options_say_what_is_accepted() {
         (
             "VggPerceptual",
             "{ taps = ['relu1_1'] }",
-            "options.taps: given a list of 1, expected a table of weights by layer, such as { relu1_2 = 1.0 }",
+            "options.taps: given a list of 1, expected a table of weights by tap, such as { relu1_2 = 1.0 }",
         ),
-        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: option `layer` is \"relu9_1\", expected relu1_1 to relu5_4"),
+        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: given \"relu9_1\", expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to features.36"),
         ("VggPerceptual", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
         ("VggPerceptual", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
         ("VggPerceptual", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`"),

@@ -15,13 +15,13 @@ use tch_losses::manager::{
     VggWeights,
 };
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, Chunking,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss, Chunking,
     CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, Distance, Error, FeatureCriterion, GaussianNllLoss,
     HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian,
     LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction, SequenceLoss,
-    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
-    TripletMarginWithDistanceLoss, Vgg19, VggLayer, VggPerceptual,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PoissonNllLoss, Reduction, SequenceLoss,
+    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, Tap, TernaryLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss, VggPerceptual,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -78,7 +78,7 @@ fn everything() -> Objective {
     );
     let vgg = VggPerceptualSpec {
         weights: VggWeights::File("weights/vgg19.safetensors".into()),
-        taps: vec![(VggLayer::Relu5_4, 0.25), (VggLayer::Relu1_1, 4.0)],
+        taps: vec![(Tap::RELU5_4, 0.25), ("features.15".into(), 4.0), ("conv3_2".into(), 0.5)],
         criterion: FeatureCriterion::Mse,
         normalization: InputNormalization::ImageNetFromSigned,
         kind: Kind::BFloat16,

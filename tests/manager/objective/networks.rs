@@ -8,7 +8,7 @@ fn networks_come_from_files() {
     let path = folder.path().join("vgg19.safetensors");
     let parameters = vgg_parameters();
     Tensor::write_safetensors(&parameters, &path).unwrap();
-    let spec = |taps: &[(VggLayer, f64)]| {
+    let spec = |taps: &[(Tap, f64)]| {
         let weights = VggWeights::File(path.clone());
         let loss = VggPerceptualSpec { weights, taps: taps.into(), ..Default::default() };
         TermSpec {
@@ -18,19 +18,19 @@ fn networks_come_from_files() {
         }
     };
     let mut objective = Objective::default();
-    objective.losses.insert("shallow".into(), spec(&[(VggLayer::Relu1_1, 2.0)]));
-    objective.losses.insert("deep".into(), spec(&[(VggLayer::Relu2_2, 1.0)]));
+    objective.losses.insert("shallow".into(), spec(&[(Tap::RELU1_1, 2.0)]));
+    objective.losses.insert("deep".into(), spec(&[(Tap::RELU2_2, 1.0)]));
     let mut manager = objective.build(device()).unwrap();
     let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
-    let by_hand = |taps: &[(VggLayer, f64)]| {
+    let by_hand = |taps: &[(Tap, f64)]| {
         value(
             &VggPerceptual { taps: taps.into(), ..VggPerceptual::new(crate::common::vgg()) }.forward(&x, &y),
         )
     };
     let shallow = manager.compute("shallow", (&x, &y)).unwrap();
-    assert_eq!(value(&shallow), by_hand(&[(VggLayer::Relu1_1, 2.0)]));
+    assert_eq!(value(&shallow), by_hand(&[(Tap::RELU1_1, 2.0)]));
     let deep = manager.compute("deep", (&x, &y)).unwrap();
-    assert_eq!(value(&deep), by_hand(&[(VggLayer::Relu2_2, 1.0)]));
+    assert_eq!(value(&deep), by_hand(&[(Tap::RELU2_2, 1.0)]));
 
     fs::remove_file(&path).unwrap();
     let error = objective.build(Device::Cpu).unwrap_err();
@@ -66,7 +66,7 @@ fn networks_compute_in_the_kind_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vgg19.safetensors");
     Tensor::write_safetensors(&vgg_parameters(), &path).unwrap();
-    let network = Vgg19::from_file(&path, device()).unwrap();
+    let network = Network::from_file(&path, &Architecture::VGG19, device()).unwrap();
     let weights = path.to_str().unwrap();
     let mut values = Vec::new();
     for (names, kind) in [
@@ -96,4 +96,23 @@ fn networks_compute_in_the_kind_of_the_file() {
         vgg_options("weights = 'random', kind = 'half'"),
         vgg_options("weights = 'random', kind = 'f16'")
     );
+}
+
+#[test]
+fn taps_are_any_layers() {
+    let objective = vgg_options("weights = 'random', taps = { 'features.8' = 2, conv1_2 = 0.5 }");
+    let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+    let taps = vec![(Tap::new("features.8"), 2.0), (Tap::new("conv1_2"), 0.5)];
+    assert_eq!(spec.taps, taps);
+    // Told as a file has it.
+    let told = objective.to_string();
+    let line = told.lines().find_map(|line| line.trim().strip_prefix("taps = ")).unwrap();
+    let again = vgg_options(&format!("weights = 'random', taps = {line}"));
+    assert_eq!(again, objective, "{told}");
+    // The layer of the index is relu2_2.
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    let by_name = vgg_options("weights = 'random', taps = { relu2_2 = 2, conv1_2 = 0.5 }");
+    let [first, second] = [&objective, &by_name]
+        .map(|objective| value(&objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap()));
+    assert_eq!(first, second);
 }

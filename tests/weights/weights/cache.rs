@@ -330,8 +330,8 @@ fn what_is_fetched_is_converted_and_loaded() {
 
     let image = (Tensor::arange(3 * 16 * 16, (Kind::Float, Device::Cpu)) / 768).view([1, 3, 16, 16]);
     let features = |path: &Path| {
-        let vgg = Vgg19::from_file(path, Device::Cpu).unwrap();
-        vgg.features(&image, &[VggLayer::Relu1_1, VggLayer::Relu5_4]).unwrap()
+        let vgg = Network::from_file(path, &Architecture::VGG19, Device::Cpu).unwrap();
+        vgg.features(&image, &[Tap::RELU1_1, Tap::RELU5_4]).unwrap()
     };
     let found = features(&path);
     assert_eq!(found, features(&vgg("zip")));

@@ -154,7 +154,7 @@ fn what_is_no_weights_file() {
         let messages = [
             WeightsFile::open(&path).unwrap_err().to_string(),
             convert(&path, &output, &ALL).unwrap_err().to_string(),
-            Vgg19::from_file(&path, Device::Cpu).unwrap_err().to_string(),
+            Network::from_file(&path, &Architecture::VGG19, Device::Cpu).unwrap_err().to_string(),
         ];
         assert!(messages[0].starts_with(&start), "{}, expected {start}", messages[0]);
         assert_eq!((&messages[0], &messages[0]), (&messages[1], &messages[2]));

@@ -25,7 +25,7 @@ use tch_losses::weights::pth::PthFile;
 use tch_losses::weights::{
     convert, sha256, Cache, ConvertOptions, KnownFile, Source, WeightsError, WeightsFile, VGG19,
 };
-use tch_losses::{Error, Vgg19, VggLayer};
+use tch_losses::{Architecture, Error, Network, Tap};
 use tempfile::TempDir;
 
 fn fixture(name: &str) -> PathBuf {

@@ -1,11 +1,11 @@
-//! The networks against torchvision.
+//! VGG19 against torchvision.
 
 use std::collections::BTreeMap;
 
 use tch::Tensor;
-use tch_losses::{Vgg19, VggLayer};
+use tch_losses::{Architecture, Network, Tap};
 
-use crate::common::{self, assert_as_in_pytorch, vgg, Fixture, Rounding};
+use crate::common::{self, assert_as_in_pytorch, relus, vgg, Fixture, Rounding};
 
 #[test]
 fn the_hash_weights_are_those_of_the_fixtures() {
@@ -29,12 +29,13 @@ fn vgg19_features_at_every_layer() {
     let fixture = Fixture::load("networks");
     let case = fixture.cases.iter().find(|case| case.name == "features.f32.1x3x16x16").unwrap();
     // Backwards, to see that the order asked for is kept.
-    let layers: Vec<VggLayer> = VggLayer::ALL.into_iter().rev().collect();
-    let vgg: Vgg19 = vgg();
+    let layers: Vec<Tap> = relus().into_iter().rev().map(|(tap, _)| tap).collect();
+    let vgg: Network = vgg();
     let features = vgg.features(&fixture.get(case, "input"), &layers).unwrap();
     for (layer, features) in layers.iter().zip(features) {
-        let side = 16 / layer.stride();
-        assert_eq!(features.size(), [1, layer.channels(), side, side]);
+        let place = Architecture::VGG19.place(layer).unwrap();
+        let side = 16 / place.stride;
+        assert_eq!(features.size(), [1, place.channels, side, side]);
         let (actual, expected) = match fixture.find(case, &layer.to_string()) {
             Some(expected) => (features, expected),
             // The large ones are recorded in part.

@@ -1,0 +1,53 @@
+//! [`TargetFeatures`].
+
+use std::fmt;
+
+use tch::Tensor;
+
+use crate::{Error, InputNormalization, Result, Tap};
+
+/// The features of a target, computed once and compared with many inputs: see
+/// [`VggPerceptual::target_features`](crate::VggPerceptual::target_features).
+#[derive(Debug)]
+pub struct TargetFeatures {
+    of: Preparation,
+    features: Vec<Tensor>,
+}
+
+/// All that decides what the features of an image are, except the image and the parameters.
+#[derive(Debug, PartialEq)]
+pub(super) struct Preparation {
+    pub taps: Vec<Tap>,
+    pub normalization: InputNormalization,
+    pub image_size: Vec<i64>,
+}
+
+impl TargetFeatures {
+    pub(super) fn new(of: Preparation, features: Vec<Tensor>) -> TargetFeatures {
+        TargetFeatures { of, features }
+    }
+
+    /// The features at each tap, if they were made like this.
+    pub(super) fn features(&self, wanted: &Preparation) -> Result<&[Tensor]> {
+        if self.of != *wanted {
+            return Err(Error::Option {
+                option: "target features",
+                given: format!("made for {}", self.of),
+                expected: wanted.to_string(),
+            });
+        }
+        Ok(&self.features)
+    }
+}
+
+impl fmt::Display for Preparation {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Preparation { taps, normalization, image_size } = self;
+        let taps: Vec<&str> = taps.iter().map(Tap::as_str).collect();
+        write!(
+            formatter,
+            "images of {image_size:?}, taps {}, normalization {normalization:?}",
+            taps.join(", ")
+        )
+    }
+}

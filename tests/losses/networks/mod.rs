@@ -1,0 +1,4 @@
+//! The networks against torchvision.
+
+mod vgg19;
+mod vggs;
