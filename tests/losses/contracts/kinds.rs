@@ -21,8 +21,11 @@ fn every_floating_kind_is_taken() {
             if subject.loss() == "CosineEmbeddingLoss" && subject.name.contains("special") {
                 return;
             }
-            // Squares over a variance of 1e-5 end beyond what f16 holds.
-            if subject.loss() == "GaussianNllLoss" && subject.name.contains("small") {
+            // Squares over a variance of 1e-5 end beyond what f16 holds; a rate of 0 with an eps of 1e-8 is 0 there.
+            let (loss, name) = (subject.loss(), subject.name);
+            if loss == "GaussianNllLoss" && name.contains("small")
+                || loss == "PoissonNllLoss" && name.contains("no_log")
+            {
                 return;
             }
             // On the way, some losses have the exponentials of numbers: those of f16 end at 65504.
