@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod choose;
 mod compare;
 mod objective;
 mod pix2pix;

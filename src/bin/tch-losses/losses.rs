@@ -86,11 +86,13 @@ impl Chosen {
     }
 
     fn of(objective: Objective, weighted: bool, device: Device) -> Result<Chosen> {
+        if let Some((name, _)) = objective.losses.iter().find(|(_, term)| term.loss.has_parameters()) {
+            bail!("`{}` does not compare two images: it has parameters of its own", printable(name));
+        }
         let manager = objective.build(device)?;
         let chosen = Chosen { objective, manager, weighted };
         if let Some(name) = chosen.manager.names(&[]).iter().find(|name| chosen.loss(name).is_none()) {
-            let loss = chosen.objective.losses[*name].loss.name();
-            bail!("`{}` does not compare two images: {loss} takes other tensors", printable(name));
+            bail!("`{}` does not compare two images: it takes other tensors", printable(name));
         }
         Ok(chosen)
     }

@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::VggPerceptualSpec;
+use super::{ObjectiveError, VggPerceptualSpec};
 use crate::manager::function::Function;
 use crate::{
     AdaptiveLogSoftmaxConfig, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss,
@@ -81,11 +81,16 @@ impl LossSpec {
     ///
     /// assert_eq!(LossSpec::named("MSELoss")?, LossSpec::MseLoss(Default::default()));
     /// let error = LossSpec::named("Sobl").unwrap_err();
-    /// assert_eq!(error.to_string(), "objective: loss: `Sobl` is no loss, did you mean `Sobel`?");
+    /// assert_eq!(error.to_string(), "the catalogue of losses: `Sobl` is no loss, did you mean `Sobel`?");
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn named(name: &str) -> Result<LossSpec> {
-        Ok(LossSpec::read(name, &Node::empty(1)).map_err(|problem| problem.into_error(super::ORIGIN))?)
+        let spec = LossSpec::read(name, &Node::empty(1));
+        Ok(spec.map_err(|problem| ObjectiveError {
+            origin: "the catalogue of losses".into(),
+            field: String::new(),
+            problem: problem.text,
+        })?)
     }
 
     pub(super) fn from_parts(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {

@@ -68,8 +68,9 @@ macro_rules! catalogue {
                 }
             }
 
-            /// Whether the loss has parameters, which need a variable store.
-            pub(super) fn has_parameters(&self) -> bool {
+            /// Whether the loss has parameters, which need a variable store:
+            /// [`Objective::build_in`](super::Objective::build_in).
+            pub fn has_parameters(&self) -> bool {
                 match self {
                     $(LossSpec::$name(options) => has_parameters!($tensors, options),)*
                 }

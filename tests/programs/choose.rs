@@ -1,0 +1,135 @@
+//! `compare` with losses of the user's choice: `--losses` and `--objective`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{ensure, Result};
+use serde_json::Value;
+use tch_losses::manager::{LossSpec, Objective};
+
+struct Output {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Of the two pictures of the fixtures.
+fn compare(more: &[&str]) -> Result<Output> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli"));
+    command.args(["compare", "--fake", "rgb.png", "--real", "real.png"]).args(more);
+    let output = command.output()?;
+    let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    Ok(Output { code: output.status.code(), stdout, stderr })
+}
+
+fn json(more: &[&str]) -> Result<Value> {
+    let output = compare(&[more, &["--json"]].concat())?;
+    ensure!(output.code == Some(0), "{}", output.stderr);
+    Ok(serde_json::from_str(&output.stdout)?)
+}
+
+fn message(more: &[&str]) -> Result<String> {
+    let output = compare(more)?;
+    ensure!(output.code == Some(1), "{:?} {}", output.code, output.stdout);
+    Ok(output.stderr)
+}
+
+#[test]
+fn losses_by_name() -> Result<()> {
+    let usual = json(&[])?;
+    let chosen = json(&["--losses", "sobel,L1Loss,HuberLoss"])?;
+    let names: Vec<&String> = chosen.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["sobel", "l1", "HuberLoss"]);
+    assert_eq!((&chosen["sobel"], &chosen["l1"]), (&usual["sobel"], &usual["l1"]));
+    // All differences are below 1 in [0, 1]: half the squared error.
+    let unit = json(&["--losses", "mse,HuberLoss", "--range", "unit"])?;
+    let [mse, huber] = ["mse", "HuberLoss"].map(|name| unit[name].as_f64().unwrap());
+    assert!((huber - mse / 2.0).abs() < 1e-6 * mse, "{huber} {mse}");
+    Ok(())
+}
+
+#[test]
+fn losses_that_there_are_not() -> Result<()> {
+    let cases = [
+        ("Sobl", "`Sobl` is no loss, did you mean `Sobel`?"),
+        ("l1,L1Loss", "--losses names `l1` twice"),
+        ("vgg", "--losses vgg needs weights: name them with --vgg"),
+        ("TripletMarginLoss", "`TripletMarginLoss` does not compare two images: it takes other tensors"),
+        ("LinearCrossEntropyLoss", "`LinearCrossEntropyLoss` does not compare two images: it has parameters"),
+        (
+            "NllLoss",
+            "cannot compute NllLoss of rgb.png and real.png: `target` has kind Float, expected Int64",
+        ),
+    ];
+    for (losses, expected) in cases {
+        let message = message(&["--losses", losses])?;
+        assert!(message.contains(expected), "{losses}: {message}");
+    }
+    Ok(())
+}
+
+/// With its weights, and what they add up to.
+#[test]
+fn an_objective() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("objective.toml");
+    let text = "
+        [losses.G_GAN]
+        loss = 'BceWithLogitsLoss'
+        tags = ['G']
+
+        [losses.G_L1]
+        loss = 'L1Loss'
+        weight = 100.0
+        tags = ['G', 'image']
+
+        [losses.G_SOBEL]
+        loss = 'Sobel'
+        options = { eps = 1e-4 }
+        schedule = { linear = { start_epoch = 0, end_epoch = 4, initial_value = 2.0, target_value = 10.0 } }
+        tags = 'image'
+    ";
+    fs::write(&path, text)?;
+    let path = path.to_str().unwrap();
+    let usual = json(&[])?;
+    let output = json(&["--objective", path])?;
+    let losses = output["losses"].as_object().unwrap();
+    assert_eq!(losses.keys().collect::<Vec<_>>(), ["G_L1", "G_SOBEL"]);
+    assert_eq!(losses["G_L1"]["value"], usual["l1"]);
+    assert_eq!((&losses["G_L1"]["weight"], &losses["G_SOBEL"]["weight"]), (&100.0.into(), &2.0.into()));
+    let weighted = |name: &str| losses[name]["weighted"].as_f64().unwrap();
+    assert_eq!(weighted("G_L1"), 100.0 * usual["l1"].as_f64().unwrap());
+    assert_eq!(output["total"].as_f64().unwrap(), weighted("G_L1") + weighted("G_SOBEL"));
+    // Another eps, another loss.
+    assert_ne!(losses["G_SOBEL"]["value"], usual["sobel"]);
+
+    let table = compare(&["--objective", path])?;
+    assert!(table.stderr.contains("computed are the losses with the tag `image`"), "{}", table.stderr);
+    assert!(table.stdout.contains("total"), "{}", table.stdout);
+
+    let maps = folder.path().join("maps");
+    let written = compare(&["--objective", path, "--maps", maps.to_str().unwrap()])?;
+    ensure!(written.code == Some(0), "{}", written.stderr);
+    let mut pictures: Vec<_> = fs::read_dir(maps)?.map(|entry| entry.unwrap().file_name()).collect();
+    pictures.sort();
+    assert_eq!(pictures, ["G_L1.png", "G_SOBEL.png"]);
+    Ok(())
+}
+
+#[test]
+fn objectives_that_cannot_be_computed() -> Result<()> {
+    assert!(message(&["--objective", "nowhere.toml"])?.contains("cannot read nowhere.toml"));
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("objective.json");
+    let mut objective = Objective::default();
+    objective.losses.insert("X".into(), LossSpec::named("CtcLoss")?.into());
+    objective.save(&path)?;
+    let expected = "`X` does not compare two images: it takes other tensors";
+    let message = message(&["--objective", path.to_str().unwrap()])?;
+    assert!(message.contains(expected), "{message}");
+    let both = compare(&["--objective", "a.toml", "--losses", "l1"])?;
+    assert_eq!(both.code, Some(2), "{}", both.stderr);
+    Ok(())
+}
