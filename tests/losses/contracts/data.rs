@@ -76,6 +76,10 @@ fn identical_flat_and_black_inputs() {
             for (leaf, argument) in
                 leaves.iter().zip(&subject.arguments).filter(|(leaf, _)| leaf.requires_grad())
             {
+                // The slope of y log y at 0 is infinite; PyTorch has NaN.
+                if (subject.loss(), argument.role.as_str()) == ("KlDivLoss", "target") {
+                    continue;
+                }
                 assert!(has_no_nan(&leaf.grad()), "{what}: gradient of {}", argument.role);
             }
         }

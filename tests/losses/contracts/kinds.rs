@@ -21,6 +21,10 @@ fn every_floating_kind_is_taken() {
             if subject.loss() == "CosineEmbeddingLoss" && subject.name.contains("special") {
                 return;
             }
+            // Squares over a variance of 1e-5 end beyond what f16 holds.
+            if subject.loss() == "GaussianNllLoss" && subject.name.contains("small") {
+                return;
+            }
             // On the way, some losses have the exponentials of numbers: those of f16 end at 65504.
             let large = |tensor: &Tensor| tensor.is_floating_point() && value(&tensor.abs().max()) > 8.0;
             if subject.tensors().iter().any(large) {
