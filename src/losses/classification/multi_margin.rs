@@ -29,7 +29,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// - **Defaults**: `p` 1, `margin` 1, no weights, `reduction` mean (over the samples, whatever their
 ///   weights).
 /// - **Errors**: other shapes; a `target` that is not Int64 or on another device; a `weight` that is not
-///   `[C]`, or differs in kind or device; a `p` other than 1 and 2; a `margin` that is not finite.
+///   `[C]`; a `p` other than 1 and 2; a `margin` that is not finite.
 ///
 /// Source:
 /// [`torch.nn.MultiMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html).

@@ -160,7 +160,7 @@ impl Objective {
     /// The text of a TOML file that says the same.
     ///
     /// # Errors
-    /// What data cannot say: a [custom schedule](Schedule::custom), a reduction that tch has no name for.
+    /// What data cannot say: a [custom schedule](Schedule::custom), a [custom distance](crate::Distance::custom).
     /// What could not be read back: a weight that is not finite, options that make no sense.
     pub fn to_toml(&self) -> Result<String> {
         let written = toml::to_string(&self.file()?);
