@@ -18,7 +18,7 @@ struct Output {
 fn compare(more: &[&str]) -> Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli"));
-    command.args(["compare", "--fake", "rgb.png", "--real", "real.png"]).args(more);
+    command.args(["compare", "--fake", "rgb8.png", "--real", "real.png"]).args(more);
     let output = command.output()?;
     let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     Ok(Output { code: output.status.code(), stdout, stderr })
@@ -60,7 +60,7 @@ fn losses_that_there_are_not() -> Result<()> {
         ("LinearCrossEntropyLoss", "`LinearCrossEntropyLoss` does not compare two images: it has parameters"),
         (
             "NllLoss",
-            "cannot compute NllLoss of rgb.png and real.png: `target` has kind Float, expected Int64",
+            "cannot compute NllLoss of rgb8.png and real.png: `target` has kind Float, expected Int64",
         ),
     ];
     for (losses, expected) in cases {

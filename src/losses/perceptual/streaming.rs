@@ -39,7 +39,7 @@ impl Streaming {
         match self {
             Streaming::Images(0) => Err(Error::Option {
                 option: "streaming",
-                given: "Images(0)".into(),
+                given: "0".into(),
                 expected: "at least one image at a time".into(),
             }),
             _ => Ok(()),

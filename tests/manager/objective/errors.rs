@@ -54,7 +54,7 @@ fn options_have_their_ranges() {
         (
             "VggPerceptual",
             "streaming = 0",
-            "streaming: given Images(0), expected at least one image at a time",
+            "streaming: given 0, expected at least one image at a time",
         ),
         ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
         ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
