@@ -1,8 +1,8 @@
 //! Gradients taken inside forward.
 //!
 //! When only `input` needs a gradient, a loss can compute it during `forward`. It works through the batch in
-//! pieces that fit the cache, takes each piece's gradient while the intermediate results are at hand, and keeps
-//! only the gradient.
+//! pieces that fit the cache, takes each piece's gradient while the intermediate results are at hand, and
+//! keeps only the gradient.
 
 use tch::Tensor;
 

@@ -10,8 +10,8 @@ use crate::Result;
 
 /// The layers of a network: what a [`Network`](crate::Network) is built from.
 ///
-/// An architecture is the convolutional part of one of torchvision's models, its `features`. The parameters have
-/// torchvision's names (`features.0.weight`), and layers are counted as there.
+/// An architecture is the convolutional part of one of torchvision's models, its `features`. The parameters
+/// have torchvision's names (`features.0.weight`), and layers are counted as there.
 ///
 /// ```
 /// use tch_losses::{Architecture, Tap};

@@ -24,9 +24,9 @@ pub struct Place {
 ///
 /// [`Network`](crate::Network) implements it. The trait is object safe.
 ///
-/// Features come in two ways. [`features`](Self::features) records libtorch's graph, as any operation on a tensor that
-/// requires a gradient does. A [`pass`](Self::pass) records none: it shows the features one after the other, and goes
-/// back from them to the gradient of the images by itself.
+/// Features come in two ways. [`features`](Self::features) records libtorch's graph, as any operation on a
+/// tensor that requires a gradient does. A [`pass`](Self::pass) records none: it shows the features one after
+/// the other, and goes back from them to the gradient of the images by itself.
 ///
 /// ```
 /// use tch::{no_grad, nn, Device, Kind, Tensor};
@@ -73,8 +73,8 @@ pub trait Extractor: Debug {
     /// Checks that the network can take these images as far as the deepest of the taps.
     ///
     /// # Errors
-    /// Images that are not `[N, 3, H, W]`, too small for the deepest tap or on another device; no taps, or one that the
-    /// network lacks. The errors call the images `argument`.
+    /// Images that are not `[N, 3, H, W]`, too small for the deepest tap or on another device; no taps, or
+    /// one that the network lacks. The errors call the images `argument`.
     fn check_images(&self, argument: &'static str, images: &Tensor, taps: &[Tap]) -> Result<()>;
 
     /// The features of the images at each of the taps, in the order of the taps.
@@ -85,8 +85,8 @@ pub trait Extractor: Debug {
 
     /// The network made ready to run without a graph on a batch of a size, or on pieces of it.
     ///
-    /// Use it under [`no_grad`](tch::no_grad), for images that [`check_images`](Self::check_images) accepts, and for no
-    /// longer than the parameters stay what they are.
+    /// Use it under [`no_grad`](tch::no_grad), for images that [`check_images`](Self::check_images) accepts,
+    /// and for no longer than the parameters stay what they are.
     ///
     /// # Errors
     /// No taps, or one that the network lacks.
@@ -124,8 +124,8 @@ pub trait Trace {
     /// The kind that the network computed in: its own, or that of libtorch's autocast.
     fn kind(&self) -> Kind;
 
-    /// The gradient with respect to the images of a function of the features. `slopes` are its gradients with respect to
-    /// the features at each tap, in the order of the taps; `None` is a gradient of zero.
+    /// The gradient with respect to the images of a function of the features. `slopes` are its gradients with
+    /// respect to the features at each tap, in the order of the taps; `None` is a gradient of zero.
     ///
     /// # Errors
     /// Those of libtorch.

@@ -4,10 +4,10 @@ use tch::{Device, Kind, Tensor};
 
 /// Keeps the memory that tensors free on the CPU in the process, for the next piece of a batch.
 ///
-/// glibc gives free memory at the upper end of its heap back to the system. The system hands it out again page by
-/// page and clears each, which took a tenth of the time of a batch. A block above that memory keeps it in the
-/// process. The block takes addresses but no memory, because nothing writes to it. Other allocators keep freed
-/// memory by themselves; there the block changes nothing.
+/// glibc gives free memory at the upper end of its heap back to the system. The system hands it out again
+/// page by page and clears each, which took a tenth of the time of a batch. A block above that memory keeps
+/// it in the process. The block takes addresses but no memory, because nothing writes to it. Other allocators
+/// keep freed memory by themselves; there the block changes nothing.
 pub(crate) struct KeepFreedMemory {
     _end: Option<Tensor>,
 }
@@ -15,8 +15,8 @@ pub(crate) struct KeepFreedMemory {
 impl KeepFreedMemory {
     /// With room for a few images of 256x256 in a network.
     pub(crate) fn new() -> KeepFreedMemory {
-        // glibc maps blocks of more than 32 MB separately. At first it does so from 128 kB on, until such a block is
-        // freed: hence the first block.
+        // glibc maps blocks of more than 32 MB separately. At first it does so from 128 kB on, until such a
+        // block is freed: hence the first block.
         let block = || Tensor::f_empty([16i64 << 20].as_slice(), (Kind::Uint8, Device::Cpu)).ok();
         drop(block());
         let room = [(); 8].map(|()| block());

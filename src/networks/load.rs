@@ -12,12 +12,12 @@ use crate::weights::{prefix, Cache, WeightsError, WeightsFile};
 use crate::{Error, Result};
 
 impl Network {
-    /// A network with its parameters in a variable store: of the store's kind, contiguous, not trainable, and named as in
-    /// torchvision's state dict (`features.0.weight`, ...).
+    /// A network with its parameters in a variable store: of the store's kind, contiguous, not trainable, and
+    /// named as in torchvision's state dict (`features.0.weight`, ...).
     ///
-    /// The parameters start random, as torchvision's do: convolutions are Kaiming normal by fan-out, biases zero, batch
-    /// norms the identity. Call [`tch::manual_seed`] first to make that reproducible, or [`nn::VarStore::load`]
-    /// afterwards to fill the parameters from a file.
+    /// The parameters start random, as torchvision's do: convolutions are Kaiming normal by fan-out, biases
+    /// zero, batch norms the identity. Call [`tch::manual_seed`] first to make that reproducible, or
+    /// [`nn::VarStore::load`] afterwards to fill the parameters from a file.
     ///
     /// # Panics
     /// When memory runs out or the store's kind is not floating, as tch's own layers do.
@@ -52,17 +52,18 @@ impl Network {
         }
     }
 
-    /// The network that torchvision trained on ImageNet (`vgg19(weights="DEFAULT")`), in f32 on `device`. So far only
-    /// [`Architecture::VGG19`] has known weights.
+    /// The network that torchvision trained on ImageNet (`vgg19(weights="DEFAULT")`), in f32 on `device`. So
+    /// far only [`Architecture::VGG19`] has known weights.
     ///
-    /// The first call fetches the weights (575 MB), verifies them, and keeps them in a form that loads fast (80 MB). If
-    /// `torch.hub` has the file already, nothing is fetched. [`weights::Cache`](crate::weights::Cache) tells where the
-    /// files are, and which environment variables decide.
+    /// The first call fetches the weights (575 MB), verifies them, and keeps them in a form that loads fast
+    /// (80 MB). If `torch.hub` has the file already, nothing is fetched.
+    /// [`weights::Cache`](crate::weights::Cache) tells where the files are, and which environment variables
+    /// decide.
     ///
     /// # Errors
     /// - [`Error::Option`] for an architecture without known weights;
-    /// - those of [`Cache::get`](crate::weights::Cache::get). Their messages say how to go on by hand on a machine without
-    ///   network.
+    /// - those of [`Cache::get`](crate::weights::Cache::get). Their messages say how to go on by hand on a
+    ///   machine without network.
     ///
     /// ```no_run
     /// use tch::Device;
@@ -86,10 +87,10 @@ impl Network {
 
     /// A network with the weights of a safetensors or `.pth` file, in f32 on `device`.
     ///
-    /// - **Tensors**: the file holds torchvision's `features.*` of the architecture in any floating kind, for VGG19
-    ///   `features.{0,2,5,..,34}.{weight,bias}`. Other tensors (`classifier.*`) are not read.
-    /// - **Formats**: a `.pth` file is what `torch.save` wrote of the model's `state_dict()`, in any of PyTorch's formats
-    ///   ([`weights::pth`](crate::weights::pth)).
+    /// - **Tensors**: the file holds torchvision's `features.*` of the architecture in any floating kind, for
+    ///   VGG19 `features.{0,2,5,..,34}.{weight,bias}`. Other tensors (`classifier.*`) are not read.
+    /// - **Formats**: a `.pth` file is what `torch.save` wrote of the model's `state_dict()`, in any of
+    ///   PyTorch's formats ([`weights::pth`](crate::weights::pth)).
     /// - **Prefixes**: the names may have a prefix from a wrapper: `module.` (`DataParallel`), `_orig_mod.`
     ///   (`torch.compile`), `model.`, `state_dict.`, or several of these.
     ///

@@ -20,11 +20,11 @@ use crate::{Error, Result};
 ///
 /// The parameters never require gradients; gradients flow through the network to the images.
 ///
-/// - **Parameters**: random from [`new`](Network::new), torchvision's from [`pretrained`](Network::pretrained), your own
-///   from [`from_file`](Network::from_file).
+/// - **Parameters**: random from [`new`](Network::new), torchvision's from
+///   [`pretrained`](Network::pretrained), your own from [`from_file`](Network::from_file).
 /// - **Kind**: the network computes in the kind of its parameters, f32 unless changed with
-///   [`to_kind`](Self::to_kind). On CUDA, libtorch by default rounds the factors of f32 convolutions to 10 bits (TF32),
-///   as PyTorch does; `NVIDIA_TF32_OVERRIDE=0` in the environment forbids it.
+///   [`to_kind`](Self::to_kind). On CUDA, libtorch by default rounds the factors of f32 convolutions to 10
+///   bits (TF32), as PyTorch does; `NVIDIA_TF32_OVERRIDE=0` in the environment forbids it.
 /// - **Clones** share the parameters. One network can serve several losses.
 /// - **Batch norm** is that of a network in `eval()`: it uses the running statistics and never changes them.
 ///
@@ -103,17 +103,17 @@ impl Network {
         weight.expect("every architecture has a convolution")
     }
 
-    /// The features of the images at each of the taps, in the order of the taps: `[N, channels, H / stride, W / stride]`,
-    /// sizes rounded down, in the network's kind.
+    /// The features of the images at each of the taps, in the order of the taps: `[N, channels, H / stride, W
+    /// / stride]`, sizes rounded down, in the network's kind.
     ///
     /// The network runs only as deep as the deepest tap. It takes the images as they are; see
-    /// [`InputNormalization`](crate::InputNormalization) for the range that a network was trained for. The features may
-    /// lie in memory with the channels last, because libtorch's convolutions are fastest that way: `view` may ask for
-    /// `contiguous()` first.
+    /// [`InputNormalization`](crate::InputNormalization) for the range that a network was trained for. The
+    /// features may lie in memory with the channels last, because libtorch's convolutions are fastest that
+    /// way: `view` may ask for `contiguous()` first.
     ///
     /// # Errors
-    /// Images that are not `[N, 3, H, W]`, too small for the deepest tap or on another device; no taps, or one that the
-    /// network lacks.
+    /// Images that are not `[N, 3, H, W]`, too small for the deepest tap or on another device; no taps, or
+    /// one that the network lacks.
     pub fn features(&self, images: &Tensor, taps: &[Tap]) -> Result<Vec<Tensor>> {
         self.check_images("images", images, taps)?;
         let images = in_order(&images.f_to_kind(self.kind())?, self.device(), self.kind())?;

@@ -12,9 +12,9 @@ const DEVIATION: [f64; 3] = [0.229, 0.224, 0.225];
 
 /// What happens to the images before the network sees them.
 ///
-/// torchvision trained its networks on images in `[0, 1]`, normalised by ImageNet's mean and deviation per channel:
-/// `(x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]`. Not every trainer of a perceptual loss does the same. The
-/// loss values depend on it, so choose what your reference has.
+/// torchvision trained its networks on images in `[0, 1]`, normalised by ImageNet's mean and deviation per
+/// channel: `(x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]`. Not every trainer of a perceptual loss
+/// does the same. The loss values depend on it, so choose what your reference has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InputNormalization {

@@ -126,8 +126,8 @@ impl Pass for ProgramPass<'_> {
     }
 }
 
-/// PyTorch's autograd would do the same, but keep everything that it may need until the end. Here the parameters
-/// need no gradient, so that outputs suffice, and are freed on the way.
+/// PyTorch's autograd would do the same, but keep everything that it may need until the end. Here the
+/// parameters need no gradient, so that outputs suffice, and are freed on the way.
 struct ProgramTrace<'a> {
     pass: &'a ProgramPass<'a>,
     /// Of each step.

@@ -8,7 +8,8 @@ use crate::Result;
 
 /// A network cut at the deepest tap.
 ///
-/// A convolution takes the batch norm and the ReLU after it into its own step, unless a tap lies between them.
+/// A convolution takes the batch norm and the ReLU after it into its own step, unless a tap lies between
+/// them.
 pub(super) struct Program<'a> {
     pub steps: Vec<Step<'a>>,
 }

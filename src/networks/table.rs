@@ -103,7 +103,8 @@ impl Table {
         windows.fold(side, |side, window| window.output(side))
     }
 
-    /// What names there are: `conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to features.36`.
+    /// What names there are: `conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to
+    /// features.36`.
     fn names(&self) -> String {
         let mut ranges = Vec::new();
         for role in ["conv", "bn", "relu", "pool"] {

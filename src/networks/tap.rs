@@ -19,12 +19,14 @@ use serde::{Deserialize, Serialize};
 /// | `pool3` | the pooling that ends the third block |
 /// | `features.12` | the layer with this index in torchvision's `features` |
 ///
-/// The deeper the tap, the coarser and the more abstract the features: each block of a VGG halves height and width.
+/// The deeper the tap, the coarser and the more abstract the features: each block of a VGG halves height and
+/// width.
 ///
 /// A tap is only a name. The network looks it up when it is used, and an unknown name is an
-/// [`Error::Option`](crate::Error::Option) that lists what the network has. [`Architecture`](crate::Architecture) tells
-/// [all taps](crate::Architecture::taps) and the [place](crate::Architecture::place) of each. The constants are the
-/// ReLUs of VGG19; the smaller VGGs have a part of them.
+/// [`Error::Option`](crate::Error::Option) that lists what the network has.
+/// [`Architecture`](crate::Architecture) tells [all taps](crate::Architecture::taps) and the
+/// [place](crate::Architecture::place) of each. The constants are the ReLUs of VGG19; the smaller VGGs have a
+/// part of them.
 ///
 /// ```
 /// use tch_losses::{Architecture, Tap};

@@ -8,7 +8,8 @@ use crate::Result;
 
 /// A comparison of the features of two batches at one tap.
 ///
-/// Its value is a sum over the images, divided by [`count`](Self::count). A batch can so be compared in pieces.
+/// Its value is a sum over the images, divided by [`count`](Self::count). A batch can so be compared in
+/// pieces.
 pub(super) trait Comparison {
     /// What the sum over the images of a whole batch is divided by, for features of this size.
     fn count(&self, feature_size: &[i64]) -> f64;
@@ -16,8 +17,8 @@ pub(super) trait Comparison {
     /// The value for whole batches, in libtorch's graph.
     fn value(&self, own: &Tensor, other: &Tensor) -> Result<Tensor>;
 
-    /// The sum over the images of a piece, without a graph. With a `share` also the gradient of `share` times that sum
-    /// with respect to `own`.
+    /// The sum over the images of a piece, without a graph. With a `share` also the gradient of `share` times
+    /// that sum with respect to `own`.
     fn piece(&self, own: &Tensor, other: Other, share: Option<f64>) -> Result<(Tensor, Option<Tensor>)>;
 
     /// Whether gradients can be of any magnitude. If not, they are at most 1 before the `share`.

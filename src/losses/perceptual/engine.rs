@@ -127,8 +127,8 @@ impl Engine<'_> {
         Ok(total.total())
     }
 
-    /// The loss without a graph of it, at most so many images at a time. The gradient is taken at the same time, if there
-    /// is to be one.
+    /// The loss without a graph of it, at most so many images at a time. The gradient is taken at the same
+    /// time, if there is to be one.
     fn streamed(&self, input: &Tensor, target: Target, images: i64, gradient: bool) -> Result<Tensor> {
         // Normalised in the graph, which so accounts for it in the gradient.
         let prepared = self.normalization.apply(input)?.f_to_kind(accumulation_kind(input.kind()))?;
@@ -201,7 +201,8 @@ impl Engine<'_> {
     /// The gradient with respect to the images of a piece, from the `slopes` with respect to its features.
     fn back(&self, trace: Box<dyn Trace + '_>, mut slopes: Vec<Option<Tensor>>) -> Result<Tensor> {
         let kind = trace.kind();
-        // In f16, slopes go through the network scaled to at most 1/16, so that they neither overflow nor underflow.
+        // In f16, slopes go through the network scaled to at most 1/16, so that they neither overflow nor
+        // underflow.
         let peak = match kind == Kind::Half && self.comparison.is_unbounded() {
             true => Some(scale_to_sixteenth(&mut slopes)?),
             false => None,

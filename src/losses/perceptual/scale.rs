@@ -1,7 +1,7 @@
 //! The units in which gradients go through a network.
 
-/// A mean over millions of elements has gradients that are too small for f16. They go through the network in a larger
-/// unit.
+/// A mean over millions of elements has gradients that are too small for f16. They go through the network in
+/// a larger unit.
 pub(super) struct Scale {
     /// Each tap's factor, `weight / count`, in the unit.
     pub shares: Vec<f64>,
@@ -9,8 +9,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// For the weight of each tap and the number of terms in its mean. The largest share is 1/16. A gradient of that
-    /// size has room to grow on the way back.
+    /// For the weight of each tap and the number of terms in its mean. The largest share is 1/16. A gradient
+    /// of that size has room to grow on the way back.
     pub(super) fn new(taps: Vec<(f64, f64)>) -> Scale {
         let factors: Vec<f64> = taps.into_iter().map(|(weight, count)| weight / count).collect();
         let largest = factors.iter().copied().fold(0.0, f64::max);

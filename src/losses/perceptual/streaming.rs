@@ -6,26 +6,29 @@ use crate::{Error, Result};
 
 /// How a loss on features goes through a batch.
 ///
-/// The gradient of such a loss needs the activations of the whole network. A *streamed* loss sends a few images at a
-/// time forward through the network and, if `input` requires a gradient, back again at once. It stores the activations
-/// of those few images only. Until `backward` it keeps the gradient itself, which is as large as the images.
+/// The gradient of such a loss needs the activations of the whole network. A *streamed* loss sends a few
+/// images at a time forward through the network and, if `input` requires a gradient, back again at once. It
+/// stores the activations of those few images only. Until `backward` it keeps the gradient itself, which is
+/// as large as the images.
 ///
 /// - **Memory**: a large batch takes a tenth.
 /// - **Time**: less, because memory is used again while it is in the cache.
-/// - **Numbers**: the value is the same to rounding. So is the gradient, unless rounding turns a ReLU, a maximum or the
-///   sign of a difference, as it does on every machine. [`VggPerceptual`](crate::VggPerceptual) has the figures.
+/// - **Numbers**: the value is the same to rounding. So is the gradient, unless rounding turns a ReLU, a
+///   maximum or the sign of a difference, as it does on every machine.
+///   [`VggPerceptual`](crate::VggPerceptual) has the figures.
 /// - **Errors**: an error on the way adds no gradient to any tensor.
-/// - **Second derivatives**: there are none. `run_backward(.., create_graph = true)` shows zeros for them. A gradient
-///   penalty needs [`Off`](Streaming::Off).
+/// - **Second derivatives**: there are none. `run_backward(.., create_graph = true)` shows zeros for them. A
+///   gradient penalty needs [`Off`](Streaming::Off).
 ///
-/// On a CPU in f32, a streamed loss computes large convolutions of 128 and more channels by
-/// [Winograd's algorithm](https://arxiv.org/abs/1509.09308). It takes about two thirds of the time of libtorch's
-/// convolutions and is as near to f64. The transformed weights take memory during `forward`: 26 MB with the default
-/// taps of [`VggPerceptual`](crate::VggPerceptual), and 38 MB more for each convolution of the fourth block.
+/// On a CPU in f32, a streamed loss computes large convolutions of 128 and more channels by [Winograd's
+/// algorithm](https://arxiv.org/abs/1509.09308). It takes about two thirds of the time of libtorch's
+/// convolutions and is as near to f64. The transformed weights take memory during `forward`: 26 MB with the
+/// default taps of [`VggPerceptual`](crate::VggPerceptual), and 38 MB more for each convolution of the fourth
+/// block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Streaming {
-    /// Streamed, as many images at a time as suit the device and their size. If `target` requires a gradient, this is
-    /// [`Off`](Streaming::Off).
+    /// Streamed, as many images at a time as suit the device and their size. If `target` requires a gradient,
+    /// this is [`Off`](Streaming::Off).
     #[default]
     Auto,
     /// The same with at most so many images at a time.
@@ -51,8 +54,8 @@ impl Streaming {
         match self {
             Streaming::Auto => {
                 let size = images.size();
-                // A CPU has cores enough for one image of 256x256, and its caches are too small for more. A GPU needs
-                // several images to be busy.
+                // A CPU has cores enough for one image of 256x256, and its caches are too small for more. A
+                // GPU needs several images to be busy.
                 let pixels = if images.device() == Device::Cpu { 1 << 16 } else { 1 << 19 };
                 Some((pixels / (size[2] * size[3])).max(1))
             }

@@ -13,31 +13,33 @@ use crate::{Architecture, InputNormalization, Loss, Network, Result, Tap};
 /// loss = Σ over taps of  weight * mean(|F_tap(input) - F_tap(target)|)
 /// ```
 ///
-/// `F_tap` are the [features](Network::features) at a tap. The mean runs over all their elements. The plain losses on
-/// pixels ([`L1Loss`](crate::L1Loss), [`MseLoss`](crate::MseLoss)) reward blur where the detail is uncertain. This loss
-/// rewards plausible detail, and usually accompanies one of them.
+/// `F_tap` are the [features](Network::features) at a tap. The mean runs over all their elements. The plain
+/// losses on pixels ([`L1Loss`](crate::L1Loss), [`MseLoss`](crate::MseLoss)) reward blur where the detail is
+/// uncertain. This loss rewards plausible detail, and usually accompanies one of them.
 ///
-/// - **Shapes**: `input` and `target` `[N, 3, H, W]`, H and W at least the stride of the deepest tap (4 by default, see
-///   [`Architecture::place`]). The loss is a scalar.
-/// - **Values**: any. By default, images of `[-1, 1]` go in as they are, as in the reference; see [`InputNormalization`].
+/// - **Shapes**: `input` and `target` `[N, 3, H, W]`, H and W at least the stride of the deepest tap (4 by
+///   default, see [`Architecture::place`]). The loss is a scalar.
+/// - **Values**: any. By default, images of `[-1, 1]` go in as they are, as in the reference; see
+///   [`InputNormalization`].
 /// - **Defaults**: taps relu1_2, relu2_2 and relu3_3 with weight 1, L1, no normalisation.
-/// - **Kinds**: images are cast to the network's kind ([`Network::to_kind`]). Features of reduced precision are averaged
-///   in f32. The loss has the images' kind.
-/// - **Gradients**: to both arguments. If `target` requires none, `forward` computes the input's gradient, a few images at
-///   a time, and there are no second derivatives: see [`Streaming`].
-/// - **Errors**: arguments that are not RGB images of one shape, kind and device; a device that is not the network's;
-///   images that are too small; no taps, a tap that the network lacks, or a weight that is negative or not finite.
+/// - **Kinds**: images are cast to the network's kind ([`Network::to_kind`]). Features of reduced precision
+///   are averaged in f32. The loss has the images' kind.
+/// - **Gradients**: to both arguments. If `target` requires none, `forward` computes the input's gradient, a
+///   few images at a time, and there are no second derivatives: see [`Streaming`].
+/// - **Errors**: arguments that are not RGB images of one shape, kind and device; a device that is not the
+///   network's; images that are too small; no taps, a tap that the network lacks, or a weight that is
+///   negative or not finite.
 ///
 /// # Speed and precision
 ///
 /// Convolutions take nearly all the time, so the kind that the network computes in decides. On CPUs with bf16
-/// instructions (avx512_bf16, amx_bf16), `bf16` takes half the time of f32, and less memory. On CUDA, `bf16` and `f16`
-/// use tensor cores. Gradients are scaled on their way through an `f16` network. They neither vanish nor overflow, with
-/// or without a trainer's own loss scaling.
+/// instructions (avx512_bf16, amx_bf16), `bf16` takes half the time of f32, and less memory. On CUDA, `bf16`
+/// and `f16` use tensor cores. Gradients are scaled on their way through an `f16` network. They neither
+/// vanish nor overflow, with or without a trainer's own loss scaling.
 ///
-/// The table compares results with f64 on trained weights: the median and, in brackets, the 90th percentile over 20 parts
-/// of photos and blurred, noisy copies of them, with the default options, on an AMD EPYC with avx512_bf16.
-/// `scripts/measure_precision.py` measures the same on your machine.
+/// The table compares results with f64 on trained weights: the median and, in brackets, the 90th percentile
+/// over 20 parts of photos and blurred, noisy copies of them, with the default options, on an AMD EPYC with
+/// avx512_bf16. `scripts/measure_precision.py` measures the same on your machine.
 ///
 /// | computed in | value, relative | gradient, relative to its norm | 1 - its cosine |
 /// |---|---|---|---|
@@ -46,7 +48,7 @@ use crate::{Architecture, InputNormalization, Loss, Network, Result, Tap};
 /// | `f16`, streamed | 0.005 % (0.006 %) | 2.4 % (2.6 %) | 0.0003 (0.0004) |
 /// | `bf16`, streamed | 0.05 % (0.08 %) | 7.3 % (8.1 %) | 0.003 (0.003) |
 ///
-/// Other instruction sets move the error of f32 gradients little:
+/// The error of f32 gradients on other instruction sets, and on random weights:
 ///
 /// | f32 gradients, relative to the norm | libtorch's convolutions | Winograd's algorithm |
 /// |---|---|---|
@@ -55,11 +57,11 @@ use crate::{Architecture, InputNormalization, Loss, Network, Result, Tap};
 /// | random weights and noise | 0.09 % (0.14 %) | 0.08 % (0.12 %) |
 /// | random weights and noise, capped at SSE4.1 | 0.11 % (0.20 %) | 0.10 % (0.14 %) |
 ///
-/// Most of a gradient's error comes from single pixels: rounding turns the sign of a small difference, or a ReLU. Stay
-/// with f32 if the gradient has to agree with PyTorch's to more digits.
+/// Most of a gradient's error comes from single pixels: rounding turns the sign of a small difference, or a
+/// ReLU. Stay with f32 if the gradient has to agree with PyTorch's to more digits.
 ///
-/// On CUDA, nothing in this loss waits for the device. `tch::Cuda::cudnn_set_benchmark(true)` lets cuDNN choose its
-/// fastest algorithms for the sizes it meets, which pays if the sizes stay the same.
+/// On CUDA, nothing in this loss waits for the device. `tch::Cuda::cudnn_set_benchmark(true)` lets cuDNN
+/// choose its fastest algorithms for the sizes it meets, which pays if the sizes stay the same.
 ///
 /// Source: J. Johnson, A. Alahi and L. Fei-Fei, [*Perceptual losses for real-time style transfer and
 /// super-resolution*](https://arxiv.org/abs/1603.08155) (2016); with these defaults in NectarGAN.
@@ -111,8 +113,8 @@ impl VggPerceptual {
     pub(crate) const DEFAULT_TAPS: [(Tap, f64); 3] =
         [(Tap::RELU1_2, 1.0), (Tap::RELU2_2, 1.0), (Tap::RELU3_3, 1.0)];
 
-    /// The loss with its default options. The default taps are in all VGGs with three convolutions in the third block:
-    /// VGG16 and VGG19.
+    /// The loss with its default options. The default taps are in all VGGs with three convolutions in the
+    /// third block: VGG16 and VGG19.
     pub fn new(network: Network) -> VggPerceptual {
         VggPerceptual {
             network,
@@ -140,8 +142,8 @@ impl VggPerceptual {
     }
 
     /// The features of `target`, for comparison with any number of inputs by
-    /// [`try_forward_features`](Self::try_forward_features). This saves time if a target comes again: in overfitting tests,
-    /// in image optimisation, over the epochs of a small set.
+    /// [`try_forward_features`](Self::try_forward_features). This saves time if a target comes again: in
+    /// overfitting tests, in image optimisation, over the epochs of a small set.
     ///
     /// The features are constants: no gradient flows to `target`.
     ///
@@ -168,8 +170,8 @@ impl VggPerceptual {
     /// The loss of `input` against [target features](Self::target_features).
     ///
     /// # Errors
-    /// As [`try_forward`](Loss::try_forward); and for features that were made with other taps or another normalisation, of
-    /// images of another size, or by a network of another kind or device.
+    /// As [`try_forward`](Loss::try_forward); and for features that were made with other taps or another
+    /// normalisation, of images of another size, or by a network of another kind or device.
     pub fn try_forward_features(&self, input: &Tensor, target: &TargetFeatures) -> Result<Tensor> {
         check::image("input", input)?;
         self.engine()?.compare_features(input, target)
@@ -217,8 +219,8 @@ impl Loss for VggPerceptual {
         self.engine()?.map(input, target).map(Some)
     }
 
-    /// For each tap the mean activation over the channels, enlarged to the size of the images, weighted, summed over the
-    /// taps.
+    /// For each tap the mean activation over the channels, enlarged to the size of the images, weighted,
+    /// summed over the taps.
     fn response(&self, image: &Tensor) -> Result<Option<Tensor>> {
         self.engine()?.response(image).map(Some)
     }

@@ -28,8 +28,8 @@ impl Convolution {
         Ok(if relu { result.f_relu_()? } else { result })
     }
 
-    /// The gradient with respect to an input of a height and width, from that with respect to the output. Where ReLU
-    /// was asked for, `output` is what [`forward`](Self::forward) returned.
+    /// The gradient with respect to an input of a height and width, from that with respect to the output.
+    /// Where ReLU was asked for, `output` is what [`forward`](Self::forward) returned.
     fn back(&self, gradient: Tensor, output: Option<Tensor>, size: [i64; 2]) -> Result<Tensor> {
         let gradient = match &output {
             Some(output) => relu_back(&gradient, output)?,
@@ -43,8 +43,8 @@ impl Convolution {
         Ok(gradient.f_conv_transpose2d(&self.weight, None::<Tensor>, stride, padding, left, 1, UNDILATED)?)
     }
 
-    /// The same with its weight as convolutions are fastest. It is shared where it is so already. A weight in a
-    /// caller's variable store is not: `VarStore::save` takes contiguous tensors only.
+    /// The same with its weight as convolutions are fastest. It is shared where it is so already. A weight in
+    /// a caller's variable store is not: `VarStore::save` takes contiguous tensors only.
     pub(in crate::networks) fn in_order(&self) -> Result<Convolution> {
         let weight = in_order(&self.weight, self.weight.device(), self.weight.kind())?;
         Ok(Convolution { weight, bias: self.bias.shallow_clone(), window: self.window })

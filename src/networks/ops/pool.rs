@@ -13,7 +13,8 @@ pub(in crate::networks) fn pool(x: &Tensor, window: Window) -> Result<(Tensor, T
     Ok(x.f_max_pool2d_with_indices([kernel; 2], [stride; 2], [padding; 2], UNDILATED, false)?)
 }
 
-/// The gradient with respect to the `input`, from that with respect to the maxima. Of the input only the shape counts.
+/// The gradient with respect to the `input`, from that with respect to the maxima. Of the input only the
+/// shape counts.
 pub(in crate::networks) fn pool_back(
     gradient: &Tensor,
     input: &Tensor,

@@ -86,8 +86,8 @@ fn layers_and_parameters_are_those_of_torchvision() {
     assert_eq!(checked, Architecture::ALL.len());
 }
 
-/// The features of each layer: alone, where convolution, batch norm and ReLU are one, and together with all others, where
-/// none are.
+/// The features of each layer: alone, where convolution, batch norm and ReLU are one, and together with all
+/// others, where none are.
 #[test]
 fn features_at_every_layer_of_a_network_with_batch_norm() {
     let fixture = Fixture::load("networks");
@@ -220,7 +220,8 @@ fn fusing_changes_nothing_but_rounding() {
     let image = noise(1, &[2, 3, 16, 16], Kind::Float);
     let exact = single.to_kind(Kind::Double).unwrap();
     let exact = exact.features(&image, &[Tap::RELU2_1]).unwrap().remove(0);
-    // Two convolutions. Weights, features and factors are each rounded by half an epsilon of numbers below the largest.
+    // Two convolutions. Weights, features and factors are each rounded by half an epsilon of numbers below
+    // the largest.
     for (kind, tolerance) in
         [(Kind::Half, 5e-3), (Kind::BFloat16, 4e-2), (Kind::Float, 1e-6), (Kind::Double, 1e-14)]
     {

@@ -51,11 +51,7 @@ fn options_have_their_ranges() {
         ("GaussianNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
         ("Sobel", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
         ("CtcLoss", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
-        (
-            "VggPerceptual",
-            "streaming = 0",
-            "streaming: given 0, expected at least one image at a time",
-        ),
+        ("VggPerceptual", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
         ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
         ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
     ];

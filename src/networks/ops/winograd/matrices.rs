@@ -1,8 +1,8 @@
 //! The matrices of F(4x4, 3x3).
 //!
-//! The rounding error depends on the points at which the polynomials behind the matrices are evaluated, and on the
-//! length of the sums. The points 0, ±5/8, ±3/2 and infinity give two thirds of the error of 0, ±1, 1/2, -2, and less
-//! than half of that of the usual 0, ±1, ±2.
+//! The rounding error depends on the points at which the polynomials behind the matrices are evaluated, and
+//! on the length of the sums. The points 0, ±5/8, ±3/2 and infinity give two thirds of the error of 0, ±1,
+//! 1/2, -2, and less than half of that of the usual 0, ±1, ±2.
 
 use tch::{Kind, Tensor};
 

@@ -5,9 +5,10 @@
 //! saves, unless there are many channels: the number of multiplications grows with the product of input and
 //! output channels, the transforms with their sum.
 //!
-//! The points at which the polynomials behind the [`matrices`] are evaluated are chosen for a small rounding error. Sums
-//! of 64 channels, added up, round less than one sum of all. The gradients of a trained network are then as near to f64
-//! as with libtorch's direct convolutions; `scripts/measure_precision.py` measures that.
+//! The points at which the polynomials behind the [`matrices`] are evaluated are chosen for a small rounding
+//! error. Sums of 64 channels, added up, round less than one sum of all. The gradients of a trained network
+//! are then as near to f64 as with libtorch's direct convolutions; `scripts/measure_precision.py` measures
+//! that.
 //!
 //! Source: A. Lavin and S. Gray, [*Fast algorithms for convolutional neural
 //! networks*](https://arxiv.org/abs/1509.09308) (2015).
@@ -23,19 +24,20 @@ use crate::Result;
 
 mod matrices;
 
-/// Results per tile, in each direction.
+/// Results of a tile, in each direction.
 const TILE: i64 = 4;
 /// Values that they depend on.
 const WINDOW: i64 = TILE + 2;
 const POINTS: i64 = WINDOW * WINDOW;
-/// Tiles, if not those of a row are more: enough to be busy with, few enough for the cache.
+/// So many tiles go at once, or those of a row if they are more: enough work for all cores, few enough for
+/// the cache.
 const AT_A_TIME: i64 = 128;
 
 /// Channels per running sum of products: 32 round a little less, but make a loss 2 to 5 % slower.
 const SUMMANDS: i64 = 64;
 
-/// Whether convolutions of `count` maps of a height and width are faster this way, the transform of the weight
-/// included. Only those with a kernel of 3, a stride and a padding of 1 can be computed so.
+/// Whether convolutions of `count` maps of a height and width are faster this way, the transform of the
+/// weight included. Only those with a kernel of 3, a stride and a padding of 1 can be computed so.
 pub(super) fn pays(weight: &Tensor, window: Window, count: i64, height: i64, width: i64) -> bool {
     let size = weight.size();
     window == Window { kernel: 3, stride: 1, padding: 1 }
@@ -45,7 +47,8 @@ pub(super) fn pays(weight: &Tensor, window: Window, count: i64, height: i64, wid
         && count * div_ceil(height, TILE) * div_ceil(width, TILE) >= 256
 }
 
-/// Memory for what is computed on the way: allocated once, it is in the cache, and leaves no holes.
+/// Memory for intermediate results. It is allocated once, so that it stays in the cache and leaves no holes
+/// in the heap.
 pub(in crate::networks) struct Scratch([Tensor; 2]);
 
 impl Scratch {
@@ -55,13 +58,13 @@ impl Scratch {
         Ok(Scratch([tensor()?, tensor()?]))
     }
 
-    /// One of the two, as a tensor whose values are not those from before.
+    /// One of the two as a tensor. Its values are undefined.
     fn tensor(&self, index: usize, shape: &[i64]) -> Result<Tensor> {
         Ok(self.0[index].f_narrow(0, 0, shape.iter().product())?.f_view(shape)?)
     }
 }
 
-/// What convolutions of maps of a width with `weight` need of [`Scratch`].
+/// How many elements of [`Scratch`] the convolution of maps of a width with `weight` needs.
 pub(super) fn elements(weight: &Tensor, width: i64) -> i64 {
     let size = weight.size();
     POINTS * AT_A_TIME.max(div_ceil(width, TILE)) * size[0].max(size[1])
@@ -73,10 +76,11 @@ struct Transforms {
     result: Tensor,
 }
 
-/// The transformed weight of a convolution with a padding of 1, on the CPU and in f32, and of its gradient.
+/// The transformed weight of a convolution with a padding of 1, in f32 on the CPU. Forward and back use the
+/// same weight.
 ///
-/// The gradient of a convolution is one with the channels swapped and the kernel turned by 180 degrees.
-/// Instead of the kernel, the tiles may be turned, before and after, which the matrices do.
+/// The gradient of a convolution is a convolution with the channels swapped and the kernel turned by 180
+/// degrees. The matrices of the way back turn the tiles instead of the kernel.
 pub(in crate::networks) struct Filter {
     /// `[36, in, out]`
     weight: Tensor,
@@ -101,7 +105,8 @@ impl Filter {
         Ok(Filter { weight, forward, back: transforms(input, result)? })
     }
 
-    /// Convolution and bias of maps `[N, in, H, W]`, and ReLU if asked for. The result has its channels last in memory.
+    /// Convolution and bias of maps `[N, in, H, W]`, and ReLU if asked for. The result has its channels last
+    /// in memory.
     pub(super) fn forward(
         &self,
         images: &Tensor,
@@ -124,8 +129,9 @@ impl Filter {
         )
     }
 
-    /// From gradients `[N, out, H, W]` with respect to the output to those with respect to the maps. Where ReLU was asked
-    /// for, `output` is what [`forward`](Self::forward) returned. The result has its channels last in memory.
+    /// From gradients `[N, out, H, W]` with respect to the output to those with respect to the maps. Where
+    /// ReLU was asked for, `output` is what [`forward`](Self::forward) returned. The result has its channels
+    /// last in memory.
     pub(super) fn back(
         &self,
         gradients: &Tensor,
@@ -150,9 +156,10 @@ impl Filter {
     }
 }
 
-/// The convolution of maps of a size `[N, C, H, W]`. What comes before and after is done piece by piece,
-/// while that is in the cache: `read` writes to its first argument what the second makes of maps of that
-/// size, `write` brings results to where they belong.
+/// The convolution of maps of a size `[N, C, H, W]`, piece by piece, so that each stays in the cache.
+///
+/// `read` fills its first argument with the values of a piece. Its second argument cuts the piece out of maps
+/// of that size. `write` stores the results, its first argument, in its second.
 fn convolve(
     size: &[i64],
     transforms: &Transforms,
