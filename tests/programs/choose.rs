@@ -88,7 +88,7 @@ fn an_objective() -> Result<()> {
         [losses.G_SOBEL]
         loss = 'Sobel'
         options = { eps = 1e-4 }
-        schedule = { linear = { start_epoch = 0, end_epoch = 4, initial_value = 2.0, target_value = 10.0 } }
+        schedule = { linear = { start_epoch = 1, end_epoch = 4, initial_value = 2.0, target_value = 10.0 } }
         tags = 'image'
     ";
     fs::write(&path, text)?;
