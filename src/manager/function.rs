@@ -34,6 +34,18 @@ impl Function {
         }
     }
 
+    /// Whether it is computed from such inputs.
+    pub fn takes(&self, inputs: &Inputs) -> bool {
+        matches!(
+            (self, inputs),
+            (Function::Unary(_), Inputs::One(_))
+                | (Function::Binary(_), Inputs::Two(..))
+                | (Function::Ternary(_), Inputs::Three(..))
+                | (Function::Sequence(_), Inputs::Sequences { .. })
+                | (Function::Value, Inputs::Value(_))
+        )
+    }
+
     /// The loss's map; `None` where it has none of such inputs.
     pub fn loss_map(&self, inputs: &Inputs) -> Result<Option<Tensor>> {
         match (self, inputs) {

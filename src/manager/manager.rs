@@ -218,10 +218,15 @@ impl LossManager {
     /// weight and without a graph.
     ///
     /// # Errors
-    /// A name that is not registered, a loss that has no map of such inputs, and whatever it returns.
+    /// A name that is not registered; inputs of another number than the loss takes; a loss that has no map; and whatever
+    /// it returns.
     pub fn loss_map<'a>(&self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
-        let map = no_grad(|| registered.term.function.loss_map(&inputs.into()))?;
+        let (function, inputs) = (&registered.term.function, inputs.into());
+        if !function.takes(&inputs) {
+            return Err(ManagerError::LossInputs { name: name.into(), is: function.in_words() }.into());
+        }
+        let map = no_grad(|| function.loss_map(&inputs))?;
         Ok(map.ok_or_else(|| ManagerError::NoLossMap { name: name.into() })?)
     }
 

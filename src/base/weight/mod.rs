@@ -216,7 +216,12 @@ impl fmt::Debug for WeightTensor {
 
 impl Serialize for WeightTensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        self.numbers().map_err(S::Error::custom)?.serialize(serializer)
+        let numbers = self.numbers().map_err(S::Error::custom)?;
+        // JSON has no NaN: `null` could not be read back.
+        if let Some(value) = numbers.values.iter().find(|value| !value.is_finite()) {
+            return Err(S::Error::custom(format!("given {value} in a weight, expected finite numbers")));
+        }
+        numbers.serialize(serializer)
     }
 }
 
@@ -282,6 +287,12 @@ mod tests {
         for text in ["[]", "[[1.0],[2.0,3.0]]", "[1.0,[2.0]]", "\"a\"", "null"] {
             assert!(serde_json::from_str::<WeightTensor>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_weight_that_is_not_finite_is_not_written() {
+        let error = serde_json::to_string(&WeightTensor::from(Tensor::from(f64::NAN))).unwrap_err();
+        assert_eq!(error.to_string(), "given NaN in a weight, expected finite numbers");
     }
 
     #[test]

@@ -190,44 +190,6 @@ fn reduced_precision_images_give_reduced_precision_losses() {
 }
 
 #[test]
-fn nothing_that_the_caller_passes_is_modified() {
-    let (input, target) = images(Kind::Float);
-    let (input_before, target_before) = (input.copy(), target.copy());
-    let input = input.set_requires_grad(true);
-    for loss in image_losses(Kind::Float) {
-        loss.forward(&input, &target).backward();
-        let _ = loss.loss_map(&input, &target).unwrap().unwrap();
-        let _ = loss.response(&input).unwrap();
-        assert_eq!(input.detach(), input_before, "{loss:?}");
-        assert_eq!(target, target_before, "{loss:?}");
-        assert!(input.requires_grad() && !target.requires_grad(), "{loss:?}");
-        assert!(!target.grad().defined(), "{loss:?}");
-    }
-}
-
-#[test]
-fn upstream_factors_scale_the_gradient() {
-    let (input, target) = images(Kind::Double);
-    for loss in image_losses(Kind::Double) {
-        let (_, expected, _) = with_gradients(loss.as_ref(), &input, &target);
-        let scaled = leaf(&input);
-        (loss.forward(&scaled, &target) * 3.0).backward();
-        assert_close(&format!("{loss:?}"), &scaled.grad(), &(expected * 3.0), 1e-12, Relative::ToLargest);
-    }
-}
-
-#[test]
-fn without_gradients_there_is_no_graph() {
-    let (input, target) = images(Kind::Float);
-    let input = input.set_requires_grad(true);
-    for loss in image_losses(Kind::Float) {
-        assert!(loss.forward(&input, &target).requires_grad(), "{loss:?}");
-        assert!(!no_grad(|| loss.forward(&input, &target)).requires_grad(), "{loss:?}");
-        assert!(!loss.forward(&target, &target).requires_grad(), "{loss:?}");
-    }
-}
-
-#[test]
 fn second_order_gradients_exist() {
     // A gradient penalty: the gradient of a gradient's norm.
     let (input, target) = images(Kind::Double);
@@ -256,18 +218,4 @@ fn the_smallest_images() {
     // The deepest of the default taps has a stride of 4.
     let (input, target) = (noise(8, &[1, 3, 4, 4], Kind::Float), noise(9, &[1, 3, 4, 4], Kind::Float));
     assert!(value(&VggPerceptual::new(vgg()).forward(&input, &target)) > 0.0);
-}
-
-#[test]
-fn losses_move_to_other_threads() {
-    let losses = image_losses(Kind::Float);
-    let (input, target) = images(Kind::Float);
-    let expected: Vec<f64> = losses.iter().map(|loss| value(&loss.forward(&input, &target))).collect();
-    let thread = std::thread::spawn(move || -> Vec<f64> {
-        losses.iter().map(|loss| value(&loss.forward(&input, &target))).collect()
-    });
-    // Another thread may share its sums out otherwise.
-    let vector = |values: Vec<f64>| Tensor::from_slice(&values);
-    let close = Relative::ToElement { floor: 0.0 };
-    assert_close("elsewhere", &vector(thread.join().unwrap()), &vector(expected), 1e-5, close);
 }
