@@ -27,9 +27,8 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// - **Values**: `input` any scores; `target` 0, 1 or between, not checked. The mean of nothing is NaN.
 /// - **Gradients**: to `input`, to a floating `target`, and to `weight`.
 /// - **Defaults**: no weights, `reduction` mean.
-/// - **Errors**: arguments that do not broadcast so or are on different devices; a `target` that is neither
-///   of the kind of `input` nor an integer; a `weight` of another kind than `input`.
-///
+/// - **Errors**: arguments that do not broadcast so; a `target` on another device than `input`, or neither of
+///   its kind nor an integer; a weight that does not broadcast so, or that [`WeightTensor`] refuses.
 /// Source:
 /// [`torch.nn.MultiLabelSoftMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html).
 ///

@@ -28,9 +28,8 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// - **Gradients**: to `input`, 0 on the kink; and to a `weight` that requires one (PyTorch refuses it).
 /// - **Defaults**: `p` 1, `margin` 1, no weights, `reduction` mean (over the samples, whatever their
 ///   weights).
-/// - **Errors**: other shapes; a `target` that is not Int64 or on another device; a `weight` that is not
-///   `[C]`, or differs in kind or device; a `p` other than 1 and 2; a `margin` that is not finite.
-///
+/// - **Errors**: other shapes; a `target` that is not Int64 or on another device; a weight that is not `[C]`,
+///   or that [`WeightTensor`] refuses; a `p` other than 1 and 2; a `margin` that is not finite.
 /// Source:
 /// [`torch.nn.MultiMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html).
 ///
@@ -51,7 +50,7 @@ pub struct MultiMarginLoss {
     pub p: i64,
     /// By how much the true class shall lead.
     pub margin: f64,
-    /// The weight of each class, `[C]`: of samples whose true class it is.
+    /// The weight of each class, `[C]`. It counts for the samples whose true class it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
     /// How the samples are reduced.
