@@ -108,6 +108,7 @@ impl Cluster {
 /// A classifier's last layer and its loss, for very many classes of very different frequency, such as words.
 ///
 /// Adaptive soft-max approximates a linear layer with [`CrossEntropyLoss`](crate::CrossEntropyLoss).
+///
 /// ```text
 /// head        scores the classes [0, c1) and each cluster [c1, c2), ..., [ck, n_classes)
 /// tail[i]     scores the classes of cluster i, from in_features / div_value^(i+1) features
@@ -139,6 +140,7 @@ impl Cluster {
 /// Source:
 /// [`torch.nn.AdaptiveLogSoftmaxWithLoss`](https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html);
 /// E. Grave et al., [*Efficient softmax approximation for GPUs*](https://arxiv.org/abs/1609.04309) (2016).
+///
 /// ```
 /// use tch::{nn, Device, Kind, Tensor};
 /// use tch_losses::{AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss};

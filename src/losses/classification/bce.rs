@@ -30,6 +30,7 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// - **Defaults**: no weight, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the
 ///   shape of `input`, or that [`WeightTensor`] refuses.
+///
 /// Source: [`torch.nn.BCELoss`](https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html).
 ///
 /// ```

@@ -11,6 +11,7 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 
 /// Binary cross entropy of logits, the original GAN loss. It is sigmoid and cross entropy in one, stable for
 /// any logit.
+///
 /// ```text
 /// l    = -w * (p * y * log σ(x) + (1 - y) * log(1 - σ(x)))      x = input, y = target
 /// loss = reduce(l)
@@ -29,6 +30,7 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// - **Defaults**: no weights, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the
 ///   shape of `input`, or that [`WeightTensor`] refuses.
+///
 /// Source:
 /// [`torch.nn.BCEWithLogitsLoss`](https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html);
 /// I. Goodfellow et al., *Generative adversarial nets* (2014).

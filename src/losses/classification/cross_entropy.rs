@@ -10,6 +10,7 @@ use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
 /// Cross entropy of logits, the usual loss of classifiers: soft-max and [`NllLoss`](crate::NllLoss) in one.
+///
 /// ```text
 /// p    = softmax(input) over the classes
 /// l    = -Σ over classes c of  w[c] * y[c] * log p[c]
@@ -45,6 +46,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// [`torch.nn.CrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html);
 /// label smoothing: C. Szegedy et al., [*Rethinking the Inception architecture for computer
 /// vision*](https://arxiv.org/abs/1512.00567) (2015).
+///
 /// ```
 /// use tch::{Device, Kind, Tensor};
 /// use tch_losses::{CrossEntropyLoss, Loss};

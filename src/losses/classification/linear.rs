@@ -83,6 +83,7 @@ setters!(LinearCrossEntropyConfig {
 });
 
 /// A classifier's last layer and its [`CrossEntropyLoss`] in one, without all logits in memory at once.
+///
 /// ```text
 /// loss = cross_entropy(input · weightᵀ + bias, target)
 /// ```
@@ -113,6 +114,7 @@ setters!(LinearCrossEntropyConfig {
 /// [`torch.nn.LinearCrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html);
 /// the idea: E. Wijmans et al., [*Cut your losses in large-vocabulary language
 /// models*](https://arxiv.org/abs/2411.09009) (2024).
+///
 /// ```
 /// use tch::{nn, Device, Kind, Tensor};
 /// use tch_losses::{Chunking, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss};

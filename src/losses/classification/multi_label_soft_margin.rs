@@ -29,6 +29,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// - **Defaults**: no weights, `reduction` mean.
 /// - **Errors**: arguments that do not broadcast so; a `target` on another device than `input`, or neither of
 ///   its kind nor an integer; a weight that does not broadcast so, or that [`WeightTensor`] refuses.
+///
 /// Source:
 /// [`torch.nn.MultiLabelSoftMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html).
 ///

@@ -30,6 +30,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 ///   weights).
 /// - **Errors**: other shapes; a `target` that is not Int64 or on another device; a weight that is not `[C]`,
 ///   or that [`WeightTensor`] refuses; a `p` other than 1 and 2; a `margin` that is not finite.
+///
 /// Source:
 /// [`torch.nn.MultiMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html).
 ///

@@ -22,12 +22,14 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` without the axis `C`, of kind
 ///   Int64 or Uint8. The loss is a scalar, or has `target`'s shape with [`Reduction::None`].
 /// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
-///   `ignore_index`. libtorch checks the classes: a wrong one is [`Error::Torch`] on the CPU and a failed
-///   device-side assertion on CUDA. If all places are ignored, the mean is NaN and the gradient 0.
+///   `ignore_index`. libtorch checks the classes: a wrong one is [`Error::Torch`](crate::Error::Torch) on the
+///   CPU and a failed device-side assertion on CUDA. If all places are ignored, the mean is NaN and the
+///   gradient 0.
 /// - **Gradients**: to `input`. libtorch has no gradient for `weight` and refuses a weight that requires one.
 /// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; a weight that is not `[C]`, or that
 ///   [`WeightTensor`] refuses.
+///
 /// Source: [`torch.nn.NLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html).
 ///
 /// ```

@@ -32,6 +32,7 @@ impl From<f64> for Variance<'_> {
 }
 
 /// Negative log-likelihood of values under normal distributions, given their expected values and variances.
+///
 /// ```text
 /// v    = max(var, eps)
 /// l    = (log v + (input - target)² / v) / 2
@@ -61,6 +62,7 @@ impl From<f64> for Variance<'_> {
 /// [`torch.nn.GaussianNLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.GaussianNLLLoss.html); D.
 /// A. Nix and A. S. Weigend, *Estimating the mean and variance of the target probability distribution*
 /// (1994).
+///
 /// ```
 /// use tch::Tensor;
 /// use tch_losses::GaussianNllLoss;

@@ -12,6 +12,7 @@ use crate::{Error, Reduction, Result, SequenceLoss};
 ///
 /// Connectionist temporal classification is for speech and handwriting, where nobody says which frame shows
 /// which letter.
+///
 /// ```text
 /// l    = -log Σ Π p[t, path[t]]      over the paths that become the target when repeated labels are
 ///                                    merged and then blanks are left out; p = exp(log_probs)
@@ -44,6 +45,7 @@ use crate::{Error, Reduction, Result, SequenceLoss};
 /// Source: [`torch.nn.CTCLoss`](https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html); A. Graves
 /// et al., *Connectionist temporal classification: labelling unsegmented sequence data with recurrent neural
 /// networks* (2006).
+///
 /// ```
 /// use tch::{Device, Kind, Tensor};
 /// use tch_losses::{CtcLoss, SequenceLoss};
