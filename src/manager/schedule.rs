@@ -27,20 +27,19 @@ use crate::{Error, Result};
 /// warm-up        min((epoch + 1) / epochs, 1) * the schedule that is warmed up
 /// ```
 ///
-/// Training loops count epochs from 0, people from 1. So [`value`](Self::value) takes an epoch counted from
-/// 0; the epochs in the options count from 1. A ramp with `start_epoch` 1 and `end_epoch` 11 has its initial
-/// value in the first epoch (0) and its target value from the eleventh (10) on.
-///
-/// Ramps are clamped to `[max(0, min(initial, target)), max(initial, target)]`.
+/// [`value`](Self::value) takes an epoch counted from 0, as in training loops. The epochs in the options
+/// count from 1. So a ramp with `start_epoch` 1 and `end_epoch` 11 has its initial value in the first epoch
+/// (0) and its target value from the eleventh (10) on. Ramps are clamped to `[max(0, min(initial, target)),
+/// max(initial, target)]`.
 ///
 /// - **Values**: weights, finite. Only a step schedule with a `gamma` above 1 and a custom schedule can leave
 ///   the finite numbers. That is an error when a loss is computed.
 /// - **Errors**: the constructors refuse values that are not finite, empty ranges, ramps with both ends
 ///   negative, and exponential ramps with a negative end. serde refuses the same when it reads a schedule.
 ///
-/// Source: NectarGAN's `Schedule`, which has the linear, the exponential and the custom schedule, with this
-/// counting and clamping. The cosine is from I. Loshchilov and F. Hutter,
-/// [*SGDR*](https://arxiv.org/abs/1608.03983) (2016). Step, piecewise and warm-up are PyTorch's
+/// Source: NectarGAN's `Schedule`, which counts and clamps like this, and has the linear, exponential and
+/// custom schedules. Cosine: I. Loshchilov and F. Hutter, [*SGDR*](https://arxiv.org/abs/1608.03983) (2016).
+/// Step, piecewise and warm-up: PyTorch's
 /// [`StepLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html),
 /// [`MultiStepLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiStepLR.html) and
 /// [`LinearLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LinearLR.html).

@@ -128,8 +128,8 @@ impl Cluster {
 ///   kind Int64. The output has the target's shape; the loss is a scalar.
 /// - **Values**: the classes in `target` are in `[0, n_classes)`. The loss of nothing is NaN.
 /// - **Parameters**: `head.weight`, `head.bias`, `tail.{i}.0.weight` and `tail.{i}.1.weight` in the variable
-///   store. They have PyTorch's names and initial distributions. From an objective's file,
-///   [`Objective::build_in`](crate::manager::Objective::build_in) makes them.
+///   store, with PyTorch's names and initial distributions.
+///   [`Objective::build_in`](crate::manager::Objective::build_in) makes them from a file.
 /// - **Defaults**: `div_value` 4, no `head_bias`.
 /// - **Errors**: other shapes; an input of another kind or on another device than the parameters; classes
 ///   outside `[0, n_classes)`.

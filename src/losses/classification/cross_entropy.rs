@@ -20,21 +20,19 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 ///
 /// - `truth` is 1 for the target's class and 0 elsewhere. A target of probabilities is `truth` itself.
 /// - `w` is [`weight`](Self::weight), 1 unless given. `s` is [`label_smoothing`](Self::label_smoothing).
-/// - The mean over classes is weighted: the sum over the places that are not ignored, divided by the sum of
-///   the weights of their classes. The mean over probabilities is the sum divided by the number of places.
+/// - The mean over classes is the sum over the places that are not ignored, divided by the sum of their
+///   classes' weights. The mean over probabilities is the sum divided by the number of places.
 ///
 /// [`NllLoss`](crate::NllLoss) takes log-probabilities. [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is
 /// for classes that do not exclude each other. [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss)
 /// includes the last layer, for very many classes.
 ///
 /// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]` (segmentation: `[N, C, H, W]`). `target` is
-///   either classes, of kind Int64 or Uint8, in `input`'s shape without the axis `C`; or probabilities, in
-///   `input`'s shape and kind. The loss is a scalar, or has `input`'s shape without `C` with
-///   [`Reduction::None`].
-/// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`. libtorch checks the
-///   classes: a wrong one is [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA.
-///   Probabilities are not checked, as in PyTorch. If all places are ignored, the mean is NaN and the
-///   gradient 0.
+///   classes, of kind Int64 or Uint8, in `input`'s shape without the axis `C`; or probabilities, in `input`'s
+///   shape and kind. The loss is a scalar, or has the shape of the classes with [`Reduction::None`].
+/// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is
+///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. Probabilities are not checked,
+///   as in PyTorch. If all places are ignored, the mean is NaN and the gradient 0.
 /// - **Gradients**: to `input`; to probabilities and, with them, to `weight`. With classes, libtorch has no
 ///   gradient for `weight` and refuses a weight that requires one.
 /// - **Defaults**: no weights, `ignore_index` -100, `label_smoothing` 0, `reduction` mean.

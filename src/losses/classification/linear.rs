@@ -98,8 +98,8 @@ setters!(LinearCrossEntropyConfig {
 ///   [`CrossEntropyLoss`] for logits `[C]` or `[N, C, d1, ..., dK]`. `out_features` needs the axis `N`.
 /// - **Values**: as in [`CrossEntropyLoss`].
 /// - **Parameters**: `linear.weight` `[C · d1 · ... · dK, in_features]` and `linear.bias` in the variable
-///   store. They have PyTorch's names and initial distributions. From an objective's file,
-///   [`Objective::build_in`](crate::manager::Objective::build_in) makes them.
+///   store, with PyTorch's names and initial distributions.
+///   [`Objective::build_in`](crate::manager::Objective::build_in) makes them from a file.
 /// - **Defaults**: those of [`LinearCrossEntropyConfig`].
 /// - **Errors**: as in [`CrossEntropyLoss`]; an `input` whose features, kind or device are not the layer's;
 ///   chunking with [`Reduction::None`] where a gradient is needed, because forward does not know its scale.

@@ -15,16 +15,15 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// loss = reduce(l)
 /// ```
 ///
-/// `w` is [`weight`](Self::weight), 1 unless given. The mean is weighted: the sum over the places that are
-/// not ignored, divided by the sum of the weights of their classes. The loss is for networks that end in a
-/// log-soft-max. [`CrossEntropyLoss`](crate::CrossEntropyLoss) is both in one, and has more options.
+/// `w` is [`weight`](Self::weight), 1 unless given. The mean is the sum over the places that are not ignored,
+/// divided by the sum of their classes' weights. The loss is for networks that end in a log-soft-max.
+/// [`CrossEntropyLoss`](crate::CrossEntropyLoss) is both in one, and has more options.
 ///
 /// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` without the axis `C`, of kind
 ///   Int64 or Uint8. The loss is a scalar, or has `target`'s shape with [`Reduction::None`].
 /// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
-///   `ignore_index`. libtorch checks the classes: a wrong one is [`Error::Torch`](crate::Error::Torch) on the
-///   CPU and a failed device-side assertion on CUDA. If all places are ignored, the mean is NaN and the
-///   gradient 0.
+///   `ignore_index`; a wrong one is [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side
+///   assertion on CUDA. If all places are ignored, the mean is NaN and the gradient 0.
 /// - **Gradients**: to `input`. libtorch has no gradient for `weight` and refuses a weight that requires one.
 /// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; a weight that is not `[C]`, or that

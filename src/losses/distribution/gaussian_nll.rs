@@ -44,16 +44,15 @@ impl From<f64> for Variance<'_> {
 /// say). With a constant variance the loss is [`MseLoss`](crate::MseLoss) up to scale and offset.
 /// [`PoissonNllLoss`](crate::PoissonNllLoss) is for counts.
 ///
-/// The loss is a [`TernaryLoss`] of `input`, `target` and `var`. Its inherent `forward` also takes a number
-/// as `var`.
+/// As a [`TernaryLoss`] it takes tensors. Its inherent `forward` also takes a number as `var`.
 ///
-/// - **Shapes**: `input` any. `target` has the same shape, or one size of 1 in place of another, which is
-///   broadcast. `var` is like either of these, or has `input`'s shape without the last axis, or is a number.
-///   The loss is a scalar, or has `input`'s shape with [`Reduction::None`].
-/// - **Values**: `input` and `target` any; `var` 0 or more. A `var` below `eps` counts as `eps`. It keeps the
-///   gradient at `eps` instead of 0, so that a variance that is too small can grow again, as in PyTorch. A
-///   negative variance is an error on the CPU. On CUDA it makes the loss NaN, because a check would wait for
-///   the device. The mean of nothing is NaN.
+/// - **Shapes**: `input` any. `target` has the same shape, or one size of 1 instead, which is broadcast.
+///   `var` is like either of these, or has `input`'s shape without the last axis, or is a number. The loss is
+///   a scalar, or has `input`'s shape with [`Reduction::None`].
+/// - **Values**: `input` and `target` any; `var` 0 or more. A `var` below `eps` counts as `eps`, with the
+///   gradient at `eps` instead of 0, so that it can grow again, as in PyTorch. A negative `var` is an error
+///   on the CPU; on CUDA it makes the loss NaN, because a check would wait for the device. The mean of
+///   nothing is NaN.
 /// - **Defaults**: `full` false, `eps` 1e-6, `reduction` mean.
 /// - **Errors**: arguments of other shapes, or of different kinds or devices; an `eps` that is negative or
 ///   not finite.

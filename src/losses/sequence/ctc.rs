@@ -19,20 +19,18 @@ use crate::{Error, Reduction, Result, SequenceLoss};
 /// loss = reduce(l)                   mean: of l / max(1, target length) over the batch
 /// ```
 ///
-/// `input_lengths` and `target_lengths` are slices: libtorch needs the lengths on the host before it starts.
-/// Lengths in a CUDA tensor would have to be waited for.
+/// The lengths are slices, because libtorch needs them on the host; see [`SequenceLoss`].
 ///
 /// - **Shapes**: `log_probs` `[T, N, C]`, or `[T, C]` for one sequence. `targets` `[N, S]`, padded to one
 ///   length, or one dimension with all targets one after the other. Each sequence has one input length up to
-///   T and one target length. Padded targets have lengths up to S; the lengths of concatenated ones add up to
-///   the length of `targets`. The loss is a scalar. With [`Reduction::None`] it is `[N]`, or a scalar without
-///   a batch.
+///   T and one target length. Target lengths are up to S, or add up to the length of concatenated `targets`.
+///   The loss is a scalar. With [`Reduction::None`] it is `[N]`, or a scalar without a batch.
 /// - **Values**: `log_probs` from a log-softmax over C. `targets` integers from 0 to C - 1 other than the
-///   blank (which is not checked, as in PyTorch). Labels past a target's length do not count. A target that
-///   is too long for its input has an infinite loss, and a gradient of NaN before the log-softmax, unless
-///   [`zero_infinity`](Self::zero_infinity) is set. (Repeated labels need a blank between them.)
-/// - **Gradients**: to `log_probs`. The gradient assumes that they come from a log-softmax. By itself it
-///   differs from the slope by a part that the log-softmax cancels. There is no second derivative.
+///   blank (not checked, as in PyTorch). Labels past a target's length do not count. A target that is too
+///   long for its input (repeated labels need a blank between them) has an infinite loss, and a gradient of
+///   NaN before the log-softmax, unless [`zero_infinity`](Self::zero_infinity) is set.
+/// - **Gradients**: to `log_probs`, assuming a log-softmax before it. By itself the gradient differs from the
+///   slope by a part that the log-softmax cancels. There is no second derivative.
 /// - **Defaults**: `blank` 0, no `zero_infinity`, `reduction` mean.
 /// - **Errors**: other shapes; an empty `log_probs`; too many, too few, too large or negative lengths;
 ///   `targets` that are not integers, or are neither on the CPU nor on the device of `log_probs`; `targets`

@@ -55,11 +55,11 @@ use problem::Problem;
 /// weight = 10.0
 /// ```
 ///
-/// - `loss` is the name of any loss of this crate. `options` are its options; see [`LossSpec`], and
-///   [`VggPerceptualSpec`] for the perceptual loss. Options that are left out have their defaults.
-/// - A loss has a `weight` or a `schedule`; without either, its weight is 1. A schedule is `constant`,
-///   `linear`, `exponential`, `cosine`, `step`, `piecewise` or `warm_up`. Its fields are the arguments of the
-///   constructor in [`Schedule`].
+/// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
+///   the perceptual loss, [`VggPerceptualSpec`].
+/// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
+///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
+///   [`Schedule`].
 /// - One value may stand for a list of one: `tags = "G"`, `pos_weight = 2.0`.
 /// - Anything unknown is an error. It says where the problem is, what is accepted and what may be meant:
 ///

@@ -130,7 +130,7 @@ pub enum PthError {
     View {
         /// The tensor.
         name: String,
-        /// The problem, as the rest of a sentence.
+        /// The problem.
         problem: &'static str,
     },
 
@@ -139,14 +139,14 @@ pub enum PthError {
     Storage {
         /// The name of the storage.
         key: String,
-        /// The problem, as the rest of a sentence.
+        /// The problem.
         problem: &'static str,
     },
 
     /// An archive is damaged, or not written by `torch.save`.
     #[error("the zip archive {problem}")]
     Archive {
-        /// The problem, as the rest of a sentence.
+        /// The problem.
         problem: &'static str,
     },
 
