@@ -1,4 +1,4 @@
-//! The manager itself: a registry of terms, and what is remembered of them.
+//! The manager: a registry of terms, and the memory of their values.
 
 use std::sync::Arc;
 
@@ -12,29 +12,27 @@ use crate::base::check;
 use crate::base::precision::accumulation_kind;
 use crate::{Loss, Result};
 
-/// The losses of a training run, by name: weights them, remembers them, writes them to a log.
+/// The losses of a training run, by name. The manager weighs them, remembers their values and writes these to
+/// logs.
 ///
 /// ```text
 /// compute(name, inputs) = weight(epoch) * loss(inputs)
 /// ```
 ///
-/// A training loop registers its losses once, says [`begin_step`](Self::begin_step) at each step, and
-/// computes by name. What comes back is the weighted loss with its graph, ready for `backward`. The manager
-/// keeps the value, detached and on its device: nothing waits for the device until somebody reads values or
-/// [flushes](Self::flush), and then all of them come in one transfer (for each device and kind). So that this
-/// store stays small, they are also fetched after every thousandth loss, or where the buffer is smaller, when
-/// it is full.
+/// A training loop registers its losses once, calls [`begin_step`](Self::begin_step) at each step, and
+/// computes losses by name. It gets the weighted loss with its graph, ready for `backward`.
 ///
-/// The history is that of the most recent 50,000 losses ([`set_buffer`](Self::set_buffer)). With a
-/// [log](Self::log_to), all of them are kept there: they are written by `flush`, when the buffer is full, and
-/// when the manager goes.
+/// - **Values** stay detached on their device, and nothing waits for it until they are fetched: when somebody
+///   reads values, at a [flush](Self::flush), and after every thousandth loss (sooner if the buffer is
+///   smaller). One transfer fetches all values of a device and kind.
+/// - **The history** holds the latest 50,000 losses ([`set_buffer`](Self::set_buffer)).
+/// - **A [log](Self::log_to)** keeps all losses. They are written at a flush, when the buffer is full, and
+///   when the manager is dropped.
+/// - **A loss that is NaN or infinite** is found when values are fetched; see [`NonFinite`].
+/// - **Tags** select the losses that have any of them. No tags select every loss.
 ///
-/// A loss that is NaN or infinite is found when the values are fetched; see [`NonFinite`].
-///
-/// Where tags are asked for, a loss with any of them is meant; no tags mean every loss.
-///
-/// Source: NectarGAN's `LossManager`, which copies each value to the host at once, and whose history has the
-/// constant weight where a schedule is at work.
+/// Source: NectarGAN's `LossManager`. It copies each value to the host at once. Its history records the
+/// constant weight even where a schedule applies.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
@@ -70,7 +68,7 @@ pub struct LossManager {
 #[derive(Debug)]
 struct Registered {
     term: Term,
-    /// The term's, in the form in which records share them.
+    /// The term's tags, in the form in which records share them.
     tags: Arc<[String]>,
 }
 
@@ -80,7 +78,7 @@ impl LossManager {
         LossManager::default()
     }
 
-    /// Registers a loss under a name of its own; the order of registration is the order of every list.
+    /// Registers a loss under a name of its own. Every list of losses has the order of registration.
     ///
     /// # Errors
     /// A name that is taken; a weight that is not finite.
@@ -97,8 +95,8 @@ impl LossManager {
         }
     }
 
-    /// Takes a loss out. The name is free again; what was recorded under it stays in the history, and is that
-    /// of whatever is next registered under it.
+    /// Removes a loss and frees its name. Its records stay in the history; a loss registered later under the
+    /// same name continues them.
     ///
     /// # Errors
     /// A name that is not registered.
@@ -109,16 +107,16 @@ impl LossManager {
         }
     }
 
-    /// Says where the training is: `epoch`, counted from 0, for the schedules, and `step`, counted over the
-    /// whole run, for the history. Before the first call both are 0.
+    /// Sets the position of the training. `epoch`, counted from 0, is for the schedules. `step`, counted over
+    /// the whole run, is for the history. Both are 0 before the first call.
     pub fn begin_step(&mut self, epoch: u64, step: u64) {
         (self.epoch, self.step) = (epoch, step);
     }
 
     /// The weighted loss of `inputs`, with its graph.
     ///
-    /// [`Inputs`] are a reference to a tensor, a tuple of references, or the value of a loss that the training loop
-    /// has computed itself:
+    /// [`Inputs`] are a reference to a tensor, a tuple of references, or the value of a loss that the
+    /// training loop has computed itself:
     ///
     /// ```
     /// use tch::{Device, Kind, Tensor};
@@ -139,18 +137,20 @@ impl LossManager {
     /// ```
     ///
     /// # Errors
-    /// A name that is not registered; inputs of another number than the loss takes; whatever the loss returns; a
-    /// scheduled weight that is not finite; and when the store of values is full, what [`flush`](Self::flush) returns.
+    /// A name that is not registered; another number of inputs than the loss takes; an error of the loss; a
+    /// scheduled weight that is not finite. When the store of values is full, also the errors of
+    /// [`flush`](Self::flush).
     pub fn compute<'a>(&mut self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         self.compute_from(name, &inputs.into())
     }
 
-    /// The sum of the weighted losses with any of `tags`, each of `inputs`, with its graph.
+    /// The sum of the weighted losses with any of `tags`, with its graph. Each loss is computed from
+    /// `inputs`.
     ///
-    /// With it, a training loop need not know which losses there are, only what they compare.
+    /// The training loop need not know which losses there are, only what they compare.
     ///
     /// # Errors
-    /// A tag that no loss has; no losses at all; and as [`compute`](Self::compute).
+    /// A tag that no loss has; a manager without losses; and as [`compute`](Self::compute).
     pub fn total<'a>(&mut self, tags: &[&str], inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         self.check_tags(tags)?;
         let inputs = inputs.into();
@@ -171,24 +171,24 @@ impl LossManager {
         self.tagged(tags).into_iter().map(|(name, _)| &**name).collect()
     }
 
-    /// The weights that the losses with any of `tags` have in the current epoch, by name.
+    /// The weights in the current epoch of the losses with any of `tags`, by name.
     pub fn weights(&self, tags: &[&str]) -> Vec<(&str, f64)> {
         let weight = |registered: &Registered| registered.term.weight.value(self.epoch);
         self.tagged(tags).into_iter().map(|(name, registered)| (&**name, weight(registered))).collect()
     }
 
-    /// The last record of each loss with any of `tags`; none of one that was not computed yet, or so long ago
-    /// that it has left the history.
+    /// The last record of each loss with any of `tags`. A loss has none if it was not computed yet, or so
+    /// long ago that the record has left the history.
     ///
     /// # Errors
-    /// A tag that no loss has; a loss that is not finite, if that is [to be an error](NonFinite::Error); a device
+    /// A tag that no loss has; a loss that is not finite, if that is [an error](NonFinite::Error); a device
     /// that fails; a log that fails when it is a whole buffer behind.
     pub fn last_records(&mut self, tags: &[&str]) -> Result<Vec<&Record>> {
         self.check_tags(tags)?;
         self.recorded(tags)
     }
 
-    /// The same, whether or not there are such tags.
+    /// As [`last_records`](Self::last_records), but unknown tags are no error.
     pub(super) fn recorded(&mut self, tags: &[&str]) -> Result<Vec<&Record>> {
         self.history.gather()?;
         Ok(self.tagged(tags).into_iter().filter_map(|(name, _)| self.history.last(name)).collect())
@@ -202,10 +202,10 @@ impl LossManager {
         Ok(self.last_records(tags)?.iter().map(|record| record.weighted).sum())
     }
 
-    /// What is remembered of a loss, oldest first.
+    /// The remembered records of a loss, oldest first.
     ///
     /// # Errors
-    /// A name that is not registered; and, but for tags, as [`last_records`](Self::last_records).
+    /// A name that is not registered; and, except for tags, as [`last_records`](Self::last_records).
     pub fn history(&mut self, name: &str) -> Result<Vec<&Record>> {
         if !self.terms.contains_key(name) {
             return Err(self.unknown(name).into());
@@ -214,8 +214,8 @@ impl LossManager {
         Ok(self.history.records().filter(|record| &*record.name == name).collect())
     }
 
-    /// Where in the image the loss of `inputs` comes from: its [map](Loss::loss_map), `[N, 1, H, W]`, without the
-    /// weight and without a graph.
+    /// The [map](Loss::loss_map) of a loss, `[N, 1, H, W]`: where in the image the loss comes from. It is
+    /// without the weight and without a graph.
     ///
     /// # Errors
     /// A name that is not registered; inputs of another number than the loss takes; a loss that has no map; and whatever
@@ -230,10 +230,11 @@ impl LossManager {
         Ok(map.ok_or_else(|| ManagerError::NoLossMap { name: name.into() })?)
     }
 
-    /// The [maps](Self::loss_map) of all losses with any of `tags` that have one, by name.
+    /// The [maps](Self::loss_map), by name, of the losses with any of `tags`. Losses without a map are left
+    /// out.
     ///
     /// # Errors
-    /// A tag that no loss has; whatever one of the losses returns.
+    /// A tag that no loss has; an error of a loss.
     pub fn loss_maps<'a>(&self, tags: &[&str], inputs: impl Into<Inputs<'a>>) -> Result<Vec<(&str, Tensor)>> {
         self.check_tags(tags)?;
         let inputs = inputs.into();
@@ -252,27 +253,28 @@ impl LossManager {
         tagged.filter_map(|(name, registered)| Some((&**name, registered.term.binary()?))).collect()
     }
 
-    /// Writes what is computed from now on to `sink`, too; there may be several.
+    /// Writes the losses computed from now on to `sink`. A manager may have several sinks.
     pub fn log_to(&mut self, sink: impl LogSink + 'static) {
         self.history.add(Box::new(sink));
     }
 
-    /// Fetches the values from their devices and writes to the logs what is not there yet.
+    /// Fetches the values from their devices and writes to the logs what they lack.
     ///
     /// # Errors
-    /// A device or a log that fails: nothing is lost, the next flush tries again. A loss that is not finite,
-    /// if that is [to be an error](NonFinite::Error): it is written all the same, and is reported once.
+    /// - A device or a log that fails. Nothing is lost: the next flush tries again.
+    /// - A loss that is not finite, if that is [an error](NonFinite::Error). It is written all the same, and
+    ///   reported once.
     pub fn flush(&mut self) -> Result<()> {
         self.history.flush()
     }
 
-    /// Sets how many losses are remembered, 50,000 by default and at least one. They are also how many a log
-    /// can be behind.
+    /// Sets how many losses are remembered: 50,000 by default, at least one. A log can be as many losses
+    /// behind.
     pub fn set_buffer(&mut self, records: usize) {
         self.history.set_capacity(records);
     }
 
-    /// Sets what happens when a loss is found not to be finite.
+    /// Sets what happens when a loss turns out not to be finite.
     pub fn set_non_finite(&mut self, policy: NonFinite) {
         self.history.non_finite = policy;
     }

@@ -1,10 +1,10 @@
-//! A loss manager for training loops: losses by name, weights over the epochs, a history, logs.
+//! A manager of losses for training loops: losses by name, weights over the epochs, a history, logs.
 //!
 //! ```
 //! use tch::{Device, Kind, Tensor};
 //! use tch_losses::manager::{pix2pix, Lambdas, Subspec};
 //!
-//! // What is minimised is data: from here, or from a file that is kept with the experiment.
+//! // The objective is data: made here, or read from a file that you keep with the experiment.
 //! let lambdas = Lambdas { sobel: 10.0, laplacian: 10.0, ..Default::default() };
 //! let objective = pix2pix(Subspec::Extended, &lambdas);
 //! let mut manager = objective.build(Device::Cpu)?;
@@ -15,7 +15,7 @@
 //!     # let fake = Tensor::rand([2, 3, 16, 16], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 //!     # let predicted = fake.mean_dim(1, true, Kind::Float);
 //!     let gan = manager.compute("G_GAN", (&predicted, &predicted.ones_like()))?;
-//!     let image = manager.total(&["image"], (&fake, &real))?; // whichever losses those are
+//!     let image = manager.total(&["image"], (&fake, &real))?; // every loss with this tag
 //!     (gan + image).backward();
 //! }
 //! println!("{}", manager.format_losses(&["G"], 2)?);
@@ -27,7 +27,7 @@
 //! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`NonFinite`] |
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
-//! | what is kept of each loss | [`Record`], [`LogSink`], the [`log`] |
+//! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 
 mod error;
 mod function;

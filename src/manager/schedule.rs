@@ -27,22 +27,22 @@ use crate::{Error, Result};
 /// warm-up        min((epoch + 1) / epochs, 1) * the schedule that is warmed up
 /// ```
 ///
-/// The epoch given to [`value`](Self::value) counts from 0, as training loops do; the epochs in the options
-/// count from 1, as people do: a ramp with `start_epoch` 1 and `end_epoch` 11 has its initial value in the
-/// first epoch (0) and its target value in the eleventh (10) and ever after. The results of ramps are clamped
-/// to `[max(0, min(initial, target)), max(initial, target)]`. All this is the reference's; it has the linear,
-/// the exponential and the custom schedule.
+/// [`value`](Self::value) takes an epoch counted from 0, as in training loops. The epochs in the options
+/// count from 1. So a ramp with `start_epoch` 1 and `end_epoch` 11 has its initial value in the first epoch
+/// (0) and its target value from the eleventh (10) on. Ramps are clamped to `[max(0, min(initial, target)),
+/// max(initial, target)]`.
 ///
-/// - **Values**: weights, finite; only a step schedule with a `gamma` above 1 and a custom one can leave the
-///   finite numbers, which is an error when a loss is computed.
-/// - **Errors**: the constructors refuse values that are not finite, ranges that are empty, ramps with
-///   both ends negative, negative ends of an exponential ramp. Reading one with serde does the same.
+/// - **Values**: weights, finite. Only a step schedule with a `gamma` above 1 and a custom schedule can leave
+///   the finite numbers. That is an error when a loss is computed.
+/// - **Errors**: the constructors refuse values that are not finite, empty ranges, ramps with both ends
+///   negative, and exponential ramps with a negative end. serde refuses the same when it reads a schedule.
 ///
-/// Source: NectarGAN's `Schedule`; the cosine of I. Loshchilov and F. Hutter,
-/// [*SGDR*](https://arxiv.org/abs/1608.03983) (2016); step, piecewise and warm-up as
+/// Source: NectarGAN's `Schedule`, which counts and clamps like this, and has the linear, exponential and
+/// custom schedules. Cosine: I. Loshchilov and F. Hutter, [*SGDR*](https://arxiv.org/abs/1608.03983) (2016).
+/// Step, piecewise and warm-up: PyTorch's
 /// [`StepLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html),
 /// [`MultiStepLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiStepLR.html) and
-/// [`LinearLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LinearLR.html) have them.
+/// [`LinearLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LinearLR.html).
 ///
 /// ```
 /// use tch_losses::manager::{Ramp, Schedule};
@@ -124,7 +124,7 @@ impl Schedule {
         Kind::Constant(value).try_into()
     }
 
-    /// In equal steps from the initial to the target value.
+    /// From the initial to the target value in equal steps.
     ///
     /// # Errors
     /// An empty range of epochs; values that are not finite, or both negative.
@@ -132,7 +132,7 @@ impl Schedule {
         Kind::Linear(ramp).try_into()
     }
 
-    /// By equal factors from the initial to the target value; an end of 0 counts as 1e-9.
+    /// From the initial to the target value by equal factors. An end of 0 counts as 1e-9.
     ///
     /// # Errors
     /// An empty range of epochs; values that are negative or not finite.
@@ -148,7 +148,7 @@ impl Schedule {
         Kind::Cosine(ramp).try_into()
     }
 
-    /// `initial_value`, multiplied by `gamma` after every `step_size` epochs, as PyTorch's `StepLR`.
+    /// `initial_value`, multiplied by `gamma` after every `step_size` epochs, as in PyTorch's `StepLR`.
     ///
     /// # Errors
     /// A value that is not finite, a negative `gamma`, a `step_size` of 0.
@@ -157,7 +157,8 @@ impl Schedule {
         Kind::Step(Step { initial_value, gamma, step_size }).try_into()
     }
 
-    /// `initial_value`, and from each milestone's epoch (counted from 1) on the milestone's value.
+    /// `initial_value` until the first milestone. From the epoch of each milestone (counted from 1) on, the
+    /// milestone's value.
     ///
     /// # Errors
     /// A value that is not finite, milestones that are not in ascending order, an epoch of 0.
@@ -170,8 +171,8 @@ impl Schedule {
         Kind::Piecewise(Piecewise { initial_value, milestones }).try_into()
     }
 
-    /// The same schedule, reached in `epochs` equal steps: in the first epoch a weight of 1 / `epochs` of its
-    /// own, in epoch number `epochs` and ever after its own.
+    /// The same schedule, reached in `epochs` equal steps. The first epoch has the 1 / `epochs` part of its
+    /// weight; epoch number `epochs` and every later one have all of it.
     ///
     /// # Errors
     /// No epochs.
@@ -180,10 +181,10 @@ impl Schedule {
         Kind::WarmUp(WarmUp { epochs, then: Box::new(self) }).try_into()
     }
 
-    /// Whatever `value` says, given the epoch, counted from 0.
+    /// The weight that `value` returns for an epoch, counted from 0.
     ///
-    /// It cannot be written to a file. A weight that is not finite is an error when a loss is computed with
-    /// it.
+    /// A custom schedule cannot be written to a file. A weight that is not finite is an error when a loss is
+    /// computed with it.
     pub fn custom(value: impl Fn(u64) -> f64 + Send + Sync + 'static) -> Schedule {
         Schedule(Kind::Custom(Custom(Arc::new(value))))
     }
@@ -232,7 +233,7 @@ impl Schedule {
     }
 }
 
-/// Everything that makes a schedule, by a constructor or from a file, comes through here.
+/// Every schedule comes through here, whether a constructor or a file makes it.
 impl TryFrom<Kind> for Schedule {
     type Error = Error;
 

@@ -9,11 +9,11 @@ use super::safetensors::SafetensorsFile;
 use super::{open, KnownFile, WeightsError, WrongFile};
 use crate::{Error, Result};
 
-/// The folder in which pretrained weights are kept, ready to load, and where else a download may be spared.
+/// The folder of pretrained weights, ready to load, and the places that spare a download.
 ///
-/// A [known file](KnownFile) is kept as a safetensors file with only the tensors that are needed, a few per cent
-/// of a VGG19 download; its metadata tell where it comes from. It is checked whenever it is asked for, and made anew
-/// where it is damaged.
+/// The cache keeps a [known file](KnownFile) as a safetensors file with only the needed tensors: a few per
+/// cent of a VGG19 download. Its metadata name the source. Each request checks the file; a damaged file is
+/// made anew.
 ///
 /// ```no_run
 /// use tch_losses::weights::{Cache, VGG19};
@@ -26,18 +26,20 @@ pub struct Cache {
     /// The folder. Default: `$TCH_LOSSES_CACHE`, else `tch-losses` in the platform's cache folder
     /// (`$XDG_CACHE_HOME` or `~/.cache` on Linux).
     pub directory: PathBuf,
-    /// Where `torch.hub` keeps downloads, which are used if they are right, and never written. Default:
-    /// `$TORCH_HOME/hub/checkpoints`, with `$XDG_CACHE_HOME/torch` or `~/.cache/torch` for `$TORCH_HOME`.
+    /// The folder of `torch.hub`'s downloads. Correct files in it are used; the folder is never written.
+    /// Default: `$TORCH_HOME/hub/checkpoints`, with `$XDG_CACHE_HOME/torch` or `~/.cache/torch` for
+    /// `$TORCH_HOME`.
     pub hub: Option<PathBuf>,
-    /// Never touch the network. Default: whether `$TCH_LOSSES_OFFLINE` is set to something other than `0`.
+    /// Whether the network is forbidden. Default: whether `$TCH_LOSSES_OFFLINE` is set to something other
+    /// than `0`.
     pub offline: bool,
 }
 
 impl Cache {
-    /// The cache that the environment asks for.
+    /// The cache that the environment variables describe.
     ///
     /// # Errors
-    /// [`Error::Option`] where there is neither `TCH_LOSSES_CACHE` nor a home folder.
+    /// [`Error::Option`] if there is neither `TCH_LOSSES_CACHE` nor a home folder.
     pub fn from_env() -> Result<Cache> {
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let folder = |name: &str| variable(name).map(PathBuf::from);
@@ -61,23 +63,24 @@ impl Cache {
         })
     }
 
-    /// Where the file is kept, whether or not it is there.
+    /// The path of a file in the cache, whether or not the file exists.
     pub fn path(&self, file: &KnownFile) -> PathBuf {
         self.folder().join(file.source.file_name()).with_extension("safetensors")
     }
 
-    /// The path of the file, checked. If it is not there: converts what `torch.hub` has, or else fetches it first.
+    /// The path of the file, checked. A missing file is made from `torch.hub`'s download, or else from a new
+    /// download.
     ///
-    /// When several processes want the same file, one of them makes it, and the others wait.
+    /// When several processes want the same file, one of them makes it and the others wait.
     ///
     /// # Errors
-    /// - [`WeightsError::Unavailable`] where it would have to be fetched, and may not be;
-    /// - `WeightsError::Fetch` (feature `download`) where it cannot be fetched;
-    /// - [`Error::Write`] where it cannot be written, for instance to a full disk;
-    /// - [`WeightsError::Pth`] where the file is not what its hash promises.
+    /// - [`WeightsError::Unavailable`] if a download is needed, but forbidden or not built in;
+    /// - `WeightsError::Fetch` (feature `download`) if the download fails;
+    /// - [`Error::Write`] if the file cannot be written, for instance to a full disk;
+    /// - [`WeightsError::Pth`] if the content is not what its hash promises.
     ///
-    /// The first two say what lies in these places that is not the file, if anything does. So does a line on stderr
-    /// before a fetch.
+    /// The first two name the wrong files in these places, if there are any. A line on stderr names them
+    /// before a download.
     pub fn get(&self, file: &KnownFile) -> Result<PathBuf> {
         let path = self.path(file);
         if is_whole(&path, file) {
@@ -109,11 +112,11 @@ impl Cache {
         Ok(path)
     }
 
-    /// What lies where the file is looked for, but is not it: a page that a server sent in its place, a part of a
-    /// download, damage.
+    /// The wrong files in the places where the file is looked for: a page that a server sent in its place, a
+    /// part of a download, a damaged file.
     ///
-    /// Nothing if the file that [`path`](Self::path) names is right, whatever lies in the other places. [`get`](Self::get)
-    /// uses none of them, and mends or replaces those in its own folder.
+    /// There are none if the file at [`path`](Self::path) is right, whatever the other places hold.
+    /// [`get`](Self::get) uses none of these files; it mends or replaces those in its own folder.
     pub fn wrong_files(&self, file: &KnownFile) -> Vec<WrongFile> {
         let kept = self.path(file);
         if is_whole(&kept, file) {

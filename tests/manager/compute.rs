@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
 use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, CtcLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction,
-    Result, SmoothL1Loss, Sobel, TernaryLoss, UnaryLoss, VggPerceptual,
+    BceLoss, BceWithLogitsLoss, CtcLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, NllLoss,
+    Reduction, Result, SmoothL1Loss, Sobel, TernaryLoss, UnaryLoss, VggPerceptual,
 };
 
 use crate::common::{assert_close, noise, value, vgg, Relative};
@@ -319,8 +319,11 @@ fn maps_are_the_losses_own_without_weight_and_graph() {
         manager.loss_map("D", (&fake, &real)), // a value that the training loop computes
         manager.loss_map("A", &fake),          // another number of tensors
     ] {
-        assert!(matches!(no_map.unwrap_err(), Error::Manager(ManagerError::NoLossMap { .. })));
+        assert!(matches!(no_map.unwrap_err(), Error::Manager(ManagerError::LossInputs { .. })));
     }
+    manager.register("NLL", NllLoss::default()).unwrap();
+    let no_map = manager.loss_map("NLL", (&fake, &real)).unwrap_err();
+    assert!(matches!(no_map, Error::Manager(ManagerError::NoLossMap { .. })));
 }
 
 #[test]

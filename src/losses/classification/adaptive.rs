@@ -7,7 +7,7 @@ use super::linear_layer;
 use crate::base::{check, or_panic, setters};
 use crate::{Error, Loss, Result};
 
-/// The options of an [`AdaptiveLogSoftmaxWithLoss`]; the defaults are PyTorch's.
+/// The options of an [`AdaptiveLogSoftmaxWithLoss`]. The defaults are PyTorch's.
 ///
 /// Start from [`new`](Self::new): the numbers of features and classes and the cut-offs have no default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,9 +17,9 @@ pub struct AdaptiveLogSoftmaxConfig {
     pub in_features: i64,
     /// The number of classes.
     pub n_classes: i64,
-    /// The classes with which the clusters begin, each up to the next and the last up to `n_classes`.
+    /// The first class of each cluster. A cluster ends where the next begins, the last at `n_classes`.
     pub cutoffs: Vec<i64>,
-    /// By what the number of features shrinks from cluster to cluster.
+    /// The factor by which the number of features shrinks from cluster to cluster.
     pub div_value: f64,
     /// Whether the head has a bias.
     pub head_bias: bool,
@@ -38,7 +38,8 @@ impl Default for AdaptiveLogSoftmaxConfig {
 }
 
 impl AdaptiveLogSoftmaxConfig {
-    /// The options for so many features, classes and clusters, otherwise the defaults.
+    /// The options for these numbers of features and classes and these cut-offs. The others keep their
+    /// defaults.
     pub fn new(in_features: i64, n_classes: i64, cutoffs: &[i64]) -> AdaptiveLogSoftmaxConfig {
         AdaptiveLogSoftmaxConfig { in_features, n_classes, cutoffs: cutoffs.into(), ..Default::default() }
     }
@@ -46,8 +47,8 @@ impl AdaptiveLogSoftmaxConfig {
     /// Checks whether each option is in its range.
     ///
     /// # Errors
-    /// [`Error::Option`] for the first option that is out of its range: cut-offs that are none, or not growing within
-    /// `[1, n_classes - 1]`; a `div_value` that is not positive, or leaves a cluster no feature.
+    /// [`Error::Option`] for the first option that is out of its range: no cut-offs, or cut-offs that do not
+    /// grow within `[1, n_classes - 1]`; a `div_value` that is not positive, or leaves a cluster no feature.
     pub fn check(&self) -> Result<()> {
         check::at_least_1("in_features", self.in_features)?;
         check::positive("div_value", self.div_value)?;
@@ -78,12 +79,12 @@ impl AdaptiveLogSoftmaxConfig {
 
 setters!(AdaptiveLogSoftmaxConfig { with_div_value(div_value: f64), with_head_bias(head_bias: bool) });
 
-/// What [`AdaptiveLogSoftmaxWithLoss`] makes of its input and target.
+/// The result of an [`AdaptiveLogSoftmaxWithLoss`].
 #[derive(Debug)]
 pub struct AdaptiveLogSoftmaxOutput {
     /// The log-probability of each target, `[N]` or `[]`.
     pub output: Tensor,
-    /// The mean of their negatives, a scalar.
+    /// The mean of the negated log-probabilities, a scalar.
     pub loss: Tensor,
 }
 
@@ -104,8 +105,9 @@ impl Cluster {
     }
 }
 
-/// Adaptive soft-max: an approximation of a linear layer with [`CrossEntropyLoss`](crate::CrossEntropyLoss)
-/// for very many classes of very different frequency, as the words of a language.
+/// A classifier's last layer and its loss, for very many classes of very different frequency, such as words.
+///
+/// Adaptive soft-max approximates a linear layer with [`CrossEntropyLoss`](crate::CrossEntropyLoss).
 ///
 /// ```text
 /// head        scores the classes [0, c1) and each cluster [c1, c2), ..., [ck, n_classes)
@@ -115,23 +117,25 @@ impl Cluster {
 /// loss        = -mean(output)
 /// ```
 ///
-/// The classes are sorted by frequency, class 0 the most frequent: a cluster is computed only for the rows
-/// whose target is in it. [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) is exact, and saves
-/// memory alone.
+/// Sort the classes by frequency; class 0 is the most frequent. A cluster is computed only for the rows whose
+/// target is in it. [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) is exact; it saves memory, but
+/// no work.
 ///
-/// Its own `forward` returns two tensors. As a [`Loss`](crate::Loss), it is the second of them.
+/// The inherent `forward` returns two tensors. As a [`Loss`](crate::Loss), the type returns the second, the
+/// loss.
 ///
-/// - **Shapes**: `input` `[N, in_features]` and `target` `[N]`, or `[in_features]` and `[]`, the target of
-///   kind Int64; the output as the target, the loss a scalar.
-/// - **Values**: the target's classes are in `[0, n_classes)`. The loss of nothing is NaN.
+/// - **Shapes**: `input` `[N, in_features]` and `target` `[N]`, or `[in_features]` and `[]`. The target has
+///   kind Int64. The output has the target's shape; the loss is a scalar.
+/// - **Values**: the classes in `target` are in `[0, n_classes)`. The loss of nothing is NaN.
 /// - **Parameters**: `head.weight`, `head.bias`, `tail.{i}.0.weight` and `tail.{i}.1.weight` in the variable
-///   store, named and initialised as PyTorch's.
+///   store, with PyTorch's names and initial distributions.
+///   [`Objective::build_in`](crate::manager::Objective::build_in) makes them from a file.
 /// - **Defaults**: `div_value` 4, no `head_bias`.
-/// - **Errors**: other shapes; an input of another kind or device than the parameters; classes that there are
-///   not.
+/// - **Errors**: other shapes; an input of another kind or on another device than the parameters; classes
+///   outside `[0, n_classes)`.
 ///
-/// How many rows each cluster has decides what is computed, so that `forward` on CUDA waits for the device:
-/// once, to read these numbers (PyTorch: several times per cluster).
+/// On CUDA, `forward` waits for the device once, to read how many rows each cluster has. (PyTorch waits
+/// several times per cluster.)
 ///
 /// Source:
 /// [`torch.nn.AdaptiveLogSoftmaxWithLoss`](https://pytorch.org/docs/stable/generated/torch.nn.AdaptiveLogSoftmaxWithLoss.html);
@@ -164,13 +168,13 @@ pub struct AdaptiveLogSoftmaxWithLoss {
 }
 
 impl AdaptiveLogSoftmaxWithLoss {
-    /// The loss with its parameters in a variable store, random as PyTorch's.
+    /// A loss with new parameters in a variable store, random as PyTorch's.
     ///
     /// # Errors
     /// As [`AdaptiveLogSoftmaxConfig::check`].
     ///
     /// # Panics
-    /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
+    /// When memory runs out or the store's kind is not floating, as tch's own layers do.
     pub fn new(vs: &nn::Path, config: AdaptiveLogSoftmaxConfig) -> Result<AdaptiveLogSoftmaxWithLoss> {
         config.check()?;
         let AdaptiveLogSoftmaxConfig { in_features, n_classes, cutoffs, head_bias, .. } = &config;
@@ -236,7 +240,8 @@ impl AdaptiveLogSoftmaxWithLoss {
 
     /// The likeliest class of each row, `[N]` of kind Int64, for an input `[N, in_features]`.
     ///
-    /// It is that of the greatest [`log_prob`](Self::log_prob), found cluster by cluster, in less memory.
+    /// It is the class with the greatest [`log_prob`](Self::log_prob). The search goes cluster by cluster and
+    /// takes less memory.
     ///
     /// # Errors
     /// An input of another shape, kind or device.

@@ -16,19 +16,20 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// loss = reduce(l)
 /// ```
 ///
-/// `w` is [`weight`](Self::weight), 1 unless given. For a network that ends in a sigmoid; where you can, drop
-/// the sigmoid and use [`BceWithLogitsLoss`](crate::BceWithLogitsLoss), which keeps its precision where this one is cut off:
-/// probabilities of exactly 0 and 1 cost 100 at most.
+/// `w` is [`weight`](Self::weight), 1 unless given. The loss is for networks that end in a sigmoid. Where you
+/// can, drop the sigmoid and use [`BceWithLogitsLoss`](crate::BceWithLogitsLoss): it keeps its precision
+/// where this one is cut off. Probabilities of exactly 0 and 1 cost 100 at most.
 ///
-/// - **Shapes**: `input` and `target` any, equal; the loss is a scalar, or of that shape with
+/// - **Shapes**: `input` and `target` any, equal. The loss is a scalar, or has that shape with
 ///   [`Reduction::None`].
 /// - **Values**: both probabilities in `[0, 1]`, which libtorch checks: [`Error::Torch`](crate::Error::Torch)
 ///   on the CPU, a failed device-side assertion on CUDA (`input` only). The mean of nothing is NaN, as in
 ///   PyTorch.
-/// - **Gradients**: to both arguments. libtorch has none for `weight` and refuses one that requires it.
+/// - **Gradients**: to both arguments. libtorch has no gradient for `weight` and refuses a weight that
+///   requires one.
 /// - **Defaults**: no weight, `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device; a weight that is on another device or does
-///   not broadcast to the shape of `input`.
+/// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the
+///   shape of `input`, or that [`WeightTensor`] refuses.
 ///
 /// Source: [`torch.nn.BCELoss`](https://pytorch.org/docs/stable/generated/torch.nn.BCELoss.html).
 ///
@@ -46,7 +47,7 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BceLoss {
-    /// The weight of each element, of any real kind; broadcast to the shape of `input`.
+    /// The weight of each element, broadcast to the shape of `input`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
     /// How the elements are reduced.

@@ -9,8 +9,8 @@ use crate::base::{check, setters};
 use crate::losses::map_of_elements;
 use crate::{Loss, Reduction, Result, WeightTensor};
 
-/// Binary cross entropy of logits, the original GAN loss: sigmoid and cross entropy in one, stable for any
-/// logit.
+/// Binary cross entropy of logits, the original GAN loss. It is sigmoid and cross entropy in one, stable for
+/// any logit.
 ///
 /// ```text
 /// l    = -w * (p * y * log σ(x) + (1 - y) * log(1 - σ(x)))      x = input, y = target
@@ -18,17 +18,18 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// ```
 ///
 /// `w` is [`weight`](Self::weight) and `p` [`pos_weight`](Self::pos_weight), both 1 unless given. For a
-/// discriminator, `input` holds its raw outputs (one per image, or a PatchGAN's map of them) and `target`
-/// ones for real and zeros for fake. [`BceLoss`](crate::BceLoss) takes probabilities instead;
+/// discriminator, `input` holds its raw outputs: one per image, or a PatchGAN's map of them. `target` holds
+/// ones for real and zeros for fake. [`BceLoss`](crate::BceLoss) takes probabilities.
 /// [`CrossEntropyLoss`](crate::CrossEntropyLoss) is for classes of which one is right.
 ///
-/// - **Shapes**: `input` and `target` any, equal; the loss is a scalar, or of that shape with
+/// - **Shapes**: `input` and `target` any, equal. The loss is a scalar, or has that shape with
 ///   [`Reduction::None`].
 /// - **Values**: `input` any logits; `target` probabilities in `[0, 1]`, not checked, as in PyTorch.
-/// - **Gradients**: to both arguments. libtorch has none for the weights and refuses one that requires it.
+/// - **Gradients**: to both arguments. libtorch has no gradient for the weights and refuses a weight that
+///   requires one.
 /// - **Defaults**: no weights, `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device; weights that are on another device or do
-///   not broadcast to the shape of `input`.
+/// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the
+///   shape of `input`, or that [`WeightTensor`] refuses.
 ///
 /// Source:
 /// [`torch.nn.BCEWithLogitsLoss`](https://pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html);
@@ -50,11 +51,11 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BceWithLogitsLoss {
-    /// The weight of each element, of any real kind; broadcast to the shape of `input`.
+    /// The weight of each element, broadcast to the shape of `input`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
-    /// The weight of the positive class, for instance negatives over positives where positives are rare, of
-    /// any real kind; broadcast to the shape of `input`, its last axis being the classes.
+    /// The weight of the positive class, broadcast to the shape of `input`, whose last axis is the classes.
+    /// Where positives are rare, negatives over positives is usual.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pos_weight: Option<WeightTensor>,
     /// How the elements are reduced.

@@ -16,14 +16,14 @@ pub enum Chunking {
     /// All at once, as PyTorch with `options=None`.
     #[default]
     Off,
-    /// As many rows as PyTorch's `LinearCrossEntropyOptions()` chooses (except for f16 and bf16 on the CPU):
-    /// those of `AspectRatio(2)`. For very many classes that is very few.
+    /// `AspectRatio(2)`. PyTorch's `LinearCrossEntropyOptions()` chooses the same, except for f16 and bf16 on
+    /// the CPU. For very many classes that is very few rows.
     Auto,
-    /// So many rows that their logits take as much memory as the whole `input` (rounded up to a power of
-    /// two), divided by this number; PyTorch's `chunking_method="aspect_ratio:N"`.
+    /// The number of rows whose logits take as much memory as the whole `input`, rounded up to a power of
+    /// two, and then divided by this number. PyTorch calls it `chunking_method="aspect_ratio:N"`.
     AspectRatio(i64),
-    /// So many rows. On the CPU, some hundreds are about as fast as all at once, and a few are several times
-    /// slower.
+    /// This number of rows. On the CPU, some hundreds are about as fast as all at once; a few are several
+    /// times slower.
     #[doc(alias = "batch_chunk_size")]
     Rows(i64),
 }

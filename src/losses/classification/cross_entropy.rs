@@ -9,7 +9,7 @@ use crate::base::weight::check_weight;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
-/// Cross entropy of logits, the loss of classifiers: soft-max and [`NllLoss`](crate::NllLoss) in one.
+/// Cross entropy of logits, the usual loss of classifiers: soft-max and [`NllLoss`](crate::NllLoss) in one.
 ///
 /// ```text
 /// p    = softmax(input) over the classes
@@ -18,27 +18,27 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// loss = reduce(l)
 /// ```
 ///
-/// `truth` is 1 for the target's class and 0 elsewhere, or the target itself where that holds probabilities;
-/// `w` is [`weight`](Self::weight), `s` is [`label_smoothing`](Self::label_smoothing). With classes as
-/// target, the mean is weighted: the sum over the places that are not ignored, divided by the sum of the
-/// weights of their classes. With probabilities it is the sum divided by the number of places.
+/// - `truth` is 1 for the target's class and 0 elsewhere. A target of probabilities is `truth` itself.
+/// - `w` is [`weight`](Self::weight), 1 unless given. `s` is [`label_smoothing`](Self::label_smoothing).
+/// - The mean over classes is the sum over the places that are not ignored, divided by the sum of their
+///   classes' weights. The mean over probabilities is the sum divided by the number of places.
 ///
-/// [`NllLoss`](crate::NllLoss) takes log-probabilities; [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is for classes that
-/// do not exclude each other; [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) includes the last
-/// layer, for very many classes.
+/// [`NllLoss`](crate::NllLoss) takes log-probabilities. [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is
+/// for classes that do not exclude each other. [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss)
+/// includes the last layer, for very many classes.
 ///
-/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]` (segmentation: `[N, C, H, W]`); `target`
-///   without the axis `C`, of kind Int64 or Uint8, for classes, or of `input`'s shape and kind for
-///   probabilities. The loss is a scalar, or of the shape of the classes with [`Reduction::None`].
-/// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; libtorch checks it, with
+/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]` (segmentation: `[N, C, H, W]`). `target` is
+///   classes, of kind Int64 or Uint8, in `input`'s shape without the axis `C`; or probabilities, in `input`'s
+///   shape and kind. The loss is a scalar, or has the shape of the classes with [`Reduction::None`].
+/// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. Probabilities are not checked,
-///   as in PyTorch. Where all is ignored the mean is NaN and the gradient 0.
-/// - **Gradients**: to `input`, and to probabilities and their `weight`. With classes, libtorch has none for
-///   `weight` and refuses one that requires it.
+///   as in PyTorch. If all places are ignored, the mean is NaN and the gradient 0.
+/// - **Gradients**: to `input`; to probabilities and, with them, to `weight`. With classes, libtorch has no
+///   gradient for `weight` and refuses a weight that requires one.
 /// - **Defaults**: no weights, `ignore_index` -100, `label_smoothing` 0, `reduction` mean.
-/// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind; a
-///   `label_smoothing` outside `[0, 1]`; an `ignore_index` of 0 or more together with probabilities, for
-///   which it means nothing.
+/// - **Errors**: shapes, kinds or devices other than these; a weight that is not `[C]`, or that
+///   [`WeightTensor`] refuses; a `label_smoothing` outside `[0, 1]`; an `ignore_index` of 0 or more with
+///   probabilities, which have none to ignore.
 ///
 /// Source:
 /// [`torch.nn.CrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html);
@@ -56,23 +56,21 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// assert!((loss - 4f64.ln()).abs().double_value(&[]) < 1e-6);
 ///
 /// // Class 0 is rare and counts tenfold, class 3 means "unknown".
-/// let weighted = CrossEntropyLoss {
-///     weight: Some(Tensor::from_slice(&[10f32, 1.0, 1.0, 1.0])),
-///     ignore_index: 3,
-///     label_smoothing: 0.1,
-///     ..Default::default()
-/// };
+/// let weighted = CrossEntropyLoss::default()
+///     .with_weight([10.0, 1.0, 1.0, 1.0])
+///     .with_ignore_index(3)
+///     .with_label_smoothing(0.1);
 /// assert!(weighted.forward(&logits, &classes).double_value(&[]) > 0.0);
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrossEntropyLoss {
-    /// The weight of each class, `[C]`, of `input`'s kind: for classes that are rare, or matter more.
+    /// The weight of each class, `[C]`: for classes that are rare, or matter more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
-    /// The class that stands for "do not count this one".
+    /// The class of the places that do not count.
     pub ignore_index: i64,
-    /// How much of the target is spread evenly over all classes, in `[0, 1]`.
+    /// The share of the target that is spread evenly over all classes, in `[0, 1]`.
     pub label_smoothing: f64,
     /// How the places are reduced.
     pub reduction: Reduction,

@@ -9,7 +9,7 @@ use crate::base::weight::check_weight;
 use crate::base::{check, setters};
 use crate::{CrossEntropyLoss, Error, Loss, Reduction, Result, WeightTensor};
 
-/// The options of a [`LinearCrossEntropyLoss`]; the defaults are PyTorch's.
+/// The options of a [`LinearCrossEntropyLoss`]. The defaults are PyTorch's.
 ///
 /// Start from [`new`](Self::new): the numbers of features and classes have no default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,22 +19,21 @@ pub struct LinearCrossEntropyConfig {
     pub in_features: i64,
     /// The number of classes.
     pub num_classes: i64,
-    /// The sizes `d1, ..., dK` where the layer scores the classes at several places at once.
+    /// The sizes `d1, ..., dK` of a layer that scores the classes at several places at once.
     pub out_features: Vec<i64>,
     /// Whether the layer has a bias.
     pub bias: bool,
     /// The weight of each class, `[C]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
-    /// The class that stands for "do not count this one"; `None` is -100, and the only choice for
-    /// probabilities.
+    /// The class of the places that do not count. `None` is -100, and the only choice for probabilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_index: Option<i64>,
-    /// How much of the target is spread evenly over all classes, in `[0, 1]`.
+    /// The share of the target that is spread evenly over all classes, in `[0, 1]`.
     pub label_smoothing: f64,
     /// How the places are reduced.
     pub reduction: Reduction,
-    /// Whether the logits of the whole batch are computed at once.
+    /// How many logits are computed at once.
     pub chunking: Chunking,
 }
 
@@ -55,7 +54,7 @@ impl Default for LinearCrossEntropyConfig {
 }
 
 impl LinearCrossEntropyConfig {
-    /// The options of a layer of so many features and classes, otherwise the defaults.
+    /// The options of a layer with these numbers of features and classes. The others keep their defaults.
     pub fn new(in_features: i64, num_classes: i64) -> LinearCrossEntropyConfig {
         LinearCrossEntropyConfig { in_features, num_classes, ..Default::default() }
     }
@@ -83,30 +82,33 @@ setters!(LinearCrossEntropyConfig {
     with_weight(weight: WeightTensor), with_ignore_index(ignore_index: i64)
 });
 
-/// A linear layer and the [`CrossEntropyLoss`](crate::CrossEntropyLoss) of its logits, which need never be in memory all at once.
+/// A classifier's last layer and its [`CrossEntropyLoss`] in one, without all logits in memory at once.
 ///
 /// ```text
 /// loss = cross_entropy(input · weightᵀ + bias, target)
 /// ```
 ///
-/// For many classes (the vocabulary of a language model) the logits `[N, C]` and their gradient are by far
+/// With many classes (the vocabulary of a language model), the logits `[N, C]` and their gradient are by far
 /// the largest tensors of a training step. With [`chunking`](LinearCrossEntropyConfig::chunking) the batch
-/// goes through in pieces, and forward computes the gradients along with the value; only these are kept.
-/// [`AdaptiveLogSoftmaxWithLoss`](crate::AdaptiveLogSoftmaxWithLoss) saves work as well, by being another
-/// model.
+/// goes through in pieces: forward computes the gradients along with the value, and keeps only these.
+/// [`AdaptiveLogSoftmaxWithLoss`](crate::AdaptiveLogSoftmaxWithLoss) is another model, which saves work as
+/// well.
 ///
-/// - **Shapes**: `input` `[in_features]` or `[N, in_features]`; `target` for logits `[C]` or
-///   `[N, C, d1, ..., dK]` as in [`CrossEntropyLoss`](crate::CrossEntropyLoss) (`out_features` needs the axis `N`). The loss likewise.
-/// - **Values**: as in [`CrossEntropyLoss`](crate::CrossEntropyLoss).
+/// - **Shapes**: `input` `[in_features]` or `[N, in_features]`. `target` and the loss are those of
+///   [`CrossEntropyLoss`] for logits `[C]` or `[N, C, d1, ..., dK]`. `out_features` needs the axis `N`.
+/// - **Values**: as in [`CrossEntropyLoss`].
 /// - **Parameters**: `linear.weight` `[C · d1 · ... · dK, in_features]` and `linear.bias` in the variable
-///   store, named and initialised as PyTorch's.
+///   store, with PyTorch's names and initial distributions.
+///   [`Objective::build_in`](crate::manager::Objective::build_in) makes them from a file.
 /// - **Defaults**: those of [`LinearCrossEntropyConfig`].
-/// - **Errors**: as in [`CrossEntropyLoss`](crate::CrossEntropyLoss); an `input` of other features, kind or device than the layer;
-///   chunking with [`Reduction::None`] where a gradient is needed, for its scale is not known in forward.
+/// - **Errors**: as in [`CrossEntropyLoss`]; an `input` whose features, kind or device are not the layer's;
+///   chunking with [`Reduction::None`] where a gradient is needed, because forward does not know its scale.
 ///
-/// Chunking differs in this: gradients of gradients (a penalty on the gradient's norm) come out as if the
-/// loss were linear. Half and BFloat16 are computed in f32, a single row as well. Where the `target` or the
-/// `weight` of the classes needs a gradient, all goes at once.
+/// Chunking differs from computing all at once:
+///
+/// - Gradients of gradients (a penalty on the gradient's norm) come out as if the loss were linear.
+/// - Half and BFloat16 are computed in f32, even for a single row.
+/// - If `target` or the `weight` of the classes needs a gradient, all logits are computed at once.
 ///
 /// Source:
 /// [`torch.nn.LinearCrossEntropyLoss`](https://pytorch.org/docs/stable/generated/torch.nn.LinearCrossEntropyLoss.html);
@@ -135,14 +137,14 @@ pub struct LinearCrossEntropyLoss {
 }
 
 impl LinearCrossEntropyLoss {
-    /// The loss with its parameters in a variable store, random as PyTorch's: uniform within `1 /
+    /// A loss with new parameters in a variable store, random as PyTorch's: uniform within `1 /
     /// √in_features`.
     ///
     /// # Errors
     /// Options out of their range; class weights that are not `[num_classes]`.
     ///
     /// # Panics
-    /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
+    /// When memory runs out or the store's kind is not floating, as tch's own layers do.
     pub fn new(vs: &nn::Path, config: LinearCrossEntropyConfig) -> Result<LinearCrossEntropyLoss> {
         config.check()?;
         let places: i64 = config.out_features.iter().product();

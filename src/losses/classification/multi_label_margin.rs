@@ -8,21 +8,22 @@ use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result};
 
-/// Multi-label hinge loss: wants the scores of all true classes above those of all others by 1.
+/// Multi-label hinge loss: ranks the scores of all true classes above those of all others by 1.
 ///
 /// ```text
 /// l    = Σ Σ max(0, 1 - x[y] + x[i]) / C      over the true classes y, and over the classes i that are none
 /// loss = reduce(l)
 /// ```
 ///
-/// `target` lists the true classes of a sample, the list ended by -1 unless it is full: `[3, 0, -1, 1]` is
-/// the classes 3 and 0. [`MultiLabelSoftMarginLoss`](crate::MultiLabelSoftMarginLoss) takes ones and zeros and looks at each class by itself.
+/// `target` lists the true classes of a sample. A list that is not full ends with -1: `[3, 0, -1, 1]` is the
+/// classes 3 and 0. [`MultiLabelSoftMarginLoss`](crate::MultiLabelSoftMarginLoss) takes ones and zeros, and
+/// looks at each class by itself.
 ///
-/// - **Shapes**: `input` and `target` `[N, C]` or `[C]`. The loss is a scalar, or of shape `[N]`, scalar
-///   without a batch, with [`Reduction::None`].
-/// - **Values**: `target` from -1 to C - 1, checked by libtorch: on CUDA a device assertion fails. What
-///   follows the first -1 does not count. A term of NaN counts as 0, as in PyTorch. Of no samples the mean is
-///   NaN and the sum 0 (PyTorch returns whatever its memory held).
+/// - **Shapes**: `input` and `target` `[N, C]` or `[C]`. The loss is a scalar. With [`Reduction::None`] it is
+///   `[N]`, or a scalar without a batch.
+/// - **Values**: `target` from -1 to C - 1. libtorch checks it; on CUDA a device assertion fails. Entries
+///   after the first -1 do not count. A term of NaN counts as 0, as in PyTorch. Without samples the mean is
+///   NaN and the sum 0. (PyTorch returns whatever its memory held.)
 /// - **Gradients**: to `input`, 0 on the kink.
 /// - **Defaults**: `reduction` mean.
 /// - **Errors**: other or different shapes; a `target` that is not Int64 or on another device.

@@ -9,7 +9,7 @@ use crate::base::weight::{check_weight, placed};
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
-/// Multi-label loss by binary cross entropy: each class is there or not, whatever the others.
+/// Multi-label loss by binary cross entropy: each class is present or not, independently of the others.
 ///
 /// ```text
 /// l    = -Σ w[i] * (y[i] * log σ(x[i]) + (1 - y[i]) * log σ(-x[i])) / C      over the classes i
@@ -17,18 +17,19 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// ```
 ///
 /// `w` is [`weight`](Self::weight), 1 unless given. The mean is that of
-/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss), which also weighs positives and keeps the classes apart
-/// with [`Reduction::None`]; the sum is one over samples, not over elements. [`MultiLabelMarginLoss`](crate::MultiLabelMarginLoss)
-/// compares the classes with each other.
+/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss); the sum is over samples, not over elements.
+/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) also weighs positives, and keeps the classes apart with
+/// [`Reduction::None`]. [`MultiLabelMarginLoss`](crate::MultiLabelMarginLoss) compares the classes with each
+/// other.
 ///
-/// - **Shapes**: `input` and `target` `[N, C]`, or any others with the classes last; `target` and `weight`
+/// - **Shapes**: `input` and `target` `[N, C]`, or any others with the classes last. `target` and `weight`
 ///   are broadcast, as in PyTorch, as long as the classes stay the last axis of `input`. The loss is a
-///   scalar, or of the shape without the classes with [`Reduction::None`].
+///   scalar, or has the shape without the classes with [`Reduction::None`].
 /// - **Values**: `input` any scores; `target` 0, 1 or between, not checked. The mean of nothing is NaN.
 /// - **Gradients**: to `input`, to a floating `target`, and to `weight`.
 /// - **Defaults**: no weights, `reduction` mean.
-/// - **Errors**: arguments that do not broadcast so or are on different devices; a `target` that is neither
-///   of the kind of `input` nor an integer; a `weight` of another kind than `input`.
+/// - **Errors**: shapes that do not broadcast this way; a `target` on another device than `input`, or neither
+///   of its kind nor an integer; a weight that [`WeightTensor`] refuses.
 ///
 /// Source:
 /// [`torch.nn.MultiLabelSoftMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html).
@@ -46,7 +47,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultiLabelSoftMarginLoss {
-    /// The weight of each class, `[C]`, or what broadcasts to the shape of the arguments.
+    /// The weight of each class, `[C]`, or a weight that broadcasts to the shape of the arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
     /// How the samples are reduced.

@@ -10,26 +10,27 @@ use crate::base::weight::check_weight;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
-/// Multi-class hinge loss: wants the score of the true class above all others by a margin.
+/// Multi-class hinge loss: ranks the score of the true class above all others by a margin.
 ///
 /// ```text
 /// l    = w[y] * Σ max(0, margin - x[y] + x[i])^p / C      over the classes i ≠ y; x = input, y = target
 /// loss = reduce(l)
 /// ```
 ///
-/// `w` is [`weight`](Self::weight), 1 unless given. Once the margin is kept a sample costs nothing;
-/// cross entropy goes on separating. Where a sample has several classes: [`MultiLabelMarginLoss`](crate::MultiLabelMarginLoss).
+/// `w` is [`weight`](Self::weight), 1 unless given. A sample that keeps the margin costs nothing; cross
+/// entropy goes on separating. [`MultiLabelMarginLoss`](crate::MultiLabelMarginLoss) is for samples with
+/// several classes.
 ///
 /// - **Shapes**: `input` `[N, C]` and `target` `[N]`, or `[C]` and a scalar (or `[1]`). The loss is a scalar,
-///   or of the shape of `target` with [`Reduction::None`].
-/// - **Values**: `target` from 0 to C - 1, checked by libtorch: on CUDA a device assertion fails. A term of
-///   NaN counts as 0, as in PyTorch. Of no samples the mean is NaN and the sum 0 (PyTorch returns whatever
-///   its memory held).
+///   or has the shape of `target` with [`Reduction::None`].
+/// - **Values**: `target` from 0 to C - 1. libtorch checks it; on CUDA a device assertion fails. A term of
+///   NaN counts as 0, as in PyTorch. Without samples the mean is NaN and the sum 0. (PyTorch returns whatever
+///   its memory held.)
 /// - **Gradients**: to `input`, 0 on the kink; and to a `weight` that requires one (PyTorch refuses it).
 /// - **Defaults**: `p` 1, `margin` 1, no weights, `reduction` mean (over the samples, whatever their
 ///   weights).
-/// - **Errors**: other shapes; a `target` that is not Int64 or on another device; a `weight` that is not
-///   `[C]`; a `p` other than 1 and 2; a `margin` that is not finite.
+/// - **Errors**: other shapes; a `target` that is not Int64 or on another device; a weight that is not `[C]`,
+///   or that [`WeightTensor`] refuses; a `p` other than 1 and 2; a `margin` that is not finite.
 ///
 /// Source:
 /// [`torch.nn.MultiMarginLoss`](https://pytorch.org/docs/stable/generated/torch.nn.MultiMarginLoss.html).
@@ -49,9 +50,9 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 pub struct MultiMarginLoss {
     /// The exponent of each term, 1 or 2.
     pub p: i64,
-    /// By how much the true class shall lead.
+    /// The lead that the true class shall have.
     pub margin: f64,
-    /// The weight of each class, `[C]`: of samples whose true class it is.
+    /// The weight of each class, `[C]`. It counts for the samples whose true class it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
     /// How the samples are reduced.

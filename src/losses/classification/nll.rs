@@ -15,18 +15,19 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// loss = reduce(l)
 /// ```
 ///
-/// `w` is [`weight`](Self::weight), 1 unless given. The mean is weighted: the sum over the places that are
-/// not ignored, divided by the sum of the weights of their classes. For networks that end in a log-soft-max;
+/// `w` is [`weight`](Self::weight), 1 unless given. The mean is the sum over the places that are not ignored,
+/// divided by the sum of their classes' weights. The loss is for networks that end in a log-soft-max.
 /// [`CrossEntropyLoss`](crate::CrossEntropyLoss) is both in one, and has more options.
 ///
 /// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` without the axis `C`, of kind
-///   Int64 or Uint8. The loss is a scalar, or of `target`'s shape with [`Reduction::None`].
+///   Int64 or Uint8. The loss is a scalar, or has `target`'s shape with [`Reduction::None`].
 /// - **Values**: `input` log-probabilities, not checked, as in PyTorch. Classes are in `[0, C)` or the
-///   `ignore_index`; libtorch checks it, with [`Error::Torch`] on the CPU and a failed device-side assertion
-///   on CUDA. Where all is ignored the mean is NaN and the gradient 0.
-/// - **Gradients**: to `input`. libtorch has none for `weight` and refuses one that requires it.
+///   `ignore_index`; a wrong one is [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side
+///   assertion on CUDA. If all places are ignored, the mean is NaN and the gradient 0.
+/// - **Gradients**: to `input`. libtorch has no gradient for `weight` and refuses a weight that requires one.
 /// - **Defaults**: no weights, `ignore_index` -100, `reduction` mean.
-/// - **Errors**: shapes, kinds or devices other than these; weights that are not `[C]` of `input`'s kind.
+/// - **Errors**: shapes, kinds or devices other than these; a weight that is not `[C]`, or that
+///   [`WeightTensor`] refuses.
 ///
 /// Source: [`torch.nn.NLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html).
 ///
@@ -44,10 +45,10 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NllLoss {
-    /// The weight of each class, `[C]`, of `input`'s kind: for classes that are rare, or matter more.
+    /// The weight of each class, `[C]`: for classes that are rare, or matter more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<WeightTensor>,
-    /// The class that stands for "do not count this one".
+    /// The class of the places that do not count.
     pub ignore_index: i64,
     /// How the places are reduced.
     pub reduction: Reduction,

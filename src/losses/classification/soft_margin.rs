@@ -13,15 +13,16 @@ use crate::{Error, Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) with the label `(1 + y) / 2` is the same number, and is
-/// finite for any score: the one to prefer where the labels can be had as 0 and 1.
+/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) with the label `(1 + y) / 2` gives the same number, and is
+/// finite for any score. Prefer it where you can have labels 0 and 1.
 ///
 /// - **Shapes**: `input` any; `target` of that shape, or broadcast to it, as in PyTorch. The loss is a
-///   scalar, or of the shape of `input` with [`Reduction::None`].
-/// - **Values**: `target` 1 or -1, not checked. Scores so wrong that `exp` overflows (`-y * x` past 88 in
-///   f32, 709 in f64) give an infinite loss with a gradient of NaN, as in PyTorch. The mean of nothing is
+///   scalar, or has the shape of `input` with [`Reduction::None`].
+/// - **Values**: `target` 1 or -1, not checked. If a score is so wrong that `exp` overflows (`-y * x` past 88
+///   in f32, 709 in f64), the loss is infinite and the gradient NaN, as in PyTorch. The mean of nothing is
 ///   NaN.
-/// - **Gradients**: to `input`. libtorch has none for `target` and refuses one that requires it.
+/// - **Gradients**: to `input`. libtorch has no gradient for `target` and refuses a `target` that requires
+///   one.
 /// - **Defaults**: `reduction` mean.
 /// - **Errors**: a `target` that does not broadcast to `input`, is on another device, or is neither of the
 ///   kind of `input` nor a signed integer.

@@ -12,9 +12,10 @@ use crate::{Error, Reduction, Result, TernaryLoss};
 /// The variance that a [`GaussianNllLoss`] is given: a tensor, or one number for all.
 #[derive(Debug, Clone, Copy)]
 pub enum Variance<'a> {
-    /// One for each expected value, or for each group of them that shares an axis; see [`GaussianNllLoss`].
+    /// One variance for each expected value, or for each group of values that shares an axis; see
+    /// [`GaussianNllLoss`].
     Tensor(&'a Tensor),
-    /// The same everywhere, and a constant.
+    /// The same variance everywhere, as a constant.
     Constant(f64),
 }
 
@@ -30,7 +31,7 @@ impl From<f64> for Variance<'_> {
     }
 }
 
-/// Negative log-likelihood of values, given their expected values and variances (normal distribution).
+/// Negative log-likelihood of values under normal distributions, given their expected values and variances.
 ///
 /// ```text
 /// v    = max(var, eps)
@@ -39,21 +40,21 @@ impl From<f64> for Variance<'_> {
 /// loss = reduce(l)
 /// ```
 ///
-/// For networks that say how sure they are: `var` is a second output of theirs, made positive (by an
-/// exponential, say). With a constant variance it is [`MseLoss`](crate::MseLoss) up to scale and offset;
+/// It is for networks that say how sure they are: `var` is a second output, made positive (by an exponential,
+/// say). With a constant variance the loss is [`MseLoss`](crate::MseLoss) up to scale and offset.
 /// [`PoissonNllLoss`](crate::PoissonNllLoss) is for counts.
 ///
-/// It has three inputs, hence a `forward` of its own in place of the trait [`Loss`].
+/// As a [`TernaryLoss`] it takes tensors. Its inherent `forward` also takes a number as `var`.
 ///
-/// - **Shapes**: `input` any; `target` the same, or with one size of 1 in place of another, which is
-///   broadcast; `var` either of these, or `input`'s shape without its last axis, or a number. The loss is a
-///   scalar, or of `input`'s shape with [`Reduction::None`].
-/// - **Values**: `input` and `target` any; `var` 0 or more. What is smaller than `eps` is replaced by it, and
-///   its gradient is that at `eps` (not 0: a variance that is too small can grow again), as in PyTorch. A
-///   negative variance is an error on the CPU; on CUDA, where to look would be to wait for the device, it
-///   makes the loss NaN. The mean of nothing is NaN.
+/// - **Shapes**: `input` any. `target` has the same shape, or one size of 1 instead, which is broadcast.
+///   `var` is like either of these, or has `input`'s shape without the last axis, or is a number. The loss is
+///   a scalar, or has `input`'s shape with [`Reduction::None`].
+/// - **Values**: `input` and `target` any; `var` 0 or more. A `var` below `eps` counts as `eps`, with the
+///   gradient at `eps` instead of 0, so that it can grow again, as in PyTorch. A negative `var` is an error
+///   on the CPU; on CUDA it makes the loss NaN, because a check would wait for the device. The mean of
+///   nothing is NaN.
 /// - **Defaults**: `full` false, `eps` 1e-6, `reduction` mean.
-/// - **Errors**: arguments of other shapes, or that differ in kind or device; an `eps` that is negative or
+/// - **Errors**: arguments of other shapes, or of different kinds or devices; an `eps` that is negative or
 ///   not finite.
 ///
 /// Source:

@@ -14,17 +14,17 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// For soft targets, as in distillation and variational methods. It is
-/// [`CrossEntropyLoss`](crate::CrossEntropyLoss) with probabilities less the entropy of the target, of
-/// log-probabilities in place of logits: the gradient is the same, and equal distributions cost 0. The order
-/// is `(log q, p)` for `KL(p ‖ q)`.
+/// It is for soft targets, as in distillation and variational methods. The order is `(log q, p)` for `KL(p ‖
+/// q)`. It differs from [`CrossEntropyLoss`](crate::CrossEntropyLoss) with probabilities in two ways: it
+/// takes log-probabilities instead of logits, and subtracts the entropy of the target. So the gradient is the
+/// same, and equal distributions cost 0.
 ///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
-/// - **Values**: `input` log-probabilities; `target` probabilities, 0 included (which cost 0), or
-///   log-probabilities with `log_target`. Not checked, as in PyTorch. The mean of nothing is NaN.
+/// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
+/// - **Values**: `input` log-probabilities. `target` probabilities, or log-probabilities with `log_target`. A
+///   probability of 0 costs 0. Values are not checked, as in PyTorch. The mean of nothing is NaN.
 /// - **Defaults**: `log_target` false, `reduction` mean. You most likely want
 ///   [`BatchMean`](Reduction::BatchMean); PyTorch warns of its own default.
-/// - **Errors**: arguments that differ in shape, kind or device.
+/// - **Errors**: arguments of different shapes, kinds or devices.
 ///
 /// Source: [`torch.nn.KLDivLoss`](https://pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html);
 /// S. Kullback and R. A. Leibler, *On information and sufficiency* (1951).

@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
-/// Negative log-likelihood of counts, given their expected values (Poisson distribution).
+/// Negative log-likelihood of counts under Poisson distributions, given their expected values.
 ///
 /// ```text
 /// l    = exp(x) - y * x              with log_input        x = input, y = target
@@ -15,14 +15,15 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// For counts (photons, events), whose variance grows with their mean; [`GaussianNllLoss`](crate::GaussianNllLoss) has a variance of
-/// its own. `full` adds Stirling's approximation of `log y!`, which depends on the target alone.
+/// It is for counts (photons, events), whose variance grows with their mean.
+/// [`GaussianNllLoss`](crate::GaussianNllLoss) takes the variance as an argument. `full` adds Stirling's
+/// approximation of `log y!`, which depends on the target alone.
 ///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
-/// - **Values**: `input` the logarithm of the expected value, or without `log_input` the expected value, 0 or
-///   more; `target` counts, 0 or more. Not checked, as in PyTorch. The mean of nothing is NaN.
+/// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
+/// - **Values**: `input` the logarithm of the expected value; without `log_input` the expected value, 0 or
+///   more. `target` counts, 0 or more. Values are not checked, as in PyTorch. The mean of nothing is NaN.
 /// - **Defaults**: `log_input` true, `full` false, `eps` 1e-8, `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device; an `eps` that is negative or not finite.
+/// - **Errors**: arguments of different shapes, kinds or devices; an `eps` that is negative or not finite.
 ///
 /// Source:
 /// [`torch.nn.PoissonNLLLoss`](https://pytorch.org/docs/stable/generated/torch.nn.PoissonNLLLoss.html).
@@ -45,7 +46,7 @@ pub struct PoissonNllLoss {
     pub log_input: bool,
     /// Whether Stirling's term is added.
     pub full: bool,
-    /// What is added to the expected value under the logarithm; of no use with `log_input`.
+    /// The number added to the expected value under the logarithm. It has no effect with `log_input`.
     pub eps: f64,
     /// How the elements are reduced.
     pub reduction: Reduction,

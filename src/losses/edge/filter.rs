@@ -1,16 +1,15 @@
-//! What the losses on edges share.
+//! The common part of the losses on edges.
 //!
-//! Both turn the images to grey by the plain mean over the channels, filter them with a fixed 3x3 kernel
-//! (zero padding of 1) and take the L1 distance of the results. The filters are sums of shifted views: a
-//! convolution with one channel in and out is an order of magnitude slower in libtorch.
+//! Both losses turn the images to grey by the plain mean over the channels, filter them with a fixed 3x3
+//! kernel (zero padding of 1) and take the L1 distance of the results. The filters are sums of shifted views:
+//! in libtorch, a convolution with one channel in and out is an order of magnitude slower.
 //!
-//! Where the loss is reduced and only `input` requires a gradient, both are computed at once, a few images at
-//! a time, in pieces that stay in the cache: the filters are linear, and their adjoints are the same shifted
-//! views.
+//! If the loss is reduced and only `input` requires a gradient, value and gradient are computed together, a
+//! few images at a time, in pieces that stay in the cache. That is possible because the filters are linear
+//! and their adjoints are the same shifted views.
 //!
-//! Half and BFloat16 images are filtered in f32; the result is returned in the images' kind. A value that is
-//! not finite spreads to the neighbours for which the kernel has a weight; a convolution spreads it to all
-//! nine.
+//! Half and BFloat16 images are filtered in f32; the result has the images' kind. A value that is not finite
+//! spreads to the neighbours for which the kernel has a weight. (A convolution spreads it to all nine.)
 
 use tch::{no_grad, Device, Tensor};
 

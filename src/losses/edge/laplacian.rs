@@ -9,7 +9,7 @@ use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
-/// L1 distance of second derivatives, as found by the Laplacian operator: missing detail and noise cost.
+/// L1 distance of second derivatives, as the Laplacian operator finds them. Missing detail and noise cost.
 ///
 /// ```text
 /// g    = mean over channels
@@ -17,17 +17,17 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(|L(input) - L(target)|)
 /// ```
 ///
-/// The filter is linear, so that it runs once, on the difference of the images. [`Sobel`](crate::Sobel) compares the
-/// strength of edges instead.
+/// The filter is linear, so it runs once, on the difference of the images. [`Sobel`](crate::Sobel) compares
+/// the strength of edges instead.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; the loss is a scalar, or
-///   `[N, 1, H, W]` with [`Reduction::None`].
-/// - **Values**: any; the loss scales with them (usual are `[-1, 1]`).
+/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1. The loss is a scalar, or `[N, 1, H, W]`
+///   with [`Reduction::None`].
+/// - **Values**: any (usual are `[-1, 1]`). The loss scales with them.
 /// - **Defaults**: `reduction` mean.
 /// - **Errors**: arguments that are not images of one shape, kind and device.
 ///
-/// Source: D. Marr and E. Hildreth, *Theory of edge detection* (1980); as a loss with these defaults in
-/// NectarGAN.
+/// Source: D. Marr and E. Hildreth, *Theory of edge detection* (1980). NectarGAN has the loss with these
+/// defaults.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

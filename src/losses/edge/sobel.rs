@@ -9,7 +9,7 @@ use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
-/// L1 distance of gradient magnitudes, as found by the Sobel operator: blurred or displaced edges cost.
+/// L1 distance of gradient magnitudes, as the Sobel operator finds them. Blurred or displaced edges cost.
 ///
 /// ```text
 /// g    = mean over channels
@@ -19,23 +19,24 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(|M(input) - M(target)|)
 /// ```
 ///
-/// It sees how strong an edge is, whatever its direction; [`Laplacian`](crate::Laplacian) sees fine detail with its sign, and
-/// is linear, hence cheaper. Neither sees constant offsets in colour: they accompany a loss on pixels.
+/// It compares how strong an edge is, whatever its direction. [`Laplacian`](crate::Laplacian) compares fine
+/// detail with its sign; it is linear, hence cheaper. Neither sees constant offsets in colour, so combine
+/// them with a loss on pixels.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; the loss is a scalar, or
-///   `[N, 1, H, W]` with [`Reduction::None`].
-/// - **Values**: any; the loss scales with them (usual are `[-1, 1]`). Flat regions have magnitude
-///   `sqrt(eps)`, and `eps` is what gives them a gradient of 0: without it (`eps` 0, or too small for the
-///   kind) it is NaN there. A sum in f16 is infinite beyond 65504.
-/// - **Gradients**: to both arguments. Where `target` requires none and the loss is reduced, they are taken
-///   inside forward, and second derivatives show as zero: take [`Reduction::None`] and reduce its result for
-///   those.
+/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1. The loss is a scalar, or `[N, 1, H, W]`
+///   with [`Reduction::None`].
+/// - **Values**: any (usual are `[-1, 1]`). The loss scales with them. Flat regions have magnitude
+///   `sqrt(eps)`. `eps` gives them a gradient of 0; if it is 0, or too small for the kind, the gradient there
+///   is NaN. A sum in f16 is infinite beyond 65504.
+/// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward
+///   computes the gradient, and second derivatives come out as zero. For second derivatives, take
+///   [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `reduction` mean, `eps` 1e-6.
 /// - **Errors**: arguments that are not images of one shape, kind and device; an `eps` that is negative or
 ///   not finite.
 ///
-/// Source: I. Sobel and G. Feldman, *A 3x3 isotropic gradient operator for image processing* (1968); as a
-/// loss with these defaults in NectarGAN.
+/// Source: I. Sobel and G. Feldman, *A 3x3 isotropic gradient operator for image processing* (1968).
+/// NectarGAN has the loss with these defaults.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
@@ -52,7 +53,7 @@ use crate::{Loss, Reduction, Result};
 pub struct Sobel {
     /// How the map of differences is reduced.
     pub reduction: Reduction,
-    /// What is added under the square root.
+    /// The number added under the square root.
     pub eps: f64,
 }
 

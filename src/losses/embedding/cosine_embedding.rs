@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::base::{check, setters};
 use crate::{Error, Reduction, Result, TernaryLoss};
 
-/// Turns embeddings of similar things to one direction and those of dissimilar ones apart.
+/// Turns embeddings of similar things to one direction, and those of dissimilar things apart.
 ///
 /// ```text
 /// cos  = x1·x2 / sqrt((|x1|² + 1e-12) * (|x2|² + 1e-12))      x1 = input1, x2 = input2
@@ -15,16 +15,17 @@ use crate::{Error, Reduction, Result, TernaryLoss};
 /// loss = reduce(l)
 /// ```
 ///
-/// The lengths of the embeddings do not count; [`HingeEmbeddingLoss`](crate::HingeEmbeddingLoss) takes distances of any making.
+/// The lengths of the embeddings do not count. [`HingeEmbeddingLoss`](crate::HingeEmbeddingLoss) takes
+/// distances instead of embeddings.
 ///
-/// - **Shapes**: `input1` and `input2` `[N, D]` with `target` `[N]`, or `[D]` with a scalar; broadcast, as in
-///   PyTorch (where a `D` of 1 stands for one number, not for a vector of equal ones). The loss is a scalar,
-///   or of shape `[N]`, scalar without a batch, with [`Reduction::None`].
-/// - **Values**: `target` 1 or -1, not checked: another label costs nothing, as in PyTorch. A vector of zeros
-///   has a cosine of 0 to all others. The mean of nothing is NaN.
+/// - **Shapes**: `input1` and `input2` `[N, D]` with `target` `[N]`, or `[D]` with a scalar. The arguments
+///   are broadcast, as in PyTorch; a `D` of 1 stands for one number, not for a vector of equal ones. The loss
+///   is a scalar. With [`Reduction::None`] it is `[N]`, or a scalar without a batch.
+/// - **Values**: `target` 1 or -1, not checked. Another label costs nothing, as in PyTorch. A vector of zeros
+///   has a cosine of 0 with every other. The mean of nothing is NaN.
 /// - **Gradients**: to both inputs; labels have none.
 /// - **Defaults**: `margin` 0 (0 to 0.5 is usual), `reduction` mean.
-/// - **Errors**: other shapes, arguments that do not broadcast or are on different devices; inputs of
+/// - **Errors**: other shapes; arguments that do not broadcast or are on different devices; inputs of
 ///   different kinds; a `target` that is neither of their kind nor a signed integer; a `margin` that is not
 ///   finite.
 ///

@@ -10,10 +10,11 @@ use tch::Tensor;
 
 use crate::{Result, TripletMarginLoss};
 
-/// The distance of two batches of embeddings, one number for each pair: an option of
+/// The distance of two batches of embeddings, one number for each pair. It is an option of
 /// [`TripletMarginWithDistanceLoss`](crate::TripletMarginWithDistanceLoss).
 ///
-/// In an objective's file it is `"pairwise"`, `"cosine"` or `"chebyshev"`. A custom distance cannot be written to a file.
+/// In an objective's file it is `"pairwise"`, `"cosine"` or `"chebyshev"`. A file cannot hold a custom
+/// distance.
 ///
 /// ```
 /// use tch::Tensor;
@@ -56,7 +57,7 @@ impl Distance {
     /// The distances between `a` and `b`.
     ///
     /// # Errors
-    /// What libtorch refuses; whatever a custom distance returns.
+    /// Arguments that libtorch refuses; an error of a custom distance.
     pub fn between(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Distance::Pairwise => {

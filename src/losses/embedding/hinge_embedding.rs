@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
-/// Draws the distances of similar pairs to 0 and those of dissimilar ones past a margin.
+/// Draws the distances of similar pairs to 0, and those of dissimilar pairs past a margin.
 ///
 /// ```text
 /// l    = d                       where y = 1          d = input, y = target
@@ -14,15 +14,16 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// `input` holds a distance per pair, for instance the L1 distance of two embeddings. [`CosineEmbeddingLoss`](crate::CosineEmbeddingLoss)
-/// takes the embeddings themselves and compares their directions; [`TripletMarginLoss`](crate::TripletMarginLoss) needs no absolute
-/// margin, for it compares two distances.
+/// `input` holds a distance per pair, for instance the L1 distance of two embeddings.
+/// [`CosineEmbeddingLoss`](crate::CosineEmbeddingLoss) takes the embeddings themselves and compares their
+/// directions. [`TripletMarginLoss`](crate::TripletMarginLoss) compares two distances, so it needs no
+/// absolute margin.
 ///
-/// - **Shapes**: any, usually equal; `input` and `target` are broadcast, as in PyTorch. The loss is a scalar,
-///   or of the common shape with [`Reduction::None`].
-/// - **Values**: `target` 1 or -1, not checked: for another label both terms are added, as in PyTorch. The
+/// - **Shapes**: any, usually equal. `input` and `target` are broadcast, as in PyTorch. The loss is a scalar,
+///   or has the common shape with [`Reduction::None`].
+/// - **Values**: `target` 1 or -1, not checked. For another label both terms are added, as in PyTorch. The
 ///   mean of nothing is NaN.
-/// - **Gradients**: to `input`; labels have none. Where `d = margin` it is -1, as in PyTorch.
+/// - **Gradients**: to `input`; labels have none. At `d = margin` the gradient is -1, as in PyTorch.
 /// - **Defaults**: `margin` 1, `reduction` mean.
 /// - **Errors**: arguments that do not broadcast or are on different devices; a `target` that is neither of
 ///   the kind of `input` nor a signed integer; a `margin` that is not finite.

@@ -6,21 +6,21 @@ use tch::Tensor;
 use crate::base::{check, setters};
 use crate::{Reduction, Result, TernaryLoss};
 
-/// Wants the first score above the second, or below it, by a margin.
+/// Ranks one score above another, or below it, by a margin.
 ///
 /// ```text
 /// l    = max(0, -y * (x1 - x2) + margin)      x1 = input1, x2 = input2, y = target
 /// loss = reduce(l)
 /// ```
 ///
-/// `y = 1` asks for `x1 > x2`, `y = -1` for `x1 < x2`. The scores are of two things of one list;
-/// [`MultiMarginLoss`](crate::MultiMarginLoss) ranks the true class above all others, and
+/// `y = 1` asks for `x1 > x2`, `y = -1` for `x1 < x2`. The two scores belong to two things of one list.
+/// [`MultiMarginLoss`](crate::MultiMarginLoss) ranks the true class above all others.
 /// [`TripletMarginLoss`](crate::TripletMarginLoss) ranks distances.
 ///
-/// - **Shapes**: any with one number of dimensions; broadcast, as in PyTorch. The loss is a scalar, or of the
-///   common shape with [`Reduction::None`].
+/// - **Shapes**: any with one number of dimensions. They are broadcast, as in PyTorch. The loss is a scalar,
+///   or has the common shape with [`Reduction::None`].
 /// - **Values**: `target` 1 or -1, not checked. The mean of nothing is NaN, as in PyTorch.
-/// - **Gradients**: to both inputs and to a floating `target`; on the kink they are those of the cost, not 0.
+/// - **Gradients**: to both inputs and to a floating `target`. On the kink they are those of the cost, not 0.
 /// - **Defaults**: `margin` 0, `reduction` mean.
 /// - **Errors**: arguments that differ in dimensions, do not broadcast or are on different devices; inputs of
 ///   different kinds; a `target` that is neither of their kind nor a signed integer; a `margin` that is not
@@ -42,7 +42,7 @@ use crate::{Reduction, Result, TernaryLoss};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarginRankingLoss {
-    /// By how much the scores shall differ.
+    /// The difference that the scores shall have.
     pub margin: f64,
     /// How the elements are reduced.
     pub reduction: Reduction,

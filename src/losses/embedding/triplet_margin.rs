@@ -7,7 +7,7 @@ use super::triplets::check_vectors;
 use crate::base::{check, setters};
 use crate::{Error, Reduction, Result, TernaryLoss};
 
-/// Wants an anchor nearer to the positive example than to the negative one, by a margin.
+/// Brings an anchor nearer to a positive example than to a negative one, by a margin.
 ///
 /// ```text
 /// d(u, v) = (Σ |u - v + eps|^p)^(1/p)                           over the last axis
@@ -15,15 +15,16 @@ use crate::{Error, Reduction, Result, TernaryLoss};
 /// loss    = reduce(l)                                           with swap: min(d(a, neg), d(pos, neg))
 /// ```
 ///
-/// It learns from comparisons alone: no distance of its own is too far or too near, as it is for
-/// [`HingeEmbeddingLoss`](crate::HingeEmbeddingLoss). For distances other than p-norms:
-/// [`TripletMarginWithDistanceLoss`](crate::TripletMarginWithDistanceLoss).
+/// It learns from comparisons alone: no distance by itself is too far or too near, unlike in
+/// [`HingeEmbeddingLoss`](crate::HingeEmbeddingLoss).
+/// [`TripletMarginWithDistanceLoss`](crate::TripletMarginWithDistanceLoss) takes distances other than
+/// p-norms.
 ///
-/// - **Shapes**: `[N, D]`, `[D]`, or any others with the features last; all three with one number of
-///   dimensions, broadcast, as in PyTorch. The loss is a scalar, or of the common shape without the features
-///   with [`Reduction::None`].
-/// - **Values**: any. `eps` is added to the differences, sign and all, so that those of equal vectors have a
-///   direction: `d` is not quite symmetric. The mean of nothing is NaN, as in PyTorch.
+/// - **Shapes**: `[N, D]`, `[D]`, or any others with the features last. All three have one number of
+///   dimensions and are broadcast, as in PyTorch. The loss is a scalar, or has the common shape without the
+///   features with [`Reduction::None`].
+/// - **Values**: any. `eps` is added to each difference with its sign, so that the difference of equal
+///   vectors has a direction. Hence `d` is not quite symmetric. The mean of nothing is NaN, as in PyTorch.
 /// - **Gradients**: to all three.
 /// - **Defaults**: `margin` 1, `p` 2, `eps` 1e-6, no swap, `reduction` mean.
 /// - **Errors**: arguments that differ in dimensions, kind or device, or do not broadcast; a `margin` that is
@@ -52,14 +53,14 @@ use crate::{Error, Reduction, Result, TernaryLoss};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TripletMarginLoss {
-    /// By how much the negative shall be farther away.
+    /// The distance by which the negative shall be farther away.
     pub margin: f64,
     /// The degree of the norm, `f64::INFINITY` for the largest difference. In an objective's file that is `"inf"`.
     #[serde(with = "degree")]
     pub p: f64,
-    /// What is added to each difference.
+    /// The number added to each difference.
     pub eps: f64,
-    /// Whether the negative's distance is that to the nearer of anchor and positive.
+    /// Whether the distance of the negative is measured from the nearer of anchor and positive.
     pub swap: bool,
     /// How the triplets are reduced.
     pub reduction: Reduction,

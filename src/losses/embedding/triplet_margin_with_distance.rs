@@ -17,15 +17,16 @@ use crate::{Distance, Reduction, Result, TernaryLoss};
 ///
 /// `d` is [`distance_function`](Self::distance_function), a [`Distance`].
 ///
-/// - **Shapes**: what the distance takes, all three with one number of dimensions (and broadcast, where the
-///   distance does so). The loss is a scalar, or of the shape of the distances with [`Reduction::None`].
+/// - **Shapes**: the shapes that the distance takes. All three have one number of dimensions; they are
+///   broadcast if the distance broadcasts. The loss is a scalar, or has the shape of the distances with
+///   [`Reduction::None`].
 /// - **Values**: any, of any kind that the distance takes. The mean of nothing is NaN, as in PyTorch.
-/// - **Gradients**: to all three, as far as the distance has them; of two equal distances with `swap`, to
-///   both by halves.
+/// - **Gradients**: to all three, as far as the distance has them. With `swap`, two equal distances get one
+///   half each.
 /// - **Defaults**: the pairwise distance, `margin` 1, no swap, `reduction` mean.
-/// - **Errors**: arguments that differ in dimensions; without a custom distance also in kind or device,
-///   or that do not broadcast; distances that are not floating, differ in kind or device, or do not
-///   broadcast; an error of the distance, as it is; a `margin` that is not above 0, or not finite.
+/// - **Errors**: arguments that differ in dimensions; without a custom distance also arguments that differ in
+///   kind or device, or do not broadcast; distances that are not floating, differ in kind or device, or do
+///   not broadcast; an error of the distance, as it is; a `margin` that is not above 0, or not finite.
 ///
 /// Source:
 /// [`torch.nn.TripletMarginWithDistanceLoss`](https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginWithDistanceLoss.html).
@@ -51,9 +52,9 @@ use crate::{Distance, Reduction, Result, TernaryLoss};
 pub struct TripletMarginWithDistanceLoss {
     /// The distance.
     pub distance_function: Distance,
-    /// By how much the negative shall be farther away.
+    /// The distance by which the negative shall be farther away.
     pub margin: f64,
-    /// Whether the negative's distance is that to the nearer of anchor and positive.
+    /// Whether the distance of the negative is measured from the nearer of anchor and positive.
     pub swap: bool,
     /// How the triplets are reduced.
     pub reduction: Reduction,

@@ -16,13 +16,14 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// Half of [`MseLoss`](crate::MseLoss) with the gradient clipped at `delta`: robust against outliers. It is `delta` times
-/// [`SmoothL1Loss`](crate::SmoothL1Loss) with a `beta` of `delta`, and equals it at 1.
+/// It is half of [`MseLoss`](crate::MseLoss) with the gradient clipped at `delta`: robust against outliers.
+/// It is `delta` times [`SmoothL1Loss`](crate::SmoothL1Loss) with a `beta` of `delta`; at 1 the two are
+/// equal.
 ///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
+/// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
 /// - **Defaults**: `delta` 1, `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device; a `delta` that is not positive and finite.
+/// - **Errors**: arguments of different shapes, kinds or devices; a `delta` that is not positive and finite.
 ///
 /// Source: [`torch.nn.HuberLoss`](https://pytorch.org/docs/stable/generated/torch.nn.HuberLoss.html);
 /// P. J. Huber, *Robust estimation of a location parameter* (1964).
@@ -40,7 +41,7 @@ use crate::{Loss, Reduction, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HuberLoss {
-    /// The difference from which on it is absolute.
+    /// The difference from which on the error is absolute.
     pub delta: f64,
     /// How the elements are reduced.
     pub reduction: Reduction,

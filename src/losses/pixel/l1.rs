@@ -13,13 +13,14 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(|input - target|)
 /// ```
 ///
-/// All errors count in proportion: sharper images and less weight on outliers than [`MseLoss`](crate::MseLoss).
+/// All errors count in proportion. Compared with [`MseLoss`](crate::MseLoss), images are sharper and outliers
+/// weigh less.
 ///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
-/// - **Values**: any; the gradient at equal values is 0. The mean of nothing is NaN, as in PyTorch.
+/// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
+/// - **Values**: any. The gradient at equal values is 0. The mean of nothing is NaN, as in PyTorch.
 /// - **Defaults**: `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device. (PyTorch broadcasts with a warning and
-///   promotes kinds; the first is nearly always a mistake, the second a hidden copy.)
+/// - **Errors**: arguments of different shapes, kinds or devices. (PyTorch broadcasts with a warning and
+///   promotes kinds. The first is nearly always a mistake, the second a hidden copy.)
 ///
 /// Source: [`torch.nn.L1Loss`](https://pytorch.org/docs/stable/generated/torch.nn.L1Loss.html).
 ///

@@ -13,14 +13,14 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce((input - target)²)
 /// ```
 ///
-/// Large errors count more than in proportion: blurrier images than [`L1Loss`](crate::L1Loss), and gradients that fade as
-/// the images agree.
+/// Large errors count more than in proportion. Compared with [`L1Loss`](crate::L1Loss), images are blurrier,
+/// and gradients fade as the images agree.
 ///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
+/// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
 /// - **Defaults**: `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device. (PyTorch broadcasts with a warning and
-///   promotes kinds; the first is nearly always a mistake, the second a hidden copy.)
+/// - **Errors**: arguments of different shapes, kinds or devices. (PyTorch broadcasts with a warning and
+///   promotes kinds. The first is nearly always a mistake, the second a hidden copy.)
 ///
 /// Source: [`torch.nn.MSELoss`](https://pytorch.org/docs/stable/generated/torch.nn.MSELoss.html).
 ///

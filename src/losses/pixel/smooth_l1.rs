@@ -16,14 +16,15 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// [`L1Loss`](crate::L1Loss) without the kink at 0: smooth where the difference is small, and outliers count in proportion
-/// only. As `beta` goes to 0 it becomes [`L1Loss`](crate::L1Loss), and is that at 0. [`HuberLoss`](crate::HuberLoss) is `beta` times this one:
-/// there, the small differences keep their scale as the threshold moves, here the large ones do.
+/// It is [`L1Loss`](crate::L1Loss) without the kink at 0: smooth for small differences, while outliers count
+/// in proportion only. With a `beta` of 0 it is [`L1Loss`](crate::L1Loss). [`HuberLoss`](crate::HuberLoss) is
+/// `beta` times this loss. There, small differences keep their scale when the threshold moves; here, large
+/// ones do.
 ///
-/// - **Shapes**: any, equal; the loss is a scalar, or of that shape with [`Reduction::None`].
+/// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
 /// - **Defaults**: `beta` 1, `reduction` mean.
-/// - **Errors**: arguments that differ in shape, kind or device; a `beta` that is negative or not finite.
+/// - **Errors**: arguments of different shapes, kinds or devices; a `beta` that is negative or not finite.
 ///
 /// Source: [`torch.nn.SmoothL1Loss`](https://pytorch.org/docs/stable/generated/torch.nn.SmoothL1Loss.html);
 /// R. Girshick, [*Fast R-CNN*](https://arxiv.org/abs/1504.08083) (2015).
@@ -40,7 +41,7 @@ use crate::{Loss, Reduction, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmoothL1Loss {
-    /// The difference from which on it is absolute.
+    /// The difference from which on the error is absolute.
     pub beta: f64,
     /// How the elements are reduced.
     pub reduction: Reduction,

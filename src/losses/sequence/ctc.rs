@@ -7,8 +7,11 @@ use crate::base::precision::{accumulation_kind, is_integer};
 use crate::base::{check, setters};
 use crate::{Error, Reduction, Result, SequenceLoss};
 
-/// Connectionist temporal classification: the probability of a short sequence of labels, given a long one of
-/// predictions, whatever their alignment.
+/// The negative log-probability of a short sequence of labels, given a long sequence of predictions, over all
+/// alignments.
+///
+/// Connectionist temporal classification is for speech and handwriting, where nobody says which frame shows
+/// which letter.
 ///
 /// ```text
 /// l    = -log Σ Π p[t, path[t]]      over the paths that become the target when repeated labels are
@@ -16,26 +19,23 @@ use crate::{Error, Reduction, Result, SequenceLoss};
 /// loss = reduce(l)                   mean: of l / max(1, target length) over the batch
 /// ```
 ///
-/// For speech and handwriting, where nobody says which frame shows which letter.
+/// The lengths are slices, because libtorch needs them on the host; see [`SequenceLoss`].
 ///
-/// The lengths are slices and not tensors: libtorch needs them on the host before it starts, and a tensor on
-/// a CUDA device would have to be waited for.
-///
-/// - **Shapes**: `log_probs` `[T, N, C]`, or `[T, C]` for one sequence; `targets` `[N, S]` padded to one
-///   length, or all one after the other in one dimension, as long as their lengths together. One
-///   `input_lengths` up to T and one `target_lengths` (padded: up to S) for each sequence. The loss is a
-///   scalar, or of shape `[N]`, scalar without a batch, with [`Reduction::None`].
-/// - **Values**: `log_probs` from a log-softmax over C. `targets` integers from 0 to C - 1, not the blank
-///   (not checked, as in PyTorch); what lies past a target's length does not count. A target that is too long
-///   for its input (repeated labels need a blank between them) has an infinite loss, and a gradient of NaN in
-///   what the log-softmax was taken of, unless [`zero_infinity`](Self::zero_infinity) is set.
-/// - **Gradients**: to `log_probs`, on the assumption that they come from a log-softmax: taken by itself, the
-///   gradient differs from the slope by what the log-softmax cancels. There is no second derivative.
+/// - **Shapes**: `log_probs` `[T, N, C]`, or `[T, C]` for one sequence. `targets` `[N, S]`, padded to one
+///   length, or one dimension with all targets one after the other. Each sequence has one input length up to
+///   T and one target length. Target lengths are up to S, or add up to the length of concatenated `targets`.
+///   The loss is a scalar. With [`Reduction::None`] it is `[N]`, or a scalar without a batch.
+/// - **Values**: `log_probs` from a log-softmax over C. `targets` integers from 0 to C - 1 other than the
+///   blank (not checked, as in PyTorch). Labels past a target's length do not count. A target that is too
+///   long for its input (repeated labels need a blank between them) has an infinite loss, and a gradient of
+///   NaN before the log-softmax, unless [`zero_infinity`](Self::zero_infinity) is set.
+/// - **Gradients**: to `log_probs`, assuming a log-softmax before it. By itself the gradient differs from the
+///   slope by a part that the log-softmax cancels. There is no second derivative.
 /// - **Defaults**: `blank` 0, no `zero_infinity`, `reduction` mean.
-/// - **Errors**: other shapes or nothing in `log_probs`; lengths that are too many, too few, too large or
-///   negative; `targets` that are not integers, on another device than `log_probs` and not on the CPU, or out
-///   of range (where they are on the CPU; on CUDA the check would have to wait for the device); a `blank`
-///   that is not a class.
+/// - **Errors**: other shapes; an empty `log_probs`; too many, too few, too large or negative lengths;
+///   `targets` that are not integers, or are neither on the CPU nor on the device of `log_probs`; `targets`
+///   out of range on the CPU (on CUDA the check would have to wait for the device); a `blank` that is not a
+///   class.
 ///
 /// Half and BFloat16 are computed in f32. On CUDA cuDNN takes over under the conditions that PyTorch's page
 /// names.

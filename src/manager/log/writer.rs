@@ -19,16 +19,16 @@ use crate::{Error, Result};
 /// The tags of each loss, as last declared.
 type Tags = HashMap<Arc<str>, Arc<[String]>>;
 
-/// A log of losses as JSON lines, which only ever grows; the format is that of [the module](super).
+/// Writes a log of losses as JSON lines. [The module](super) describes the format.
 ///
-/// Each [`append`](LogSink::append) is one write, whose cost does not depend on what is there already; memory
-/// is that of the largest one. What it has returned `Ok` for survives the end of the process, however sudden
-/// (for a loss of power, the operating system's rules hold). A last line that is torn is cut off when the log
-/// is opened again.
-///
-/// The log is locked while it is open, so that two processes cannot mix their lines. Reading it, as
-/// [`LoggedRun`](super::LoggedRun) does, is possible all the same (not on Windows, where locks forbid that,
-/// too).
+/// - **Cost**: each [`append`](LogSink::append) is one write. Its cost does not depend on the length of the
+///   log. Memory is that of the largest append.
+/// - **Crashes**: records survive the end of the process, however sudden, once `append` has returned `Ok`.
+///   (After a loss of power, the operating system's rules hold.) A torn last line is cut off when the log is
+///   opened again.
+/// - **Locking**: an open log is locked, so that two processes cannot mix their lines.
+///   [`LoggedRun`](super::LoggedRun) can read it all the same, except on Windows, where locks also forbid
+///   reading.
 ///
 /// ```
 /// use tch_losses::manager::log::{LossLog, LoggedRun, RunInfo};
@@ -70,7 +70,7 @@ pub struct LossLog {
     file: Appender,
     _lock: Lock,
     tags: Tags,
-    /// What is written next; kept to spare the allocation.
+    /// The text of the next write, kept to spare the allocation.
     text: Vec<u8>,
     /// Until the first records come: how far the run in the log had come when it was opened, and the
     /// description to write again where these are not beyond.
@@ -78,33 +78,31 @@ pub struct LossLog {
 }
 
 impl LossLog {
-    /// Opens the log at `path` to append to it, and makes it, and its folder, if it is not there.
+    /// Opens the log at `path` to append to it. Creates the log and its folder if they do not exist.
     ///
-    /// It is read once, in little memory, and a last line that is torn is cut off. Where `run` is not what
-    /// the log says, for instance on another device, that is noted in it.
+    /// The log is read once, in little memory. A torn last line is cut off. If `run` differs from the
+    /// description in the log (another device, say), the new description is added.
     ///
-    /// Records at the first step begin another run in the same log, which the readers show apart
-    /// ([`LoggedRun::read_all`](super::LoggedRun::read_all)). Records at some later step that the log has
-    /// already go on from there. Where a checkpoint is what the training goes on from, [`resume`] also cuts
-    /// off what came after it.
-    ///
-    /// [`resume`]: LossLog::resume
+    /// Records at the first step begin another run in the same log;
+    /// [`LoggedRun::read_all`](super::LoggedRun::read_all) shows the runs apart. Records at a later step that
+    /// the log has already continue the run from there. When the training continues from a checkpoint,
+    /// [`resume`](LossLog::resume) also cuts off what came after the checkpoint.
     ///
     /// # Errors
-    /// - [`LogError::Locked`] where it is open already, here or in another process;
-    /// - [`LogError::Unusable`] where the file is not a loss log, is damaged elsewhere than at its end, or belongs to
-    ///   another experiment: it is left as it is;
-    /// - [`Error::Read`] and [`Error::Write`] where it cannot be read or written.
+    /// - [`LogError::Locked`] if the log is open already, here or in another process;
+    /// - [`LogError::Unusable`] if the file is not a loss log, is damaged elsewhere than at its end, or
+    ///   belongs to another experiment; it stays as it is;
+    /// - [`Error::Read`] and [`Error::Write`] if the file cannot be read or written.
     pub fn open(path: impl AsRef<Path>, run: &RunInfo) -> Result<LossLog> {
         LossLog::open_until(path.as_ref(), run, u64::MAX)
     }
 
-    /// [`open`](LossLog::open)s the log for a run that goes on from its checkpoint of `step`, the last that
-    /// it contains.
+    /// [`open`](LossLog::open)s the log for a run that continues from its checkpoint of `step`, the last step
+    /// that the checkpoint contains.
     ///
-    /// The last run in the log is cut off before the first record of a later step. If what was computed by
-    /// then had been flushed when the checkpoint was written, the log becomes that of a run that was never
-    /// interrupted, byte by byte, as long as the losses do.
+    /// The last run in the log is cut off before the first record of a later step. If the losses so far had
+    /// been flushed when the checkpoint was written, and the losses repeat exactly, the log becomes byte by
+    /// byte the log of an uninterrupted run.
     ///
     /// # Errors
     /// As [`open`](LossLog::open).

@@ -1,4 +1,4 @@
-//! An objective as data: which losses, with which options, weights and tags.
+//! An objective as data: losses with their options, weights and tags.
 
 mod catalogue;
 mod error;
@@ -33,9 +33,9 @@ use networks::Networks;
 use node::Node;
 use problem::Problem;
 
-/// What a training run minimises, as data: for files, so that an experiment can be repeated.
+/// The losses of a training run as data: a file that you keep with the experiment, so that you can repeat it.
 ///
-/// A file is TOML or JSON, a table of losses by name:
+/// The file is TOML or JSON: a table of losses by name.
 ///
 /// ```toml
 /// [losses.G_L1]
@@ -55,19 +55,20 @@ use problem::Problem;
 /// weight = 10.0
 /// ```
 ///
-/// - `loss` and `options` are those of [`LossSpec`], for the perceptual loss of [`VggPerceptualSpec`].
-/// - A loss has either a `weight` (1 if nothing is said) or a `schedule`: `constant`, `linear`, `exponential`,
-///   `cosine`, `step`, `piecewise` or `warm_up`, each with the fields that the constructor in [`Schedule`] has as
-///   arguments.
+/// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
+///   the perceptual loss, [`VggPerceptualSpec`].
+/// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
+///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
+///   [`Schedule`].
 /// - One value may stand for a list of one: `tags = "G"`, `pos_weight = 2.0`.
-/// - Whatever is not known is an error, which says where it is, what is accepted and what may be meant:
+/// - Anything unknown is an error. It says where the problem is, what is accepted and what may be meant:
 ///
 /// ```text
 /// objective.toml: losses.G_SOBEL.options.epsilon: there is no such option, did you mean `eps`? There are `reduction`,
 /// `eps` (line 8)
 /// ```
 ///
-/// `tch-losses objective check FILE` prints what a file says, as [`Display`](std::fmt::Display) does:
+/// `tch-losses objective check FILE` prints a summary of a file, as [`Display`](std::fmt::Display) does:
 ///
 /// ```text
 /// G_L1     L1Loss         weight 100                                   tags G, image
@@ -117,7 +118,7 @@ pub struct TermSpec {
     pub tags: Vec<String>,
 }
 
-/// With weight 1 and no tags.
+/// The loss with weight 1 and no tags.
 impl From<LossSpec> for TermSpec {
     fn from(loss: LossSpec) -> TermSpec {
         TermSpec { loss, weight: Schedule::fixed(1.0), tags: Vec::new() }
@@ -157,17 +158,19 @@ impl Objective {
         read(Node::from_json(text), ORIGIN)
     }
 
-    /// The text of a TOML file that says the same.
+    /// The text of a TOML file for this objective.
     ///
     /// # Errors
-    /// What data cannot say: a [custom schedule](Schedule::custom), a [custom distance](crate::Distance::custom).
-    /// What could not be read back: a weight that is not finite, options that make no sense.
+    /// - A function, which a file cannot hold: a [custom schedule](Schedule::custom), a [custom
+    ///   distance](crate::Distance::custom).
+    /// - What [`from_toml`](Self::from_toml) would refuse: a weight that is not finite, options out of their
+    ///   range.
     pub fn to_toml(&self) -> Result<String> {
         let written = toml::to_string(&self.file()?);
         Ok(written.map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))?)
     }
 
-    /// The text of a JSON file that says the same.
+    /// The text of a JSON file for this objective.
     ///
     /// # Errors
     /// As [`to_toml`](Self::to_toml).
@@ -176,7 +179,7 @@ impl Objective {
         Ok(written.map_err(|error| Problem::new(error.to_string()).into_error(ORIGIN))?)
     }
 
-    /// Writes the objective to a `.toml` or `.json` file, which is there as a whole or as it was.
+    /// Writes the objective to a `.toml` or `.json` file. If that fails, an existing file stays as it was.
     ///
     /// # Errors
     /// As [`to_toml`](Self::to_toml); a file that has another extension or cannot be written.
@@ -193,19 +196,19 @@ impl Objective {
         File::new(self).map_err(|problem| problem.into_error(ORIGIN))
     }
 
-    /// A manager with these losses, computing on `device`. Where several losses need the same network, it is there
-    /// once.
+    /// A manager with these losses, which compute on `device`. Losses that need the same network share it.
     ///
     /// # Errors
-    /// Weights that cannot be had: see [`Network::pretrained`](crate::Network::pretrained) and
-    /// [`Network::from_file`](crate::Network::from_file). A weight that is not finite. A loss with parameters: see
-    /// [`build_in`](Self::build_in).
+    /// - Weights that cannot be had: see [`Network::pretrained`](crate::Network::pretrained) and
+    ///   [`Network::from_file`](crate::Network::from_file).
+    /// - A weight that is not finite.
+    /// - A loss with parameters, which needs [`build_in`](Self::build_in).
     pub fn build(&self, device: Device) -> Result<LossManager> {
         self.manager(device, None)
     }
 
-    /// As [`build`](Self::build), with the parameters of losses that have some in a variable store: each under the
-    /// name of the loss, `D_CLASS.linear.weight`. The losses compute on the store's device.
+    /// As [`build`](Self::build), also for losses with parameters. Their parameters are in a variable store,
+    /// each under the name of the loss: `D_CLASS.linear.weight`. The losses compute on the store's device.
     ///
     /// ```
     /// use tch::{nn, Device};
@@ -225,10 +228,10 @@ impl Objective {
     /// ```
     ///
     /// # Errors
-    /// As [`build`](Self::build), but for losses with parameters.
+    /// As [`build`](Self::build). Losses with parameters are no error.
     ///
     /// # Panics
-    /// When memory runs out, or the store's kind is not floating, as tch's own layers do.
+    /// When memory runs out or the store's kind is not floating, as tch's own layers do.
     pub fn build_in(&self, vs: &nn::Path) -> Result<LossManager> {
         self.manager(vs.device(), Some(vs))
     }

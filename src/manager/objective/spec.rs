@@ -3,12 +3,13 @@
 /// Makes [`LossSpec`] of the rows of the catalogue.
 macro_rules! catalogue {
     ($($tensors:ident $name:ident $(($options:ty))? $(= $pytorch:literal)?;)*) => {
-        /// A loss with its options, as data: what a [`TermSpec`](super::TermSpec) says of it.
+        /// A loss with its options, as data, for a [`TermSpec`](super::TermSpec). Every loss of this crate
+        /// has a variant.
         ///
-        /// In a file it is its name and, where they are not the defaults, its options: `loss = "Sobel"`,
-        /// `options = { eps = 1e-4 }`. The names and the options are those of the types in this crate;
-        /// PyTorch's spelling of a name (`MSELoss`) is understood as well. A weight that is a tensor is a number, a
-        /// list or a list of lists.
+        /// In a file it is its name and the options that are not the defaults: `loss = "Sobel"`, `options = {
+        /// eps = 1e-4 }`. The names and the options are those of the types in this crate. PyTorch's spelling
+        /// of a name (`MSELoss`) is understood as well. A [`WeightTensor`](crate::WeightTensor) is a number,
+        /// a list or a list of lists.
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         #[allow(missing_docs)] // the types say it all

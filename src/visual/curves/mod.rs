@@ -21,27 +21,29 @@ use line::smoothed;
 use page::Page;
 use panel::{Curve, Panel, Scale};
 
-/// The losses of a run over its steps: a smoothed line over a light one of every record, a legend with the
-/// last values, and a title with the facts of the run.
+/// A picture of the losses of a run over its steps.
 ///
-/// - **Values**: the weighted losses, which are what the training saw and what the weights have made
-///   comparable. The axis says so.
-/// - **Smoothing**: over `n` records, the exponential moving average with that span, as pandas'
+/// Each loss is a smoothed line over a light line of every record. A legend has the last values, a title the
+/// facts of the run.
+///
+/// - **Values**: the weighted losses, as the axis says. The training saw these, and the weights make them
+///   comparable.
+/// - **Smoothing**: the exponential moving average with a span of `n` records, as pandas'
 ///   `ewm(span=n).mean()`:
 ///
 ///   ```text
 ///   mean[t] = sum_i (1 - a)^i x[t - i] / sum_i (1 - a)^i,   i = 0 .. t,   a = 2 / (n + 1)
 ///   ```
 ///
-///   Values that are not finite or beyond ±1e300 are left out of it.
-/// - **Scale**: covers all values, or, where a few outliers would squeeze the rest into less than half of the
-///   height, 98 % of each loss's. What lies beyond is drawn at the edge.
-/// - **Gaps**: values that are not finite or beyond ±1e300 are not drawn. A logarithmic scale also leaves out zero and
-///   negative values. Notes tell how many values these are.
-/// - **Size**: of each column of pixels the first, lowest, highest and last value are drawn, which look the
-///   same as all of them. So the size of a picture does not grow with the length of the run.
-/// - **Colours**: those of Okabe and Ito, which can be told apart with any colour vision; from the ninth loss
-///   on with dashes.
+///   It leaves out values that are not finite or beyond ±1e300.
+/// - **Scale**: covers all values. If a few outliers would squeeze the rest into less than half of the
+///   height, it covers 98 % of each loss's values, and draws the others at the edge.
+/// - **Gaps**: values that are not finite or beyond ±1e300 are not drawn. A logarithmic scale also leaves out
+///   zero and negative values. Notes give the number of these values.
+/// - **Size**: each column of pixels shows the first, lowest, highest and last value, which look the same as
+///   all of them. So the size of a picture does not grow with the length of the run.
+/// - **Colours**: those of Okabe and Ito, which can be told apart with any colour vision. From the ninth loss
+///   on, lines are dashed.
 ///
 /// ```
 /// use tch_losses::manager::log::{LoggedRun, LossCurve, RunInfo};
@@ -67,16 +69,16 @@ use panel::{Curve, Panel, Scale};
 /// ```
 #[derive(Debug, Clone)]
 pub struct LossCurves<'a> {
-    /// What to draw.
+    /// The run to draw.
     pub run: &'a LoggedRun,
-    /// A panel for each tag, with the losses that have it, instead of one for all.
+    /// A panel for each tag, with the losses that have it. Otherwise, one panel for all losses.
     pub split_by_tag: bool,
     /// A logarithmic scale for the losses.
     pub log_scale: bool,
-    /// The span of the moving average in records; 1 for none. `None`: a fiftieth of the longest loss's
+    /// The span of the moving average in records. 1 means none; `None` means a fiftieth of the longest loss's
     /// records.
     pub smooth: Option<u64>,
-    /// One more panel, with the weights that were applied.
+    /// Adds a panel with the weights that were applied.
     pub weights: bool,
 }
 
@@ -84,13 +86,13 @@ pub struct LossCurves<'a> {
 const UNTAGGED: &str = "no tag";
 
 impl<'a> LossCurves<'a> {
-    /// Everything in one panel, with a linear scale and the usual smoothing.
+    /// All losses in one panel, with a linear scale and the usual smoothing.
     pub fn new(run: &'a LoggedRun) -> LossCurves<'a> {
         LossCurves { run, split_by_tag: false, log_scale: false, smooth: None, weights: false }
     }
 
-    /// Writes the picture to a file, PNG or SVG as its name ends, over the one that may be there. The file is
-    /// there as a whole or not at all.
+    /// Writes the picture to a PNG or SVG file, as its name ends. A file that exists is replaced, as a whole
+    /// or not at all.
     ///
     /// # Errors
     /// Another ending, a file that cannot be written, and as [`render_svg`](LossCurves::render_svg).
@@ -110,7 +112,7 @@ impl<'a> LossCurves<'a> {
         }
     }
 
-    /// Draws the picture, some 2200 pixels wide.
+    /// Draws the picture, about 2200 pixels wide.
     ///
     /// # Errors
     /// As [`render_svg`](LossCurves::render_svg).
@@ -118,7 +120,7 @@ impl<'a> LossCurves<'a> {
         Ok(page::picture(&self.render_svg()?))
     }
 
-    /// Draws the picture as an SVG document. Its text is text, in Ubuntu where that is installed.
+    /// Draws the picture as an SVG document. Its text is text, in Ubuntu where that font is installed.
     ///
     /// # Errors
     /// A run without records; a `smooth` of 0.

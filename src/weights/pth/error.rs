@@ -6,36 +6,37 @@ use super::UnreadableTensor;
 use crate::base::debug_is_the_message;
 use crate::printable;
 
-/// What is wrong with a `.pth` file. Offsets are in bytes from the start of the file.
+/// The reason why a `.pth` file, or a tensor in it, cannot be read. Offsets are in bytes from the start of
+/// the file.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PthError {
-    /// The operating system could not read on.
+    /// The operating system failed to read.
     #[error("reading failed: {0}")]
     Io(io::Error),
 
-    /// Something is said to lie beyond the end of the file, or of the archive's entry that holds it.
+    /// Data would lie beyond the end of the file, or beyond the end of their entry in the archive.
     #[error(
         "{wanted} bytes are needed at offset {offset}, but the data end at {end}: \
          the file is damaged or incomplete"
     )]
     Truncated {
-        /// Where they should begin.
+        /// The start of the data.
         offset: u64,
-        /// How many.
+        /// The number of bytes.
         wanted: u64,
-        /// Where the file, or the part of it that should hold them, ends.
+        /// The end of the file, or of the entry.
         end: u64,
     },
 
-    /// Something else than what `torch.save` writes.
+    /// The file is nothing that `torch.save` writes.
     #[error("it is {looks}")]
     NotPth {
-        /// What it seems to be, as "an HTML page".
+        /// The apparent type of the file, such as "an HTML page".
         looks: String,
     },
 
-    /// A TorchScript archive, which is also what tch writes.
+    /// The file is a TorchScript archive, as tch writes too.
     #[error(
         "it is a TorchScript archive, as tch's `VarStore::save` (`.ot`) and `torch.jit.save` write: to read it here, \
          write it anew, in Rust with `Tensor::write_safetensors(&Tensor::load_multi(file)?, \"new.safetensors\")`, \
@@ -43,23 +44,23 @@ pub enum PthError {
     )]
     TorchScript,
 
-    /// The numbers are stored with the most significant byte first.
+    /// The numbers in the file are big-endian.
     #[error("the file was written on a big-endian machine, which is not supported")]
     BigEndian,
 
-    /// The legacy stream has another version than the only one there ever was.
+    /// The legacy stream has another version than 1001, the only one there ever was.
     #[error("legacy protocol version {found} is not supported, only 1001")]
     Version {
-        /// The version, where it is a number.
+        /// The version, if it is a number.
         found: String,
     },
 
-    /// The pickle is of a protocol that is not supported.
+    /// The protocol of a pickle is not supported.
     #[error("pickle protocol {found} at offset {offset} is not supported, only 2 to 5")]
     Protocol {
         /// The protocol.
         found: u8,
-        /// Where it is.
+        /// Its place.
         offset: u64,
     },
 
@@ -68,11 +69,11 @@ pub enum PthError {
     Opcode {
         /// The instruction.
         opcode: u8,
-        /// Where it is.
+        /// Its place.
         offset: u64,
     },
 
-    /// A pickle names a class or function that is not needed for tensors. It is not run, and nothing else is.
+    /// A pickle names a class or function that tensors do not need. Neither it nor anything else is run.
     #[error(
         "the pickle asks for `{}` at offset {offset}, which is not among what a state dict may hold{}",
         printable(name),
@@ -81,14 +82,14 @@ pub enum PthError {
     Global {
         /// The module and the name.
         name: String,
-        /// Where it is.
+        /// Its place.
         offset: u64,
     },
 
-    /// A pickle takes more from its stack than there is, or a mark that is not there.
+    /// A pickle takes more from its stack than the stack holds, or takes up to a mark that is missing.
     #[error("the pickle takes from an empty stack at offset {offset}")]
     EmptyStack {
-        /// Where the instruction is.
+        /// The place of the instruction.
         offset: u64,
     },
 
@@ -97,30 +98,30 @@ pub enum PthError {
     Memo {
         /// The number of the object.
         index: u32,
-        /// Where the instruction is.
+        /// The place of the instruction.
         offset: u64,
     },
 
-    /// An instruction of a pickle is given an object that it does not work on.
+    /// A pickle gives an instruction an object of the wrong type.
     #[error("the pickle gives the wrong kind of object to {operation} at offset {offset}")]
     Operand {
-        /// What was to be done.
+        /// The operation.
         operation: &'static str,
-        /// Where the instruction is.
+        /// The place of the instruction.
         offset: u64,
     },
 
-    /// The objects of a pickle need more memory than any state dict of the file's size.
+    /// The objects of a pickle need more memory than any state dict of this file size.
     #[error("the objects in the file need more than {limit} bytes of memory")]
     TooManyObjects {
-        /// What they may need, see [`PthFile`](super::PthFile).
+        /// The limit in bytes; see [the module](super).
         limit: u64,
     },
 
     /// Containers are nested too deeply, or contain themselves.
     #[error("containers are nested more than {limit} deep, or contain themselves")]
     TooDeep {
-        /// How deep they may be.
+        /// The greatest depth.
         limit: usize,
     },
 
@@ -129,7 +130,7 @@ pub enum PthError {
     View {
         /// The tensor.
         name: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
 
@@ -138,14 +139,14 @@ pub enum PthError {
     Storage {
         /// The name of the storage.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
 
-    /// An archive is damaged, or is not one of `torch.save`.
+    /// An archive is damaged, or not written by `torch.save`.
     #[error("the zip archive {problem}")]
     Archive {
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
 
@@ -163,7 +164,7 @@ pub enum PthError {
         name: String,
     },
 
-    /// The tensor of that name cannot be read.
+    /// The tensor of that name is one of the unreadable ones.
     #[error("the tensor {0}")]
     Unreadable(UnreadableTensor),
 
@@ -175,28 +176,28 @@ pub enum PthError {
     Expansion {
         /// The tensor.
         name: String,
-        /// What it would need.
+        /// The bytes that it needs.
         bytes: u64,
-        /// What it may need.
+        /// The limit in bytes.
         limit: u64,
     },
 
-    /// The tensors share so much of their storages that, written out, they are far larger than the file.
+    /// The tensors share so much of their storages that they are far larger than the file when written out.
     #[error(
         "written out, its tensors take {bytes} bytes, for they share memory in the file, and {limit} are allowed: if \
          that is meant, `ConvertOptions::expand` (on the command line `--expand`) allows any size"
     )]
     SharedStorages {
-        /// What the tensors are together.
+        /// The bytes of all tensors.
         bytes: u64,
-        /// What they may be.
+        /// The limit in bytes.
         limit: u64,
     },
 
-    /// There is not enough memory for a tensor.
+    /// Memory for a tensor ran out.
     #[error("not enough memory for {bytes} bytes")]
     Memory {
-        /// How much was asked for.
+        /// The bytes that were requested.
         bytes: u64,
     },
 }

@@ -1,6 +1,6 @@
-//! PyTorch's `.pth` files, read without running what is in them.
+//! Reads PyTorch's `.pth` files without running what is in them.
 //!
-//! [`PthFile::open`] finds out what tensors a file holds, [`PthFile::read`] reads one of them.
+//! [`PthFile::open`] lists the tensors of a file. [`PthFile::read`] reads one of them.
 //!
 //! ```
 //! use tch::{Kind, Tensor};
@@ -19,52 +19,62 @@
 //!
 //! # What can be read
 //!
-//! Both formats of `torch.save`: the zip archive that it writes since 1.6 and the stream of pickles before
-//! (since 0.1.10), of pickle protocols 2 to 5, written by Python 2 or 3. In them dicts, lists and tuples in
-//! any nesting; tensors and parameters of every [`Kind`](tch::Kind) that is not quantized, with any strides,
-//! sharing storages or not, and saved from any device (they are read to the CPU). Everything else that
-//! `torch.load(..., weights_only=True)` of PyTorch 2.13 accepts beside them, such as the number of the epoch, a
-//! complex number or a layout, is passed over. Up to 64 KiB may follow an archive, as in PyTorch.
+//! Both formats of `torch.save` can be read: the zip archive, written since PyTorch 1.6, and the stream of
+//! pickles, written from 0.1.10 on. The pickle protocols are 2 to 5, from Python 2 or 3. A file may hold
 //!
-//! A tensor is named by the keys that lead to it: `torch.save({"net": {"weight": w}, "steps": [a, b]})` gives
-//! `net.weight`, `steps.0` and `steps.1`. If the outermost dict has a dict `state_dict`, `model_state_dict`
-//! or `model` (the first of them), that is a checkpoint with the actual state dict within, whose tensors are
-//! named without that prefix. A file that is nothing but one tensor calls it `tensor`.
+//! - dicts, lists and tuples in any nesting;
+//! - tensors and parameters of every [`Kind`](tch::Kind) that is not quantized. They may have any strides,
+//!   share storages and come from any device. They are read to the CPU.
+//! - whatever else `torch.load(..., weights_only=True)` of PyTorch 2.13 accepts, such as the number of the
+//!   epoch, a complex number or a layout. It is skipped.
 //!
-//! Tensors that cannot be read do not keep others from being read: [`PthFile::unreadable`] names them and says
-//! why. They are quantized, sparse, nested or lazily conjugated, have a dtype that tch does not have or no values
-//! (device `meta`), stand below a key that cannot be part of a name, or have the name of another tensor: `{1: v}` and
-//! `{"1": w}`, or `{"a.b": v}` and `{"a": {"b": w}}`, in one dict.
+//! Up to 64 KiB may follow an archive, as in PyTorch.
 //!
-//! Errors, [`PthError`], are given for tar files (PyTorch before 0.1.10), files from big-endian machines,
-//! TorchScript archives (tch's `.ot` files, too) and whole modules (`torch.save(model)`): only state dicts can be
-//! read. Of what is no `.pth` file at all, the error says what it seems to be.
+//! The keys that lead to a tensor are its name: `torch.save({"net": {"weight": w}, "steps": [a, b]})` gives
+//! `net.weight`, `steps.0` and `steps.1`. An outermost dict with a dict `state_dict`, `model_state_dict` or
+//! `model` is a checkpoint: the first of these is the state dict, and the names of its tensors leave out that
+//! key. A file that is nothing but one tensor calls it `tensor`.
+//!
+//! # What cannot be read
+//!
+//! A tensor that cannot be read does not affect the others. [`PthFile::unreadable`] names such tensors with
+//! the reason:
+//!
+//! - they are quantized, sparse, nested or lazily conjugated;
+//! - they have a dtype that tch lacks, or no values (device `meta`);
+//! - they are below a key that cannot be part of a name;
+//! - they share their name with another tensor: `{1: v}` and `{"1": w}`, or `{"a.b": v}` and `{"a": {"b":
+//!   w}}`, in one dict.
+//!
+//! Whole files that cannot be read give a [`PthError`]: tar files (PyTorch before 0.1.10), files from
+//! big-endian machines, TorchScript archives (also tch's `.ot` files) and whole modules (`torch.save(model)`
+//! instead of its state dict). For a file that is no `.pth` file at all, the error says what it seems to be.
 //!
 //! # Safety
 //!
-//! A pickle is a program, and Python's reader runs it. This one knows a fixed list of names that tensors are
-//! made of, each with a meaning of its own: nothing is imported or called. A name outside the list is an
-//! error that tells the name, wherever in the file it stands.
+//! A pickle is a program, and Python's reader runs it. This reader imports and calls nothing. It knows a
+//! fixed list of the names that tensors are made of, and the meaning of each. Any other name in the file is
+//! an error that gives the name.
 //!
-//! A damaged or hostile file gives an error. Every length, offset, shape and stride is checked, with
-//! arithmetic that cannot overflow, against the file's actual size before it is used. Neither reading nor
-//! freeing recurses. Storages within an archive that are compressed are refused, so that nothing is ever
-//! larger than it is in the file. What is not detected is a change of the tensors' values: for that compare a
-//! hash of the file.
+//! A damaged or hostile file gives an error. Before use, every length, offset, shape and stride is checked
+//! against the size of the file, with arithmetic that cannot overflow. Neither reading nor freeing recurses.
+//! Compressed storages in an archive are refused, so that no storage is larger in memory than in the file. A
+//! change of the tensors' values is not detected; compare a hash of the file for that.
 //!
 //! The limits:
-//! - the objects in the pickle, names and shapes included, may use as much memory as the file is large, up to
-//!   1 GiB, plus 64 MiB;
-//! - containers may be nested 128 deep;
-//! - tensors may have 64 dimensions;
-//! - keys may be 64 KiB long;
-//! - a tensor whose elements share memory (strides of 0, or overlapping) may be read if it then has at most 1
+//!
+//! - The objects in the pickle, names and shapes included, may use as much memory as the size of the file (up
+//!   to 1 GiB) plus 64 MiB.
+//! - Containers may be nested 128 deep.
+//! - Tensors may have 64 dimensions.
+//! - Keys may be 64 KiB long.
+//! - A tensor whose elements share memory (strides of 0, or overlapping) may be read if it takes at most 1
 //!   GiB, or the size of the file if that is more.
 //!
-//! [`open`](PthFile::open) needs no more memory than the first of them, and reads no tensor's data.
-//! [`read_chunks`](PthFile::read_chunks) reads a tensor in pieces of at most 256 KiB if it is
-//! [contiguous](TensorInfo::is_contiguous), and otherwise needs memory for the part of the file in which its
-//! elements lie scattered. [`read`](PthFile::read) needs the memory for the tensor in addition.
+//! [`open`](PthFile::open) needs memory within the first limit, and reads no tensor's data.
+//! [`read_chunks`](PthFile::read_chunks) reads a [contiguous](TensorInfo::is_contiguous) tensor in pieces of
+//! at most 256 KiB. For another tensor it needs memory for the part of the file in which the elements lie
+//! scattered. [`read`](PthFile::read) needs memory for the tensor in addition.
 
 mod archive;
 mod data;
@@ -95,12 +105,12 @@ use flatten::Tensors;
 use input::{Budget, Input};
 pub use unreadable::{Unreadable, UnreadableTensor};
 
-/// A tensor may always become that large, whatever the size of the file.
+/// A tensor may always become this large, whatever the size of the file.
 const EXPANSION: u64 = 1 << 30;
 
-/// A `.pth` file whose tensors are known, and are read when asked for.
+/// An open `.pth` file. Its tensors are known, and read on demand.
 ///
-/// The [module](self) says what can be read, and what a file cannot do.
+/// The [module](self) describes what can be read, and the limits.
 pub struct PthFile<R = File> {
     path: PathBuf,
     input: Input<R>,
@@ -110,10 +120,10 @@ pub struct PthFile<R = File> {
 }
 
 impl PthFile {
-    /// Finds out what tensors the file at `path` holds, without reading their data.
+    /// Opens the file at `path` and lists its tensors, without reading their data.
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be opened, [`WeightsError::Pth`] if it is not one that can be read.
+    /// [`Error::Read`] if the file cannot be opened; [`WeightsError::Pth`] if it is no file that can be read.
     pub fn open(path: impl AsRef<Path>) -> Result<PthFile> {
         let path = path.as_ref();
         PthFile::from_reader(open::to_read(path)?, path)
@@ -121,10 +131,10 @@ impl PthFile {
 }
 
 impl<R: Read + Seek> PthFile<R> {
-    /// The same for a file that lies elsewhere, such as in memory. Errors call it `path`.
+    /// As [`open`](PthFile::open), for a file in memory or elsewhere. Errors call it `path`.
     ///
     /// # Errors
-    /// [`WeightsError::Pth`] if it is not one that can be read.
+    /// [`WeightsError::Pth`] if it is no file that can be read.
     ///
     /// ```
     /// use std::io::Cursor;
@@ -146,7 +156,7 @@ impl<R: Read + Seek> PthFile<R> {
         &self.tensors.readable
     }
 
-    /// The tensors that cannot be read, in the order of the file; those that share a name come last.
+    /// The tensors that cannot be read, in the order of the file. Tensors that share a name come last.
     ///
     /// ```
     /// use tch_losses::weights::pth::{PthFile, Unreadable};
@@ -168,18 +178,18 @@ impl<R: Read + Seek> PthFile<R> {
         self.input.len()
     }
 
-    /// What is known of a tensor, if it is there.
+    /// The description of a tensor, if the file has it.
     pub fn find(&self, name: &str) -> Option<&TensorInfo> {
         let tensors = self.tensors();
         let place = self.by_name.binary_search_by(|place| tensors[*place as usize].name().cmp(name)).ok()?;
         Some(&tensors[self.by_name[place] as usize])
     }
 
-    /// Reads a tensor, and nothing else, to the CPU. It is contiguous, requires no gradient and shares memory
-    /// with no other.
+    /// Reads one tensor to the CPU. It is contiguous, requires no gradient and shares memory with no other.
     ///
     /// # Errors
-    /// [`WeightsError::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into memory.
+    /// [`WeightsError::Pth`] if there is no tensor of that name, or it cannot be read or does not fit into
+    /// memory.
     pub fn read(&mut self, name: &str) -> Result<Tensor> {
         let info = self.expandable(name)?;
         fill::tensor(info.shape(), info.kind(), |mut rest| {
@@ -192,11 +202,11 @@ impl<R: Read + Seek> PthFile<R> {
         })
     }
 
-    /// Reads the values of a tensor piece by piece, in row-major order and little-endian: what a safetensors
-    /// file holds.
+    /// Passes the values of a tensor to `sink`, piece by piece, in row-major order and little-endian, as in a
+    /// safetensors file.
     ///
     /// # Errors
-    /// As for [`read`](Self::read), and those of `sink`.
+    /// As for [`read`](Self::read), and the errors of `sink`.
     pub fn read_chunks<E: From<Error>>(
         &mut self,
         name: &str,
@@ -206,7 +216,7 @@ impl<R: Read + Seek> PthFile<R> {
         self.read_chunks_of(&info, sink)
     }
 
-    /// The same for any tensor of this file, however large it is.
+    /// As [`read_chunks`](Self::read_chunks), for any tensor of this file, however large.
     pub(super) fn read_chunks_of<E: From<Error>>(
         &mut self,
         info: &TensorInfo,
@@ -219,7 +229,7 @@ impl<R: Read + Seek> PthFile<R> {
         })
     }
 
-    /// What is known of a tensor, if it may be read.
+    /// The description of a tensor, if it may be read.
     fn expandable(&self, name: &str) -> std::result::Result<TensorInfo, WeightsError> {
         let limit = self.input.len().max(EXPANSION);
         let reason = match self.find(name) {
