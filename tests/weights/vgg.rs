@@ -99,7 +99,7 @@ fn from_a_variable_store_and_back() {
     // And below a trainer's own path.
     let vs = nn::VarStore::new(device());
     let _vgg = Network::new(&(vs.root() / "loss" / "vgg"), &Architecture::VGG19);
-    assert!(vs.variables().contains_key("loss.network.features.34.bias"));
+    assert!(vs.variables().contains_key("loss.vgg.features.34.bias"));
 }
 
 /// A trainer's store, with its generator and the loss's network in it, as `VarStore` writes and reads it.

@@ -39,9 +39,9 @@ impl File {
 
 impl Row {
     fn new(TermSpec { loss, weight, tags }: &TermSpec) -> Result<Row, Problem> {
-        let options = loss.options().map_err(|error| Problem::new(error.to_string()).within("options"))?;
         // JSON has no NaN: `null` could not be read back.
         loss.check()?;
+        let options = loss.options().map_err(|error| Problem::new(error.to_string()).within("options"))?;
         let constant = weight.as_constant();
         if let Some(weight) = constant.filter(|weight| !weight.is_finite()) {
             return Err(not_finite(weight));
