@@ -41,7 +41,8 @@ fn check_value(recorded: &Recorded, rounding: Rounding) -> Vec<Gradient> {
     gradients
 }
 
-/// Runs every case of a family; `counts` are what must have run. Returns the gradients by case.
+/// Runs every case of a family; `counts` are what must have run at least, of the losses that were there first. Returns
+/// the gradients by case. That a newer loss is recorded at all, the contracts see.
 fn check_values(family: &str, counts: &[(&str, usize)], rounding: Rounding) -> Vec<Vec<Gradient>> {
     let fixture = Fixture::load(family);
     let mut run = BTreeMap::new();
@@ -53,7 +54,9 @@ fn check_values(family: &str, counts: &[(&str, usize)], rounding: Rounding) -> V
             gradients.push(check_value(&Recorded::new(&fixture, case), rounding));
         }
     }
-    assert_eq!(run, counts.iter().copied().collect());
+    for (loss, count) in counts {
+        assert!(run.get(loss) >= Some(count), "{loss}: {run:?}");
+    }
     gradients
 }
 

@@ -13,13 +13,7 @@ use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
 use super::{ObjectiveError, VggPerceptualSpec};
 use crate::manager::function::Function;
-use crate::{
-    AdaptiveLogSoftmaxConfig, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss,
-    Error, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss, Laplacian,
-    LinearCrossEntropyConfig, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Result, SequenceLoss, SmoothL1Loss,
-    Sobel, SoftMarginLoss, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
-};
+use crate::{AdaptiveLogSoftmaxConfig, Error, LinearCrossEntropyConfig, Result};
 
 catalogue! {
     // pixel

@@ -90,7 +90,7 @@ macro_rules! catalogue {
 /// The type of a row's options: that of the loss, unless the row names another.
 macro_rules! options {
     ($name:ident) => {
-        $name
+        crate::$name
     };
     ($name:ident $options:ty) => {
         $options
@@ -99,16 +99,16 @@ macro_rules! options {
 
 macro_rules! check {
     (unary, $options:ident) => {
-        UnaryLoss::check_options($options)
+        crate::UnaryLoss::check_options($options)
     };
     (binary, $options:ident) => {
-        Loss::check_options($options)
+        crate::Loss::check_options($options)
     };
     (ternary, $options:ident) => {
-        TernaryLoss::check_options($options)
+        crate::TernaryLoss::check_options($options)
     };
     (sequence, $options:ident) => {
-        SequenceLoss::check_options($options)
+        crate::SequenceLoss::check_options($options)
     };
     (made, $options:ident) => {
         Make::check($options)
