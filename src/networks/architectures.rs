@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::ops::Window;
 use super::table::{Block, Table};
 use super::{Place, Tap};
 use crate::weights::{KnownFile, VGG19};
-use crate::Result;
+use crate::{Error, Result};
 
 /// The layers of a network: what a [`Network`](crate::Network) is built from.
 ///
@@ -81,6 +84,17 @@ impl Architecture {
         Architecture::VGG19_BN,
     ];
 
+    /// Their names.
+    const NAMES: [&'static str; Architecture::ALL.len()] = {
+        let mut names = [""; Architecture::ALL.len()];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = Architecture::ALL[index].name;
+            index += 1;
+        }
+        names
+    };
+
     const fn row(name: &'static str, blocks: &'static [Block], batch_norm: bool) -> Architecture {
         Architecture { name, blocks, batch_norm, pretrained: None }
     }
@@ -98,14 +112,25 @@ impl Architecture {
     /// Where a tap is.
     ///
     /// # Errors
-    /// [`Error::Option`](crate::Error::Option) for a tap that the architecture lacks.
+    /// [`Error::Option`] for a tap that the architecture lacks.
     pub fn place(&self, tap: &Tap) -> Result<Place> {
         self.table().place(tap)
     }
 
-    /// The weights that torchvision publishes, where this crate knows them.
-    pub(super) fn pretrained(&self) -> Option<&KnownFile> {
-        self.pretrained.as_ref()
+    /// The weights that torchvision publishes.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an architecture whose weights this crate does not know.
+    pub(crate) fn known_weights(&self) -> Result<&KnownFile> {
+        self.pretrained.as_ref().ok_or_else(|| {
+            let known = Architecture::ALL.iter().filter(|known| known.pretrained.is_some());
+            let known: Vec<&str> = known.map(Architecture::name).collect();
+            Error::Option {
+                option: "architecture",
+                given: self.name.into(),
+                expected: format!("one with known weights: {}", known.join(", ")),
+            }
+        })
     }
 
     pub(super) fn table(&self) -> Table {
@@ -123,5 +148,20 @@ impl fmt::Display for Architecture {
 impl fmt::Debug for Architecture {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str(self.name)
+    }
+}
+
+/// As its name.
+impl Serialize for Architecture {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Architecture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = Architecture::ALL.into_iter().find(|architecture| architecture.name == name);
+        found.ok_or_else(|| D::Error::unknown_variant(&name, &Architecture::NAMES))
     }
 }

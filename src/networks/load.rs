@@ -73,15 +73,7 @@ impl Network {
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn pretrained(architecture: &Architecture, device: Device) -> Result<Network> {
-        let Some(file) = architecture.pretrained() else {
-            let known = Architecture::ALL.iter().filter(|known| known.pretrained().is_some());
-            let known: Vec<&str> = known.map(Architecture::name).collect();
-            return Err(Error::Option {
-                option: "architecture",
-                given: architecture.name().into(),
-                expected: format!("one with known weights: {}", known.join(", ")),
-            });
-        };
+        let file = architecture.known_weights()?;
         Network::from_file(Cache::from_env()?.get(file)?, architecture, device)
     }
 

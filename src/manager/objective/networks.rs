@@ -9,40 +9,49 @@ use crate::{Architecture, Network, Result};
 
 /// The networks that were made, by what they were made of.
 #[derive(Default)]
-pub(in crate::manager) struct Networks(HashMap<(VggWeights, i64, Kind), Network>);
+pub(in crate::manager) struct Networks(HashMap<(&'static str, VggWeights, i64, Kind), Network>);
 
 impl Networks {
-    pub fn get(&mut self, weights: &VggWeights, seed: i64, kind: Kind, device: Device) -> Result<Network> {
-        let mut key = (weights.clone(), seed, Kind::Float);
+    pub fn get(
+        &mut self,
+        architecture: &Architecture,
+        weights: &VggWeights,
+        seed: i64,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Network> {
+        let mut key = (architecture.name(), weights.clone(), seed, Kind::Float);
         let loaded = match self.0.get(&key) {
-            Some(vgg) => vgg.clone(),
+            Some(network) => network.clone(),
             None => {
-                let vgg = match weights {
-                    VggWeights::Pretrained => Network::pretrained(&Architecture::VGG19, device)?,
-                    VggWeights::Random => random(seed, device)?,
-                    VggWeights::File(path) => Network::from_file(path, &Architecture::VGG19, device)?,
+                let network = match weights {
+                    VggWeights::Pretrained => Network::pretrained(architecture, device)?,
+                    VggWeights::Random => random(architecture, seed, device)?,
+                    VggWeights::File(path) => Network::from_file(path, architecture, device)?,
                 };
-                self.0.insert(key.clone(), vgg.clone());
-                vgg
+                self.0.insert(key.clone(), network.clone());
+                network
             }
         };
-        key.2 = kind;
-        if let Some(vgg) = self.0.get(&key) {
-            return Ok(vgg.clone());
+        key.3 = kind;
+        if let Some(network) = self.0.get(&key) {
+            return Ok(network.clone());
         }
-        let vgg = loaded.to_kind(kind)?;
-        self.0.insert(key, vgg.clone());
-        Ok(vgg)
+        let network = loaded.to_kind(kind)?;
+        self.0.insert(key, network.clone());
+        Ok(network)
     }
 }
 
-/// A network with uniform weights of the variance that torchvision's begin with, 2 / fan-out, and no biases. Not
-/// from libtorch's generator, which whoever trains has seeded for something else.
-fn random(seed: i64, device: Device) -> Result<Network> {
+/// A network with uniform weights of the variance that torchvision's begin with, 2 / fan-out, no biases, and batch norms
+/// that change nothing. The numbers are not from libtorch's generator, which the training program has seeded for
+/// something else.
+fn random(architecture: &Architecture, seed: i64, device: Device) -> Result<Network> {
     let store = nn::VarStore::new(device);
-    let vgg = Network::new(&store.root(), &Architecture::VGG19);
+    let network = Network::new(&store.root(), architecture);
     let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
-    variables.retain(|(name, _)| name.ends_with("weight"));
+    // Those of convolutions.
+    variables.retain(|(name, parameter)| name.ends_with("weight") && parameter.dim() == 4);
     variables.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut state = seed as u64;
     for (_, mut weight) in variables {
@@ -52,7 +61,7 @@ fn random(seed: i64, device: Device) -> Result<Network> {
         let numbers = Tensor::f_from_slice(&numbers)?.f_view(shape.as_slice())?;
         no_grad(|| weight.f_copy_(&numbers))?;
     }
-    Ok(vgg)
+    Ok(network)
 }
 
 /// The next of evenly spread numbers in [-1, 1), by the generator SplitMix64.

@@ -24,6 +24,7 @@ use crate::{
 /// loss = "VggPerceptual"
 ///
 /// [losses.G_VGG.options]
+/// architecture = "vgg19"       # or vgg11, vgg13, vgg16, and each with _bn
 /// weights = "pretrained"       # or "random", or the path of a file
 /// # seed = 0                   # of random weights
 /// kind = "bf16"                # f16, bf16, f32 or f64
@@ -33,10 +34,12 @@ use crate::{
 /// streaming = 4                # images at a time, "auto" or "off"
 /// ```
 ///
-/// - **Defaults**: the pretrained weights in f32, and the loss's own defaults.
+/// - **Defaults**: VGG19 with the pretrained weights in f32, and the loss's own defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VggPerceptualSpec {
+    /// The network; in a file its name in torchvision. So far, only `vgg19` has pretrained weights.
+    pub architecture: Architecture,
     /// The weights of the network.
     pub weights: VggWeights,
     /// The seed of random weights; `None` is 0. Only [`VggWeights::Random`] has one.
@@ -61,6 +64,7 @@ pub struct VggPerceptualSpec {
 impl Default for VggPerceptualSpec {
     fn default() -> Self {
         VggPerceptualSpec {
+            architecture: Architecture::VGG19,
             weights: VggWeights::default(),
             seed: None,
             kind: Kind::Float,
@@ -78,23 +82,27 @@ impl Make for VggPerceptualSpec {
             let expected = "none: only `weights = \"random\"` has a seed".into();
             return Err(Error::Option { option: "seed", given: seed.to_string(), expected });
         }
+        if self.weights == VggWeights::Pretrained {
+            self.architecture.known_weights()?;
+        }
         self.streaming.check()?;
-        VggPerceptual::check_taps(&Architecture::VGG19, &self.taps)
+        VggPerceptual::check_taps(&self.architecture, &self.taps)
     }
 
     fn make(&self, site: &mut Site) -> Result<Function> {
-        let vgg = site.networks.get(&self.weights, self.seed.unwrap_or(0), self.kind, site.device)?;
+        let seed = self.seed.unwrap_or(0);
+        let network = site.networks.get(&self.architecture, &self.weights, seed, self.kind, site.device)?;
         Ok(Function::Binary(Box::new(VggPerceptual {
             taps: self.taps.clone(),
             criterion: self.criterion,
             normalization: self.normalization,
             streaming: self.streaming,
-            ..VggPerceptual::new(vgg)
+            ..VggPerceptual::new(network)
         })))
     }
 }
 
-/// Where the weights of a VGG19 come from.
+/// Where the weights of a network come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "PathBuf", into = "PathBuf")]
 pub enum VggWeights {

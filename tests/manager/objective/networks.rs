@@ -116,3 +116,32 @@ fn taps_are_any_layers() {
         .map(|objective| value(&objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap()));
     assert_eq!(first, second);
 }
+
+#[test]
+fn other_architectures() {
+    let objective =
+        vgg_options("architecture = 'vgg11_bn', weights = 'random', taps = { bn2_1 = 1, relu3_2 = 0.5 }");
+    assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective);
+    let mut manager = objective.build(device()).unwrap();
+    let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
+    assert!(value(&manager.compute("X", (&x, &y)).unwrap()) > 0.0);
+    let message = |options: &str| {
+        let text = format!("[losses.X]\nloss = 'VggPerceptual'\noptions = {{ {options} }}");
+        Objective::from_toml(&text).unwrap_err().to_string()
+    };
+    let cases = [
+        ("architecture = 'vgg16'", "architecture: given vgg16, expected one with known weights: vgg19"),
+        (
+            "architecture = 'vgg_19'",
+            "architecture: `vgg_19` is not known, did you mean `vgg19`? There are `vgg11`, `vgg11_bn`",
+        ),
+        (
+            "architecture = 'vgg11', weights = 'random'",
+            "taps: given \"relu3_3\", expected a layer of vgg11: conv1_1 to conv5_2, relu1_1 to relu5_2",
+        ),
+    ];
+    for (options, expected) in cases {
+        let message = message(options);
+        assert!(message.contains(&format!("losses.X.options.{expected}")), "{message}");
+    }
+}
