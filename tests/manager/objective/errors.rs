@@ -238,7 +238,7 @@ fn errors_in_options_say_what_is_accepted() {
         (
             "VggPerceptual",
             "{ layers = {} }",
-            "options.layers: there is no such option, did you mean `taps`? There are `weights`, `seed`, `kind`, `taps`, \
+            "options.layers: there is no such option, did you mean `taps`? There are `architecture`, `weights`, `seed`, `kind`, `taps`, \
              `criterion`, `normalization`, `streaming`",
         ),
         (

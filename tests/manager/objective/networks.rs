@@ -137,7 +137,7 @@ fn other_architectures() {
         ),
         (
             "architecture = 'vgg11', weights = 'random'",
-            "taps: given \"relu3_3\", expected a layer of vgg11: conv1_1 to conv5_2, relu1_1 to relu5_2",
+            "taps: given \"relu1_2\", expected a layer of vgg11: conv1_1 to conv5_2, relu1_1 to relu5_2",
         ),
     ];
     for (options, expected) in cases {
