@@ -117,8 +117,9 @@
 //!
 //! - **Options** are public fields with PyTorch's defaults. Set them by struct update (`Sobel { eps: 1e-4,
 //!   ..Default::default() }`) or by `with_*` methods. A new field is a minor change: do not write all fields of a struct.
-//! - **Losses are data**: they are cloned, compared and serialised. They hold no device state. The device and the kind
-//!   of the result follow the input.
+//! - **Losses are data**: they are cloned, compared and serialised. The device and the kind of the result follow the
+//!   input. Losses with parameters or a network are the exceptions; their options are data
+//!   ([`LinearCrossEntropyConfig`], [`manager::VggPerceptualSpec`]).
 //! - **Arguments** are never modified. Shapes and kinds must match, except for what a loss's page names. Tensors may
 //!   lie in memory in any layout.
 //! - **Errors** name the argument or the option, what was given and what is accepted. No check waits for a CUDA

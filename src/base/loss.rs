@@ -21,7 +21,9 @@ pub(crate) fn or_panic<T>(result: Result<T>) -> T {
 /// For image losses the order is `(fake, real)`. The device and the kind of the result follow `input`.
 /// Gradients flow to every floating-point argument; labels have none. Neither argument is modified.
 ///
-/// The trait is object safe. Boxes, references and [`Arc`]s of losses are losses, and so is a [`WeightedSum`]:
+/// The trait is object safe. Boxes, references and [`Arc`]s of losses are losses, and so is a [`WeightedSum`]. A
+/// [`WeightedSum`] and a [`LossManager`](crate::manager::LossManager) move to other threads, so they take a
+/// `Box<dyn Loss + Send>`.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
@@ -108,7 +110,7 @@ pub trait Loss: Debug {
 
 /// A loss of one tensor, such as a penalty on an image or on a prediction.
 ///
-/// Boxes, references and [`Arc`]s of such losses are such losses.
+/// Boxes, references and [`Arc`]s implement the trait, too.
 ///
 /// ```
 /// use tch::Tensor;
@@ -161,7 +163,7 @@ pub trait UnaryLoss: Debug {
 
 /// A loss of three tensors, such as an anchor with a positive and a negative example.
 ///
-/// The arguments have the order of PyTorch's `forward`. Boxes, references and [`Arc`]s of such losses are such losses.
+/// The arguments have the order of PyTorch's `forward`. Boxes, references and [`Arc`]s implement the trait, too.
 ///
 /// ```
 /// use tch::Tensor;
@@ -208,7 +210,7 @@ pub trait TernaryLoss: Debug {
 /// A loss of sequences of different lengths, such as [`CtcLoss`](crate::CtcLoss).
 ///
 /// The lengths are slices and not tensors: libtorch needs them on the host before it starts, and a tensor on a CUDA
-/// device would have to be waited for. Boxes, references and [`Arc`]s of such losses are such losses.
+/// device would have to be waited for. Boxes, references and [`Arc`]s implement the trait, too.
 pub trait SequenceLoss: Debug {
     /// Checks whether each option is in its range, as [`Loss::check_options`].
     ///

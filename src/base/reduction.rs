@@ -51,8 +51,8 @@ impl Reduction {
             Reduction::None | Reduction::Mean | Reduction::Sum => Ok(()),
             Reduction::BatchMean => Err(Error::Option {
                 option: "reduction",
-                given: "BatchMean".into(),
-                expected: "None, Mean or Sum".into(),
+                given: self.to_string(),
+                expected: "none, mean or sum".into(),
             }),
         }
     }

@@ -17,7 +17,7 @@ pub(super) enum Function {
 }
 
 impl Function {
-    /// The loss of the inputs; `None` where it is not computed from such.
+    /// The loss of the inputs; `None` if the function takes other inputs.
     pub fn compute(&self, inputs: &Inputs) -> Option<Result<Tensor>> {
         match (self, inputs) {
             (Function::Unary(loss), Inputs::One(input)) => Some(loss.try_forward(input)),
@@ -34,7 +34,18 @@ impl Function {
         }
     }
 
-    /// Whether it is computed from such inputs.
+    /// Whether the loss's options are in their ranges.
+    pub fn check_options(&self) -> Result<()> {
+        match self {
+            Function::Unary(loss) => loss.check_options(),
+            Function::Binary(loss) => loss.check_options(),
+            Function::Ternary(loss) => loss.check_options(),
+            Function::Sequence(loss) => loss.check_options(),
+            Function::Value => Ok(()),
+        }
+    }
+
+    /// Whether the function takes these inputs.
     pub fn takes(&self, inputs: &Inputs) -> bool {
         matches!(
             (self, inputs),
@@ -46,7 +57,7 @@ impl Function {
         )
     }
 
-    /// The loss's map; `None` where it has none of such inputs.
+    /// The loss's map; `None` if it has no map, or takes other inputs.
     pub fn loss_map(&self, inputs: &Inputs) -> Result<Option<Tensor>> {
         match (self, inputs) {
             (Function::Unary(loss), Inputs::One(input)) => loss.loss_map(input),
@@ -65,7 +76,7 @@ impl Function {
             Function::Binary(_) => "a loss of two tensors: pass `(&input, &target)`",
             Function::Ternary(_) => "a loss of three tensors: pass `(&first, &second, &third)`",
             Function::Sequence(_) => {
-                "a loss of sequences: pass `(&inputs, &targets, &input_lengths[..], &target_lengths[..])`"
+                "a loss of sequences: pass `(&inputs, &targets, &input_lengths, &target_lengths)`"
             }
             Function::Value => "computed by the training loop: pass the value itself, a `Tensor`",
         }

@@ -13,6 +13,20 @@ use tch::Tensor;
 /// | `(&anchor, &positive, &negative)` | [`Term::ternary`](super::Term::ternary) |
 /// | `(&log_probs, &targets, &[12, 9], &[4, 3])` | [`Term::sequence`](super::Term::sequence) |
 /// | `value` | [`Term::value`](super::Term::value) |
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// use tch_losses::manager::{LossManager, Term};
+/// use tch_losses::CtcLoss;
+///
+/// let mut manager = LossManager::new();
+/// manager.register("CTC", Term::sequence(CtcLoss::default()))?;
+/// let log_probs = Tensor::zeros([2, 1, 3], (Kind::Double, Device::Cpu)).log_softmax(-1, None);
+/// let targets = Tensor::from_slice2(&[[1i64]]);
+/// let loss = manager.compute("CTC", (&log_probs, &targets, &[2], &[1]))?;
+/// assert!((loss.double_value(&[]) - 3f64.ln()).abs() < 1e-12);
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum Inputs<'a> {
     /// One tensor.
@@ -54,9 +68,16 @@ impl<'a> From<(&'a Tensor, &'a Tensor, &'a Tensor)> for Inputs<'a> {
     }
 }
 
-impl<'a> From<(&'a Tensor, &'a Tensor, &'a [i64], &'a [i64])> for Inputs<'a> {
-    fn from(given: (&'a Tensor, &'a Tensor, &'a [i64], &'a [i64])) -> Inputs<'a> {
-        let (inputs, targets, input_lengths, target_lengths) = given;
+/// The lengths are slices, arrays or `Vec`s.
+impl<'a, A, B> From<(&'a Tensor, &'a Tensor, &'a A, &'a B)> for Inputs<'a>
+where
+    A: AsRef<[i64]> + ?Sized,
+    B: AsRef<[i64]> + ?Sized,
+{
+    fn from(
+        (inputs, targets, input_lengths, target_lengths): (&'a Tensor, &'a Tensor, &'a A, &'a B),
+    ) -> Inputs<'a> {
+        let (input_lengths, target_lengths) = (input_lengths.as_ref(), target_lengths.as_ref());
         Inputs::Sequences { inputs, targets, input_lengths, target_lengths }
     }
 }

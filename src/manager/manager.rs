@@ -81,10 +81,11 @@ impl LossManager {
     /// Registers a loss under a name of its own. Every list of losses has the order of registration.
     ///
     /// # Errors
-    /// A name that is taken; a weight that is not finite.
+    /// A name that is taken; a weight that is not finite; options of the loss that are out of their range.
     pub fn register(&mut self, name: &str, term: impl Into<Term>) -> Result<()> {
         let term = term.into();
         term.weight_in(self.epoch)?;
+        term.function.check_options()?;
         match self.terms.entry(name.into()) {
             Entry::Occupied(_) => Err(ManagerError::LossTaken { name: name.into() }.into()),
             Entry::Vacant(place) => {
@@ -155,6 +156,8 @@ impl LossManager {
         self.check_tags(tags)?;
         let inputs = inputs.into();
         let names: Vec<Arc<str>> = self.tagged(tags).into_iter().map(|(name, _)| name.clone()).collect();
+        // Before the first of them is recorded.
+        names.iter().try_for_each(|name| self.check_inputs(name, &inputs))?;
         let mut total: Option<Tensor> = None;
         for name in names {
             let weighted = self.compute_from(&name, &inputs)?;
@@ -222,11 +225,9 @@ impl LossManager {
     /// it returns.
     pub fn loss_map<'a>(&self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
-        let (function, inputs) = (&registered.term.function, inputs.into());
-        if !function.takes(&inputs) {
-            return Err(ManagerError::LossInputs { name: name.into(), is: function.in_words() }.into());
-        }
-        let map = no_grad(|| function.loss_map(&inputs))?;
+        let inputs = inputs.into();
+        self.check_inputs(name, &inputs)?;
+        let map = no_grad(|| registered.term.function.loss_map(&inputs))?;
         Ok(map.ok_or_else(|| ManagerError::NoLossMap { name: name.into() })?)
     }
 
@@ -304,6 +305,15 @@ impl LossManager {
     fn unknown(&self, name: &str) -> ManagerError {
         let known = self.terms.keys().map(|known| known.to_string()).collect();
         ManagerError::UnknownLoss { name: name.into(), known }
+    }
+
+    /// A registered loss takes these inputs.
+    fn check_inputs(&self, name: &str, inputs: &Inputs) -> Result<()> {
+        let function = &self.terms[name].term.function;
+        match function.takes(inputs) {
+            true => Ok(()),
+            false => Err(ManagerError::LossInputs { name: name.into(), is: function.in_words() }.into()),
+        }
     }
 
     /// Weighs and remembers the loss.

@@ -186,11 +186,12 @@ impl Extractor for Network {
 
 /// The four sizes of images.
 fn four(size: &[i64]) -> Result<[i64; 4]> {
-    size.try_into().map_err(|_| Error::Shape {
-        argument: "images",
-        given: size.into(),
-        expected: "[N, 3, H, W]".into(),
-    })
+    // Sides that no tensor has overflow on the way.
+    let side = 0..=i64::from(i32::MAX);
+    match <[i64; 4]>::try_from(size) {
+        Ok(size) if size.iter().all(|size| side.contains(size)) => Ok(size),
+        _ => Err(Error::Shape { argument: "images", given: size.into(), expected: "[N, 3, H, W]".into() }),
+    }
 }
 
 /// Shares the parameters.

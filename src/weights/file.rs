@@ -55,7 +55,7 @@ impl WeightsFile {
             .map_err(|reason| Error::Read { path: path.into(), reason })?;
         Ok(WeightsFile(match is_safetensors(&start) {
             true => Format::Safetensors(SafetensorsFile::new(file, path)?),
-            // Which says, of what is no such file either, what it seems to be.
+            // If it is no `.pth` file either, the error says what it seems to be.
             false => Format::Pth(PthFile::from_reader(file, path)?),
         }))
     }

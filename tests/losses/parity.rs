@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use tch_losses::{AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss};
 
 use crate::common::{assert_as_in_pytorch, device, value, Fixture, Rounding};
-use crate::recorded::Recorded;
+use crate::recorded::{Recorded, FAMILIES};
 
 /// A gradient: what it is called, the loss's own, and PyTorch's.
 type Gradient = (String, Tensor, Tensor);
@@ -208,4 +208,11 @@ fn adaptive_log_softmax() {
         run += 1;
     }
     assert_eq!(run, 15);
+}
+
+/// Each family has its test above.
+#[test]
+fn these_are_all_families() {
+    let tests = ["pixel", "edge", "classification", "embedding", "distribution", "sequence", "perceptual"];
+    assert_eq!(tests, FAMILIES);
 }

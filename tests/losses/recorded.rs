@@ -164,9 +164,9 @@ impl Built {
         self.manager.compute(NAME, inputs(case, arguments))
     }
 
-    pub fn map(&self, case: &Case, arguments: &[Tensor]) -> Option<Tensor> {
-        let maps = self.manager.loss_maps(&[], inputs(case, arguments)).unwrap();
-        maps.into_iter().next().map(|(_, map)| map)
+    pub fn map(&self, case: &Case, arguments: &[Tensor]) -> Result<Option<Tensor>> {
+        let maps = self.manager.loss_maps(&[], inputs(case, arguments))?;
+        Ok(maps.into_iter().next().map(|(_, map)| map))
     }
 }
 

@@ -394,8 +394,8 @@ fn each_loss_has_its_way_of_being_computed() {
     assert_eq!(manager.compute("THREE", (&x, &x)).unwrap_err().to_string(), message);
     let message = "the loss `ONE` is a loss of one tensor: pass `&input`";
     assert_eq!(manager.compute("ONE", (&x, &x)).unwrap_err().to_string(), message);
-    let message = "the loss `CTC` is a loss of sequences: pass `(&inputs, &targets, &input_lengths[..], \
-                   &target_lengths[..])`";
+    let message = "the loss `CTC` is a loss of sequences: pass `(&inputs, &targets, &input_lengths, \
+                   &target_lengths)`";
     assert_eq!(manager.compute("CTC", (&x, &x)).unwrap_err().to_string(), message);
     let message = "the loss `D` is computed by the training loop: pass the value itself, a `Tensor`";
     assert_eq!(manager.compute("D", (&x, &x)).unwrap_err().to_string(), message);
@@ -445,4 +445,24 @@ fn numbers_are_printed_as_python_rounds_them() {
     // As many decimals as there are.
     manager.register("smallest", Term::value().weight(5e-324).tags(["S"])).unwrap();
     assert_eq!(manager.format_weights(&["S"], usize::MAX), "Loss weights: smallest: 5e-324");
+}
+
+#[test]
+fn options_are_checked_when_a_loss_is_registered() {
+    let mut manager = LossManager::new();
+    let error = manager.register("A", Sobel { eps: -1.0, ..Default::default() }).unwrap_err();
+    assert_eq!(error.to_string(), "option `eps` is -1, expected a finite number, 0 or more");
+    assert!(manager.names(&[]).is_empty());
+}
+
+/// A total that fails for its inputs leaves no record of the losses that it would have computed first.
+#[test]
+fn a_total_of_other_inputs_records_nothing() {
+    let mut manager = LossManager::new();
+    manager.register("A", L1Loss::default()).unwrap();
+    manager.register("B", Term::ternary(tch_losses::TripletMarginLoss::default())).unwrap();
+    let x = noise(1, &[2, 3], Kind::Float);
+    let error = manager.total(&[], (&x, &x)).unwrap_err();
+    assert!(matches!(error, Error::Manager(ManagerError::LossInputs { .. })), "{error}");
+    assert!(manager.history("A").unwrap().is_empty());
 }

@@ -92,13 +92,24 @@ impl WeightTensor {
         Ok(tensor)
     }
 
-    /// Checks what can be checked without waiting for a device: numbers that were given as such.
+    /// Checks what can be checked without waiting for a device: numbers that were given as such, and the kind of a
+    /// tensor.
     pub(crate) fn check(&self, option: &'static str) -> Result<()> {
         match &self.source {
+            Source::Numbers(Numbers { values, .. }) if values.is_empty() => {
+                Err(Error::Option { option, given: "empty".into(), expected: "at least one number".into() })
+            }
             Source::Numbers(numbers) => {
                 numbers.values.iter().try_for_each(|value| check::finite(option, *value))
             }
-            Source::Tensor(_) => Ok(()),
+            Source::Tensor(tensor) => check_tensor(option, tensor),
+        }
+    }
+
+    pub(crate) fn size(&self) -> Vec<i64> {
+        match &self.source {
+            Source::Numbers(numbers) => numbers.shape.clone(),
+            Source::Tensor(tensor) => tensor.size(),
         }
     }
 
@@ -162,6 +173,12 @@ impl From<Tensor> for WeightTensor {
 impl From<&Tensor> for WeightTensor {
     fn from(tensor: &Tensor) -> WeightTensor {
         tensor.shallow_clone().into()
+    }
+}
+
+impl From<&[f64]> for WeightTensor {
+    fn from(values: &[f64]) -> WeightTensor {
+        values.to_vec().into()
     }
 }
 

@@ -71,10 +71,12 @@ impl Chosen {
         Chosen::of(objective, false, device)
     }
 
-    /// The losses of an objective's file that compare images: those with the tag `image`, or all of two tensors where
-    /// none has it.
+    /// The losses of an objective's file that compare images: those with the tag `image`, or all if none has it.
     pub fn of_file(path: &Path, device: Device) -> Result<Chosen> {
         let mut objective = Objective::from_file(path)?;
+        if objective.losses.is_empty() {
+            bail!("{}: there are no losses", path.display());
+        }
         let all = objective.losses.len();
         if objective.losses.values().any(|term| term.tags.iter().any(|tag| tag == IMAGE)) {
             objective.losses.retain(|_, term| term.tags.iter().any(|tag| tag == IMAGE));

@@ -51,6 +51,7 @@ impl AdaptiveLogSoftmaxConfig {
     /// grow within `[1, n_classes - 1]`; a `div_value` that is not positive, or leaves a cluster no feature.
     pub fn check(&self) -> Result<()> {
         check::at_least_1("in_features", self.in_features)?;
+        check::at_least_1("n_classes", self.n_classes)?;
         check::positive("div_value", self.div_value)?;
         let growing = self.cutoffs.windows(2).all(|pair| pair[0] < pair[1]);
         let in_range = self.cutoffs.first() >= Some(&1) && self.cutoffs.last() < Some(&self.n_classes);
@@ -61,7 +62,9 @@ impl AdaptiveLogSoftmaxConfig {
                 expected: format!("growing numbers from 1 to {}, one at least", self.n_classes - 1),
             });
         }
-        match (0..self.cutoffs.len()).find(|cluster| self.features_of(*cluster) < 1) {
+        // More features than fit into memory are a mistake as well.
+        let features = 1..=i64::from(i32::MAX);
+        match (0..self.cutoffs.len()).find(|cluster| !features.contains(&self.features_of(*cluster))) {
             None => Ok(()),
             Some(cluster) => Err(Error::Option {
                 option: "div_value",

@@ -7,9 +7,9 @@ use crate::base::integer::div_ceil;
 use crate::{Error, Result};
 
 /// Whether a [`LinearCrossEntropyLoss`](crate::LinearCrossEntropyLoss) computes the logits of the whole batch at once.
-#[doc(alias = "LinearCrossEntropyOptions")]
 ///
 /// In an objective's file: `"off"`, `"auto"`, `{ aspect_ratio = 4 }` or `{ rows = 256 }`.
+#[doc(alias = "LinearCrossEntropyOptions")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Chunking {
@@ -33,7 +33,7 @@ impl Chunking {
         match self {
             Chunking::AspectRatio(number) | Chunking::Rows(number) if number < 1 => Err(Error::Option {
                 option: "chunking",
-                given: format!("{self:?}"),
+                given: number.to_string(),
                 expected: "a number of at least 1".into(),
             }),
             _ => Ok(()),

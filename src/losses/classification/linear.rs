@@ -72,7 +72,29 @@ impl LinearCrossEntropyConfig {
         self.reduction.check_without_batch_mean()?;
         check::fraction("label_smoothing", self.label_smoothing)?;
         check_weight("weight", self.weight.as_ref())?;
+        if let Some(weight) = &self.weight {
+            let shape = weight.size();
+            if shape != [self.num_classes] {
+                let expected = format!("[{}], a weight for each class", self.num_classes);
+                return Err(Error::Shape { argument: "weight", given: shape, expected });
+            }
+        }
+        self.outputs()?;
         self.chunking.check()
+    }
+
+    /// The number of outputs of the layer.
+    fn outputs(&self) -> Result<i64> {
+        let outputs =
+            self.out_features.iter().try_fold(self.num_classes, |product, size| product.checked_mul(*size));
+        // More weights than any memory holds.
+        outputs.filter(|outputs| outputs.checked_mul(self.in_features).is_some()).ok_or_else(|| {
+            Error::Option {
+                option: "out_features",
+                given: format!("{:?}", self.out_features),
+                expected: "fewer outputs".into(),
+            }
+        })
     }
 }
 
@@ -147,10 +169,7 @@ impl LinearCrossEntropyLoss {
     /// When memory runs out or the store's kind is not floating, as tch's own layers do.
     pub fn new(vs: &nn::Path, config: LinearCrossEntropyConfig) -> Result<LinearCrossEntropyLoss> {
         config.check()?;
-        let places: i64 = config.out_features.iter().product();
-        let linear =
-            linear_layer(&(vs / "linear"), config.in_features, config.num_classes * places, config.bias);
-        class_weight(config.weight.as_ref(), &linear.ws, config.num_classes)?;
+        let linear = linear_layer(&(vs / "linear"), config.in_features, config.outputs()?, config.bias);
         Ok(LinearCrossEntropyLoss { linear, config })
     }
 

@@ -31,9 +31,8 @@ pub(super) trait Filter {
     ) -> Result<Tensor>;
 }
 
-/// The loss without a graph of it: in pieces that stay in the cache, with the gradient in closed form taken
-/// at the same time. `None` where that does not do: with maps, which nothing is gained for, and where
-/// `target` needs a gradient.
+/// The loss without a graph: in pieces that stay in the cache, with the gradient in closed form. `None` for the
+/// reduction `None`, which would gain nothing, and if `target` needs a gradient.
 pub(super) fn streamed(
     filter: &dyn Filter,
     reduction: Reduction,

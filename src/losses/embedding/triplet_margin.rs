@@ -107,7 +107,9 @@ impl TernaryLoss for TripletMarginLoss {
 
 /// The degree of a norm in a file: a number, `"inf"` or `"-inf"`, as JSON has no infinity.
 mod degree {
-    use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+    use std::fmt;
+
+    use serde::de::{Deserializer, Error, Unexpected, Visitor};
     use serde::ser::Serializer;
 
     pub fn serialize<S: Serializer>(degree: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -119,18 +121,34 @@ mod degree {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        const EXPECTED: &str = "a number, \"inf\" or \"-inf\"";
-        #[derive(serde::Deserialize)]
-        #[serde(untagged, expecting = "a number, \"inf\" or \"-inf\"")]
-        enum Degree {
-            Number(f64),
-            Word(String),
+        struct Degree;
+        impl Visitor<'_> for Degree {
+            type Value = f64;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a number, \"inf\" or \"-inf\"")
+            }
+
+            fn visit_f64<E: Error>(self, degree: f64) -> Result<f64, E> {
+                Ok(degree)
+            }
+
+            fn visit_i64<E: Error>(self, degree: i64) -> Result<f64, E> {
+                Ok(degree as f64)
+            }
+
+            fn visit_u64<E: Error>(self, degree: u64) -> Result<f64, E> {
+                Ok(degree as f64)
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<f64, E> {
+                match word {
+                    "inf" => Ok(f64::INFINITY),
+                    "-inf" => Ok(f64::NEG_INFINITY),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
         }
-        match Degree::deserialize(deserializer)? {
-            Degree::Number(degree) => Ok(degree),
-            Degree::Word(word) if word == "inf" => Ok(f64::INFINITY),
-            Degree::Word(word) if word == "-inf" => Ok(f64::NEG_INFINITY),
-            Degree::Word(word) => Err(D::Error::invalid_value(Unexpected::Str(&word), &EXPECTED)),
-        }
+        deserializer.deserialize_any(Degree)
     }
 }

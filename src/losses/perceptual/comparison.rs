@@ -8,7 +8,7 @@ use crate::Result;
 
 /// A comparison of the features of two batches at one tap.
 ///
-/// Its value is a sum over the images, divided by [`count`](Self::count). A batch can so be compared in
+/// Its value is a sum over the images, divided by [`count`](Self::count). So a batch can be compared in
 /// pieces.
 pub(super) trait Comparison {
     /// What the sum over the images of a whole batch is divided by, for features of this size.

@@ -13,6 +13,7 @@ mod spec;
 mod summary;
 mod vgg;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -239,6 +240,7 @@ impl Objective {
     fn manager(&self, device: Device, vs: Option<&nn::Path>) -> Result<LossManager> {
         let mut site = Site { device, networks: Networks::default(), parameters: None };
         let mut manager = LossManager::new();
+        let mut places = HashSet::new();
         for (name, TermSpec { loss, weight, tags }) in &self.losses {
             if loss.has_parameters() && vs.is_none() {
                 let text = format!(
@@ -249,7 +251,13 @@ impl Objective {
                 return Err(problem.into_error(ORIGIN).into());
             }
             // A dot would be one of the store's own; names of losses may have some.
-            site.parameters = vs.map(|vs| vs / name.replace('.', "_"));
+            let place = name.replace('.', "_");
+            if loss.has_parameters() && !places.insert(place.clone()) {
+                let text =
+                    format!("another loss has its parameters under `{place}`, too: choose another name");
+                return Err(Problem::new(text).within(name).within("losses").into_error(ORIGIN).into());
+            }
+            site.parameters = vs.map(|vs| vs / place);
             let term = Term::of(loss.make(&mut site)?);
             manager.register(name, term.schedule(weight.clone()).tags(tags))?;
         }

@@ -21,7 +21,7 @@ impl BatchNorm {
     pub(in crate::networks) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let BatchNorm { weight, bias, running_mean, running_var } = self;
         let (mean, variance) = (Some(running_mean), Some(running_var));
-        // Nothing is learnt: the momentum is of no account.
+        // Nothing is learnt: the momentum has no effect.
         Ok(x.f_batch_norm(Some(weight), Some(bias), mean, variance, false, 0.0, EPS, false)?)
     }
 

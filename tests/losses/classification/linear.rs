@@ -195,8 +195,7 @@ fn options_of_the_linear_loss() {
     assert_eq!(new(LinearCrossEntropyConfig::new(3, 0)), at_least_1("num_classes"));
     let config = LinearCrossEntropyConfig::new(3, 4).with_out_features(vec![2, 0]);
     assert_eq!(new(config), at_least_1("out_features"));
-    for (chunking, given) in [(Chunking::Rows(0), "Rows(0)"), (Chunking::AspectRatio(-1), "AspectRatio(-1)")]
-    {
+    for (chunking, given) in [(Chunking::Rows(0), "0"), (Chunking::AspectRatio(-1), "-1")] {
         let config = LinearCrossEntropyConfig::new(3, 4).with_chunking(chunking);
         assert_eq!(new(config), format!("option `chunking` is {given}, expected a number of at least 1"));
     }

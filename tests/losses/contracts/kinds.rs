@@ -60,4 +60,14 @@ fn check(subject: &Subject, kind: Kind, given: &[Tensor], same: &[Tensor], reduc
     let largest = expected[0].abs().nan_to_num(0.0, 0.0, 0.0).max().clamp_min(1.0);
     let close = Relative::ToElement { floor: value(&largest) };
     assert_close(&what, &results[0].to_kind(Kind::Double), &expected[0], tolerance, close);
+    if given.iter().any(|tensor| tensor.dim() != 4 || !tensor.is_floating_point()) {
+        return;
+    }
+    if let Some(map) = subject.map(reduction, given).unwrap() {
+        let expected = subject.map(reduction, same).unwrap().unwrap();
+        assert_eq!((map.kind(), map.size()), (kind, expected.size()), "{what}, map");
+        let largest = expected.abs().max().clamp_min(1.0);
+        let close = Relative::ToElement { floor: value(&largest) };
+        assert_close(&format!("{what}, map"), &map.to_kind(Kind::Double), &expected, tolerance, close);
+    }
 }

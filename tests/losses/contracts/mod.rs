@@ -96,7 +96,7 @@ impl<'a> Subject<'a> {
     }
 
     /// The map of the loss, if it has one.
-    pub fn map(&self, reduction: Option<&str>, tensors: &[Tensor]) -> Option<Tensor> {
+    pub fn map(&self, reduction: Option<&str>, tensors: &[Tensor]) -> Result<Option<Tensor>> {
         self.with_built(Kind::Double, reduction, |built| built.map(self.case, tensors))
     }
 

@@ -117,7 +117,7 @@ fn reductions() {
         Box::new(Laplacian { reduction }),
     ];
     for loss in losses {
-        let expected = "option `reduction` is BatchMean, expected None, Mean or Sum";
+        let expected = "option `reduction` is batchmean, expected none, mean or sum";
         assert_eq!(refusal(loss.as_ref(), &image, &image), expected);
     }
 }

@@ -241,7 +241,7 @@ fn options() {
     let (input, target) = (zeros(&[2, 3]), zeros(&[2, 3]));
     let labels = zeros(&[2]);
     let reduction = Reduction::BatchMean;
-    let expected = "option `reduction` is BatchMean, expected None, Mean or Sum";
+    let expected = "option `reduction` is batchmean, expected none, mean or sum";
     let losses: [(Box<dyn Loss>, &Tensor); 5] = [
         (Box::new(HingeEmbeddingLoss { reduction, ..Default::default() }), &target),
         (Box::new(SoftMarginLoss { reduction }), &target),

@@ -40,7 +40,7 @@ fn what_is_good_is_accepted() {
 
 #[test]
 fn reductions() {
-    let expected = "option `reduction` is BatchMean, expected None, Mean or Sum";
+    let expected = "option `reduction` is batchmean, expected none, mean or sum";
     for (loss, target) in with_reduction(Reduction::BatchMean) {
         assert_eq!(message_of(loss.try_forward(&zeros(&[2, 3]), &target)), expected);
     }

@@ -49,8 +49,8 @@ fn options_have_their_ranges() {
             "distance_function: given the text \"l1\", expected \"pairwise\", \"cosine\" or \"chebyshev\"",
         ),
         ("GaussianNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
-        ("Sobel", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
-        ("CtcLoss", "reduction = 'batchmean'", "reduction: given BatchMean, expected None, Mean or Sum"),
+        ("Sobel", "reduction = 'batchmean'", "reduction: given batchmean, expected none, mean or sum"),
+        ("CtcLoss", "reduction = 'batchmean'", "reduction: given batchmean, expected none, mean or sum"),
         ("VggPerceptual", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
         ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
         ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
@@ -265,11 +265,7 @@ fn errors_in_options_say_what_is_accepted() {
 
 #[test]
 fn losses_by_another_name() {
-    let list = "L1Loss, MseLoss, SmoothL1Loss, HuberLoss, Sobel, Laplacian, VggPerceptual, BceLoss, BceWithLogitsLoss, \
-                CrossEntropyLoss, NllLoss, LinearCrossEntropyLoss, AdaptiveLogSoftmaxWithLoss, SoftMarginLoss, \
-                MultiMarginLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, HingeEmbeddingLoss, MarginRankingLoss, \
-                CosineEmbeddingLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, KlDivLoss, PoissonNllLoss, \
-                GaussianNllLoss, CtcLoss";
+    let list = LossSpec::NAMES.join(", ");
     let problem = |name: &str| {
         let text = format!("[losses.G]\nloss = {name:?}");
         let problem = problem(Objective::from_toml, &text);
@@ -398,4 +394,54 @@ fn control_characters_of_a_file_are_shown() {
     let _ = manager.compute(evil, (&loss, &x)).unwrap();
     let error = manager.flush().unwrap_err().to_string();
     assert!(error.contains(r"\u{1b}[31m\n\u{202e}") && !obeyed(&error), "{error:?}");
+}
+
+/// Sizes of layers that are not there, or that no memory holds, are errors before anything is made.
+#[test]
+fn sizes_of_layers() {
+    let cases = [
+        (
+            "LinearCrossEntropyLoss",
+            "num_classes = 3",
+            "in_features: given 0, expected a number of at least 1",
+        ),
+        (
+            "LinearCrossEntropyLoss",
+            "in_features = 2, num_classes = 3, weight = [1, 2]",
+            ": `weight` has shape [2], expected [3], a weight for each class",
+        ),
+        (
+            "LinearCrossEntropyLoss",
+            "in_features = 2, num_classes = 3, out_features = [9223372036854775807, 4]",
+            "out_features: given [9223372036854775807, 4], expected fewer outputs",
+        ),
+        (
+            "AdaptiveLogSoftmaxWithLoss",
+            "in_features = 2, n_classes = -9223372036854775808, cutoffs = 1",
+            "n_classes: given -9223372036854775808, expected a number of at least 1",
+        ),
+        (
+            "AdaptiveLogSoftmaxWithLoss",
+            "in_features = 2, n_classes = 4, cutoffs = 1, div_value = 1e-300",
+            "div_value: given 0.",
+        ),
+    ];
+    for (loss, options, expected) in cases {
+        let text = format!("[losses.X]\nloss = '{loss}'\noptions = {{ {options} }}");
+        let message = Objective::from_toml(&text).unwrap_err().to_string();
+        let expected = format!("losses.X.options.{expected}").replace("options.:", "options:");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn parameters_have_a_place_of_their_own() {
+    let linear = "loss = 'LinearCrossEntropyLoss'\noptions = { in_features = 2, num_classes = 3 }";
+    let objective =
+        Objective::from_toml(&format!("[losses.'A.B']\n{linear}\n[losses.A_B]\n{linear}")).unwrap();
+    let vs = tch::nn::VarStore::new(device());
+    let message = objective.build_in(&vs.root()).unwrap_err().to_string();
+    let expected =
+        "objective: losses.A_B: another loss has its parameters under `A_B`, too: choose another name";
+    assert_eq!(message, expected);
 }

@@ -137,7 +137,7 @@ fn what_data_cannot_say_is_not_written() {
     assert_eq!(error, "objective: losses.G_L1.options: a custom distance cannot be written to a file");
     objective.losses["G_L1"].loss = LossSpec::L1Loss(L1Loss { reduction: Reduction::BatchMean });
     let error = objective.save(&path).unwrap_err().to_string();
-    let message = "losses.G_L1.options.reduction: given BatchMean, expected None, Mean or Sum";
+    let message = "losses.G_L1.options.reduction: given batchmean, expected none, mean or sum";
     assert_eq!(error, format!("objective: {message}"));
     let sparse = Tensor::ones([3], (Kind::Float, device())).to_sparse(None, None::<i64>, 0);
     objective.losses["G_L1"].loss = LossSpec::NllLoss(NllLoss::default().with_weight(sparse));
