@@ -18,10 +18,18 @@ pub use sequence::*;
 
 use tch::Tensor;
 
+use crate::base::check;
 use crate::base::precision::channel_mean;
-use crate::Result;
+use crate::{Loss, Result};
 
-/// The map of a loss that is computed element by element: the mean over the channels of `input`.
-fn map_of_elements(elements: &Tensor, input: &Tensor) -> Result<Option<Tensor>> {
-    Ok(Some(channel_mean(elements)?.f_to_kind(input.kind())?))
+/// The map of a loss that is computed element by element: the mean of its `elements` over the channels of `input`.
+fn map_of_elements(
+    loss: &impl Loss,
+    input: &Tensor,
+    target: &Tensor,
+    elements: impl FnOnce() -> Result<Tensor>,
+) -> Result<Option<Tensor>> {
+    loss.check_options()?;
+    check::image_pair(input, target)?;
+    Ok(Some(channel_mean(&elements()?)?.f_to_kind(input.kind())?))
 }

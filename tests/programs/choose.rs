@@ -1,27 +1,16 @@
 //! `compare` with losses of the user's choice: `--losses` and `--objective`.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{ensure, Result};
 use serde_json::Value;
 use tch_losses::manager::{LossSpec, Objective};
 
-struct Output {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
+use crate::compare::{run, Output};
 
 /// Of the two pictures of the fixtures.
 fn compare(more: &[&str]) -> Result<Output> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli"));
-    command.args(["compare", "--fake", "rgb8.png", "--real", "real.png"]).args(more);
-    let output = command.output()?;
-    let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
-    Ok(Output { code: output.status.code(), stdout, stderr })
+    run(&[&["compare", "--fake", "rgb8.png", "--real", "real.png"], more].concat())
 }
 
 fn json(more: &[&str]) -> Result<Value> {

@@ -24,13 +24,13 @@ fn tch_losses(arguments: &[&str]) -> Command {
     command
 }
 
-struct Output {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-fn run(arguments: &[&str]) -> Result<Output> {
+pub fn run(arguments: &[&str]) -> Result<Output> {
     let output = tch_losses(arguments).output()?;
     let (stdout, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     Ok(Output { code: output.status.code(), stdout, stderr })

@@ -76,8 +76,6 @@ impl Loss for BceLoss {
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
-        self.check_options()?;
-        check::image_pair(input, target)?;
-        map_of_elements(&self.reduced(input, target, Reduction::None)?, input)
+        map_of_elements(self, input, target, || self.reduced(input, target, Reduction::None))
     }
 }

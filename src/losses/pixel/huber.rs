@@ -68,9 +68,8 @@ impl Loss for HuberLoss {
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
-        self.check_options()?;
-        check::image_pair(input, target)?;
-        let elements = input.f_huber_loss(target, Reduction::None.torch(), self.delta)?;
-        map_of_elements(&elements, input)
+        map_of_elements(self, input, target, || {
+            Ok(input.f_huber_loss(target, Reduction::None.torch(), self.delta)?)
+        })
     }
 }

@@ -53,9 +53,6 @@ impl Loss for L1Loss {
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
-        self.check_options()?;
-        check::image_pair(input, target)?;
-        let elements = input.f_l1_loss(target, Reduction::None.torch())?;
-        map_of_elements(&elements, input)
+        map_of_elements(self, input, target, || Ok(input.f_l1_loss(target, Reduction::None.torch())?))
     }
 }

@@ -78,9 +78,6 @@ impl Loss for SmoothL1Loss {
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
-        self.check_options()?;
-        check::image_pair(input, target)?;
-        let elements = self.reduced(input, target, Reduction::None)?;
-        map_of_elements(&elements, input)
+        map_of_elements(self, input, target, || self.reduced(input, target, Reduction::None))
     }
 }
