@@ -25,7 +25,7 @@
 //!
 //! | family | losses |
 //! |---|---|
-//! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`] |
+//! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`], [`CharbonnierLoss`] |
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |

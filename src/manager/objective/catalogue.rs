@@ -21,6 +21,7 @@ catalogue! {
     binary MseLoss = "MSELoss";
     binary SmoothL1Loss;
     binary HuberLoss;
+    binary CharbonnierLoss;
     // edge
     binary Sobel;
     binary Laplacian;
