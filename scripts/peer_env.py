@@ -50,7 +50,7 @@ def _missing(requirements):
             # "2.13.0+cpu" and "2.13.0+cu130" are builds of the same release.
             found = importlib.metadata.version(name).split("+")[0]
             if found == version:
-                importlib.import_module(_IMPORT_NAMES.get(name, name))
+                importlib.import_module(_IMPORT_NAMES.get(name, name.replace("-", "_")))
             else:
                 missing.append(f"{requirement} (found {found})")
         except (ImportError, OSError) as error:  # OSError: a shared library that does not load

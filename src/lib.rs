@@ -42,7 +42,7 @@
 //! | for | see |
 //! |---|---|
 //! | what all losses can do | the traits [`Loss`], [`UnaryLoss`], [`TernaryLoss`], [`SequenceLoss`] |
-//! | options that losses share | [`Reduction`], [`WeightTensor`] |
+//! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
@@ -138,7 +138,7 @@ pub mod visual;
 pub mod weights;
 
 pub use base::{
-    printable, Error, Loss, Reduction, Result, SequenceLoss, TernaryLoss, UnaryLoss, WeightTensor,
+    printable, DataRange, Error, Loss, Reduction, Result, SequenceLoss, TernaryLoss, UnaryLoss, WeightTensor,
     WeightedSum,
 };
 pub use losses::*;

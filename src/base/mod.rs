@@ -4,6 +4,7 @@ pub(crate) mod atomic;
 pub(crate) mod check;
 mod error;
 pub(crate) mod gradient;
+pub(crate) mod image;
 pub(crate) mod integer;
 pub(crate) mod json;
 mod loss;
@@ -16,6 +17,7 @@ mod weighted_sum;
 
 pub(crate) use error::debug_is_the_message;
 pub use error::{Error, Result};
+pub use image::DataRange;
 pub(crate) use loss::or_panic;
 pub use loss::{Loss, SequenceLoss, TernaryLoss, UnaryLoss};
 pub use printable::printable;

@@ -4,17 +4,26 @@ mod classification;
 mod distribution;
 mod edge;
 mod embedding;
+mod frequency;
 mod perceptual;
 mod pixel;
 mod sequence;
+mod similarity;
+mod structure;
 
 pub use classification::*;
 pub use distribution::*;
 pub use edge::*;
 pub use embedding::*;
+#[allow(unused_imports)]
+pub use frequency::*;
 pub use perceptual::*;
 pub use pixel::*;
 pub use sequence::*;
+#[allow(unused_imports)]
+pub use similarity::*;
+#[allow(unused_imports)]
+pub use structure::*;
 
 use tch::Tensor;
 

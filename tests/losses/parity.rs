@@ -84,6 +84,21 @@ fn edge() {
 }
 
 #[test]
+fn structure() {
+    check_family("structure", &[], Rounding::OfLarger);
+}
+
+#[test]
+fn similarity() {
+    check_family("similarity", &[], Rounding::OfLarger);
+}
+
+#[test]
+fn frequency() {
+    check_family("frequency", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn classification() {
     let counts = [
         ("BCELoss", 39),
@@ -213,6 +228,17 @@ fn adaptive_log_softmax() {
 /// Each family has its test above.
 #[test]
 fn these_are_all_families() {
-    let tests = ["pixel", "edge", "classification", "embedding", "distribution", "sequence", "perceptual"];
+    let tests = [
+        "pixel",
+        "edge",
+        "structure",
+        "similarity",
+        "frequency",
+        "classification",
+        "embedding",
+        "distribution",
+        "sequence",
+        "perceptual",
+    ];
     assert_eq!(tests, FAMILIES);
 }

@@ -12,8 +12,18 @@ use tch_losses::{Result, WeightTensor};
 use crate::common::{device, vgg_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 7] =
-    ["pixel", "edge", "classification", "embedding", "distribution", "sequence", "perceptual"];
+pub const FAMILIES: [&str; 10] = [
+    "pixel",
+    "edge",
+    "structure",
+    "similarity",
+    "frequency",
+    "classification",
+    "embedding",
+    "distribution",
+    "sequence",
+    "perceptual",
+];
 
 /// A case of the fixtures with all that the loss is made of.
 pub struct Recorded<'a> {

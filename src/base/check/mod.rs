@@ -9,6 +9,6 @@ pub(crate) use classes::{
 };
 pub(crate) use options::{at_least_1, finite, fraction, non_negative, positive};
 pub(crate) use shapes::{
-    broadcast, dense, element_weight, floating, image, image_pair, pair, partners, same_device,
-    same_dimensions, Named,
+    broadcast, channels, dense, element_weight, floating, image, image_pair, least_size, pair, partners,
+    same_device, same_dimensions, Named,
 };

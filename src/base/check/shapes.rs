@@ -77,6 +77,29 @@ pub(crate) fn image_pair(input: &Tensor, target: &Tensor) -> Result<()> {
     pair(input, target)
 }
 
+/// Images of so many channels.
+pub(crate) fn channels(input: &Tensor, accepted: &[i64]) -> Result<()> {
+    let given = input.size();
+    if accepted.contains(&given[1]) {
+        return Ok(());
+    }
+    let counts: Vec<String> = accepted.iter().map(i64::to_string).collect();
+    let plural = if accepted == [1] { "channel" } else { "channels" };
+    let expected = format!("[N, C, H, W] with {} {plural}", counts.join(" or "));
+    Err(Error::Shape { argument: "input", given, expected })
+}
+
+/// Images of which both sides have at least so many pixels. `remedy` says which options ask for fewer.
+pub(crate) fn least_size(input: &Tensor, least: i64, remedy: &str) -> Result<()> {
+    let given = input.size();
+    if given[2].min(given[3]) >= least {
+        return Ok(());
+    }
+    let separator = if remedy.is_empty() { "" } else { "; " };
+    let expected = format!("[N, C, H, W] with H and W at least {least}{separator}{remedy}");
+    Err(Error::Shape { argument: "input", given, expected })
+}
+
 /// A weight of each element: a shape that broadcasts to that of `input`.
 pub(crate) fn element_weight((argument, weight): Named, input: &Tensor) -> Result<()> {
     let (given, shape) = (weight.size(), input.size());

@@ -25,6 +25,9 @@ catalogue! {
     // edge
     binary Sobel;
     binary Laplacian;
+    // structure
+    // similarity
+    // frequency
     // perceptual
     made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
     // classification

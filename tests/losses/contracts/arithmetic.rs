@@ -33,6 +33,9 @@ fn reductions_add_up() {
     assert!(tested > 100, "{tested}");
 }
 
+/// Losses that are no mean over the pixels; their pages say what the mean of the map is.
+const MAPS_WITH_ANOTHER_MEAN: [&str; 0] = [];
+
 #[test]
 fn the_mean_of_the_map_is_the_loss() {
     let mut with_maps = Vec::new();
@@ -51,6 +54,9 @@ fn the_mean_of_the_map_is_the_loss() {
         }
         // The network's maps are enlarged: their mean is exact where its strides fit.
         if subject.loss() == "VggPerceptual" && (shape[2] % 16 != 0 || shape[3] % 16 != 0) {
+            return;
+        }
+        if MAPS_WITH_ANOTHER_MEAN.contains(&subject.loss()) {
             return;
         }
         let loss = subject.compute(subject.reductions()[0], &tensors).unwrap();

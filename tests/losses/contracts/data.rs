@@ -57,7 +57,8 @@ fn identical_flat_and_black_inputs() {
             ("black", of(&|_, tensor| tensor.zeros_like())),
         ];
         // Elsewhere, the two are of different domains: probabilities and their logarithms, counts and their rates.
-        if ["pixel", "edge", "perceptual", "embedding"].contains(&subject.family) {
+        let with_alike = ["pixel", "edge", "structure", "similarity", "frequency", "perceptual", "embedding"];
+        if with_alike.contains(&subject.family) {
             cases.push((
                 "identical",
                 of(&|index, tensor| if alike(index) { first.copy() } else { tensor.copy() }),

@@ -131,6 +131,9 @@ macro_rules! how_the_tensors_lie_in_memory_does_not_matter {
 how_the_tensors_lie_in_memory_does_not_matter!(
     pixel,
     edge,
+    structure,
+    similarity,
+    frequency,
     classification,
     embedding,
     distribution,

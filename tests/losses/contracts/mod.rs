@@ -114,7 +114,7 @@ impl<'a> Subject<'a> {
     }
 
     pub fn has_kinks(&self) -> bool {
-        WITH_KINKS.contains(&self.loss())
+        WITH_KINKS.contains(&self.loss()) || self.family == "similarity"
     }
 
     /// A bound for how far two orders of the same sums are apart, relative to the magnitude of the numbers.

@@ -1,0 +1,89 @@
+//! Measures that have a value for each image of a batch.
+//!
+//! Such a measure needs only one image at a time in the cache, and no more than that in memory: where `input` alone
+//! needs a gradient, it is taken during forward, a few images at a time.
+
+use tch::{no_grad, Device, Tensor};
+
+use super::DataRange;
+use crate::base::gradient::{pieces, Wanted};
+use crate::base::precision::accumulation_kind;
+use crate::Result;
+
+/// A measure with a value for each image.
+pub(crate) trait PerImage {
+    /// The values `[N]` of images with values from 0 to 1, in libtorch's graph.
+    fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor>;
+
+    /// The values, and the gradient of their sum with respect to `input`. Neither has a graph.
+    fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let leaf = input.f_detach()?.f_set_requires_grad(true)?;
+        let values = self.values(&leaf, target)?;
+        let gradients = Tensor::f_run_backward(&[values.f_sum(None)?], &[&leaf], false, false)?;
+        let gradient = gradients.into_iter().next().expect("there is one for each leaf");
+        Ok((values.f_detach()?, gradient))
+    }
+
+    /// How many images of so many pixels to work on at a time.
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        match device {
+            // A megabyte per plane in f32.
+            Device::Cpu => ((1 << 18) / pixels).max(1),
+            // Elsewhere it is launches of kernels that cost.
+            _ => i64::MAX,
+        }
+    }
+}
+
+/// The values `[N]` of a batch, in [`accumulation_kind`]. Gradients flow to both arguments.
+pub(crate) fn per_image(
+    measure: &dyn PerImage,
+    data_range: DataRange,
+    input: &Tensor,
+    target: &Tensor,
+) -> Result<Tensor> {
+    let kind = accumulation_kind(input.kind());
+    let unit = |images: &Tensor| data_range.to_unit(&images.f_to_kind(kind)?);
+    let wanted = Wanted::of(input, Some(target))?;
+    if wanted == Wanted::Graph {
+        return measure.values(&unit(input)?, &unit(target)?);
+    }
+    let size = input.size();
+    let [count, _, height, width] = size[..] else { unreachable!("an image has four dimensions") };
+    let at_once = measure.images_at_once(input.device(), height * width);
+    let (mut values, mut gradients) = (Vec::new(), Vec::new());
+    for (start, length) in pieces(count, at_once) {
+        let piece = |images: &Tensor| unit(&images.f_detach()?.f_narrow(0, start, length)?);
+        let (input, target) = no_grad(|| -> Result<_> { Ok((piece(input)?, piece(target)?)) })?;
+        if wanted == Wanted::InputGradient {
+            let (value, gradient) = measure.values_and_gradient(&input, &target)?;
+            values.push(value);
+            gradients.push(gradient);
+        } else {
+            values.push(no_grad(|| measure.values(&input, &target))?);
+        }
+    }
+    let joined = |parts: Vec<Tensor>| -> Result<Tensor> {
+        match &parts[..] {
+            [whole] => Ok(whole.shallow_clone()),
+            parts => Ok(Tensor::f_cat(parts, 0)?),
+        }
+    };
+    let values = joined(values)?;
+    if gradients.is_empty() {
+        return Ok(values);
+    }
+    with_gradients(&values, &input.f_to_kind(kind)?, &joined(gradients)?, data_range.slope())
+}
+
+/// The `values` `[N]`, of which the gradient of each with respect to its image of `input` is `factor * gradient`.
+fn with_gradients(values: &Tensor, input: &Tensor, gradient: &Tensor, factor: f64) -> Result<Tensor> {
+    let count = input.size()[0];
+    // Products of a row and a column: the backward pass reads nothing but the gradient.
+    let row = input.f_reshape([count, 1, -1])?;
+    let column = gradient.f_reshape([count, -1, 1])?;
+    let products = row.f_bmm(&column)?.f_mul_scalar(factor)?.f_view([count])?;
+    // Neither operation reads its result again.
+    products.f_detach()?.f_copy_(values)?;
+    Ok(products)
+}

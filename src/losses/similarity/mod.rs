@@ -1,0 +1,1 @@
+//! Losses on the similarity of hand-made features: gradients, phase, wavelets, saliency.

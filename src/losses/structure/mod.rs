@@ -1,0 +1,1 @@
+//! Losses on structure: means, variances and covariances in windows.

@@ -1,0 +1,1 @@
+//! Gradient magnitudes, wavelets and chromaticity.

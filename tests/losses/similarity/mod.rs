@@ -1,0 +1,4 @@
+//! The losses on the similarity of features.
+
+mod gmsd;
+mod phase;

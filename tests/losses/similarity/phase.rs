@@ -1,0 +1,1 @@
+//! Phase congruency and saliency.

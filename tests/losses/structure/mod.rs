@@ -1,0 +1,4 @@
+//! The losses on structure.
+
+mod ssim;
+mod vif;

@@ -1,0 +1,1 @@
+//! SSIM and its relatives.

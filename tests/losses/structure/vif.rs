@@ -1,0 +1,1 @@
+//! Visual information fidelity and information-weighted SSIM.
