@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use tch::{Cuda, Device};
-use tch_losses::printable;
 use tch_losses::visual::{file_name, save_png, ContactSheet};
+use tch_losses::{printable, DataRange};
 
 use crate::losses::{Chosen, Entry};
 use crate::pair::Pair;
@@ -34,7 +34,7 @@ pub struct Args {
     vgg: Option<PathBuf>,
 
     /// The losses to compute, separated by commas: l1, mse, sobel, laplacian, vgg, or the name of any loss of two
-    /// images, such as HuberLoss
+    /// images, such as SSIMLoss; or the word `all`, for all that take these images
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "objective")]
     losses: Option<Vec<String>>,
 
@@ -80,6 +80,13 @@ impl Range {
             Range::Unit => (0.0, 1.0),
         }
     }
+
+    fn data_range(self) -> DataRange {
+        match self {
+            Range::Signed => DataRange::Signed,
+            Range::Unit => DataRange::Unit,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -113,24 +120,30 @@ pub fn run(args: &Args) -> Result<()> {
 
     let vgg = args.vgg.as_deref();
     let chosen = match (&args.objective, &args.losses) {
-        (Some(path), _) => Chosen::of_file(path, device)?,
-        (None, Some(names)) => Chosen::by_name(names, vgg, device)?,
+        (Some(path), _) => Chosen::of_file(path, args.range.data_range(), device)?,
+        (None, Some(names)) => Chosen::by_name(names, vgg, args.range.data_range(), device)?,
         (None, None) => Chosen::usual(vgg, device)?,
     };
+    let mut entries = Vec::new();
     let mut values = Vec::new();
-    for Entry { key, loss, reach, weight, .. } in chosen.entries() {
-        let value = pair
-            .value(loss, reach)
-            .with_context(|| format!("cannot compute {} of {names}", printable(key)))?;
-        values.push(Value { key, value, weight });
+    for entry in chosen.entries() {
+        let Entry { key, loss, reach, weight, .. } = entry;
+        match pair.value(loss, reach) {
+            Ok(value) => {
+                values.push(Value { key, value, weight });
+                entries.push(entry);
+            }
+            Err(error) if chosen.optional => note(format_args!("left out: {}: {error}", printable(key))),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot compute {} of {names}", printable(key)))
+            }
+        }
     }
 
     if let Some(directory) = &args.maps {
         fs::create_dir_all(directory)
             .with_context(|| format!("--maps: cannot make the folder {}", directory.display()))?;
-        for (Entry { key, headline, loss, reach, .. }, Value { value, .. }) in
-            chosen.entries().iter().zip(&values)
-        {
+        for (Entry { key, headline, loss, reach, .. }, Value { value, .. }) in entries.iter().zip(&values) {
             let Some(map) = pair.map(*loss, *reach)? else {
                 note(format_args!("{} has no map: no picture is written of it", printable(key)));
                 continue;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{bail, Context, Result};
 use tch::Device;
 use tch_losses::manager::{LossManager, LossSpec, Objective, VggPerceptualSpec, VggWeights};
-use tch_losses::{printable, Loss};
+use tch_losses::{printable, DataRange, Loss};
 
 use crate::note;
 use crate::pair::Reach;
@@ -22,12 +22,18 @@ const USUAL: [(&str, &str, &str); 4] = [
 ];
 const VGG: (&str, &str) = ("vgg", "VGG19 perceptual");
 
+/// The word for all losses of two images, and the families that have them.
+const ALL: &str = "all";
+const FAMILIES: [&str; 5] = ["pixel", "edge", "structure", "similarity", "frequency"];
+
 /// The losses that were chosen.
 pub struct Chosen {
     objective: Objective,
     manager: LossManager,
     /// Whether they have weights of their own.
     pub weighted: bool,
+    /// Whether nobody asked for any of them by name, so that one that refuses the images is left out.
+    pub optional: bool,
 }
 
 /// A loss with its name in the output and its headline on the sheet.
@@ -52,10 +58,15 @@ impl Chosen {
         Chosen::of(objective, false, device).context("--vgg")
     }
 
-    /// Losses by name: short names, or those of the catalogue.
-    pub fn by_name(names: &[String], vgg: Option<&Path>, device: Device) -> Result<Chosen> {
+    /// Losses by name: short names, those of the catalogue, or the word `all`. The images have values in `range`.
+    pub fn by_name(names: &[String], vgg: Option<&Path>, range: DataRange, device: Device) -> Result<Chosen> {
+        let optional = names.iter().any(|name| name == ALL);
+        if optional && names.len() > 1 {
+            bail!("--losses {ALL} stands alone");
+        }
+        let all = optional.then(|| every_name(vgg, device)).transpose()?;
         let mut objective = Objective::default();
-        for given in names {
+        for given in all.as_deref().unwrap_or(names) {
             let usual = USUAL.iter().find(|(key, name, _)| given == key || given == name);
             let (key, spec) = match (usual, vgg) {
                 (Some((key, name, _)), _) => (*key, LossSpec::named(name)?),
@@ -68,11 +79,14 @@ impl Chosen {
             }
             objective.losses.insert(key.into(), spec.into());
         }
-        Chosen::of(objective, false, device)
+        let mut chosen = Chosen::of(in_range(objective, range)?, false, device)?;
+        chosen.optional = optional;
+        Ok(chosen)
     }
 
     /// The losses of an objective's file that compare images: those with the tag `image`, or all if none has it.
-    pub fn of_file(path: &Path, device: Device) -> Result<Chosen> {
+    /// Their options say which values their images have; `range` is that of the images given.
+    pub fn of_file(path: &Path, range: DataRange, device: Device) -> Result<Chosen> {
         let mut objective = Objective::from_file(path)?;
         if objective.losses.is_empty() {
             bail!("{}: there are no losses", path.display());
@@ -84,6 +98,14 @@ impl Chosen {
                 note(format_args!("computed are the losses with the tag `{IMAGE}`"));
             }
         }
+        for (name, term) in &objective.losses {
+            if let Some(expected) = term.loss.data_range().filter(|expected| *expected != range) {
+                note(format_args!(
+                    "`{}` expects values in the range {expected}, and gets {range}: see --range",
+                    printable(name)
+                ));
+            }
+        }
         Chosen::of(objective, true, device)
     }
 
@@ -92,7 +114,7 @@ impl Chosen {
             bail!("`{}` does not compare two images: it has parameters of its own", printable(name));
         }
         let manager = objective.build(device)?;
-        let chosen = Chosen { objective, manager, weighted };
+        let chosen = Chosen { objective, manager, weighted, optional: false };
         if let Some(name) = chosen.manager.names(&[]).iter().find(|name| chosen.loss(name).is_none()) {
             bail!("`{}` does not compare two images: it takes other tensors", printable(name));
         }
@@ -116,6 +138,33 @@ impl Chosen {
     }
 }
 
+/// The short or long names of all losses of two images.
+fn every_name(vgg: Option<&Path>, device: Device) -> Result<Vec<String>> {
+    let mut objective = Objective::default();
+    for name in LossSpec::NAMES {
+        let spec = LossSpec::named(name)?;
+        if FAMILIES.contains(&spec.family()) {
+            objective.losses.insert(name.to_string(), spec.into());
+        }
+    }
+    let manager = objective.build(device)?;
+    // Some take one tensor or three.
+    let mut names: Vec<String> = manager.losses(&[]).into_iter().map(|(name, _)| name.to_owned()).collect();
+    names.extend(vgg.map(|_| VGG.0.to_owned()));
+    Ok(names)
+}
+
+/// The objective with the range of the images' values in all losses that have such an option.
+fn in_range(objective: Objective, range: DataRange) -> Result<Objective> {
+    let mut file: serde_json::Value = serde_json::from_str(&objective.to_json()?)?;
+    for (name, term) in &objective.losses {
+        if term.loss.data_range().is_some() {
+            file["losses"][name]["options"]["data_range"] = serde_json::to_value(range)?;
+        }
+    }
+    Ok(Objective::from_json(&file.to_string())?)
+}
+
 fn perceptual(weights: &Path) -> LossSpec {
     let weights = match weights.to_str() {
         Some("pretrained") => VggWeights::Pretrained,
@@ -127,9 +176,11 @@ fn perceptual(weights: &Path) -> LossSpec {
 /// How much of a picture a row of the loss's map depends on; all of it for losses of which that is not known here.
 fn reach(loss: &LossSpec) -> Reach {
     match loss {
-        LossSpec::L1Loss(_) | LossSpec::MseLoss(_) | LossSpec::SmoothL1Loss(_) | LossSpec::HuberLoss(_) => {
-            Reach::Rows(0)
-        }
+        LossSpec::L1Loss(_)
+        | LossSpec::MseLoss(_)
+        | LossSpec::SmoothL1Loss(_)
+        | LossSpec::HuberLoss(_)
+        | LossSpec::CharbonnierLoss(_) => Reach::Rows(0),
         LossSpec::Sobel(_) | LossSpec::Laplacian(_) => Reach::Rows(1),
         _ => Reach::All,
     }

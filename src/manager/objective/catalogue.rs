@@ -13,46 +13,56 @@ use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
 use super::{ObjectiveError, VggPerceptualSpec};
 use crate::manager::function::Function;
-use crate::{AdaptiveLogSoftmaxConfig, Error, LinearCrossEntropyConfig, Result};
+use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
 catalogue! {
-    // pixel
-    binary L1Loss;
-    binary MseLoss = "MSELoss";
-    binary SmoothL1Loss;
-    binary HuberLoss;
-    binary CharbonnierLoss;
-    // edge
-    binary Sobel;
-    binary Laplacian;
-    // structure
-    // similarity
-    // frequency
-    // perceptual
-    made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
-    // classification
-    binary BceLoss = "BCELoss";
-    binary BceWithLogitsLoss = "BCEWithLogitsLoss";
-    binary CrossEntropyLoss;
-    binary NllLoss = "NLLLoss";
-    made LinearCrossEntropyLoss(LinearCrossEntropyConfig);
-    made AdaptiveLogSoftmaxWithLoss(AdaptiveLogSoftmaxConfig);
-    binary SoftMarginLoss;
-    binary MultiMarginLoss;
-    binary MultiLabelMarginLoss;
-    binary MultiLabelSoftMarginLoss;
-    // embedding
-    binary HingeEmbeddingLoss;
-    ternary MarginRankingLoss;
-    ternary CosineEmbeddingLoss;
-    ternary TripletMarginLoss;
-    ternary TripletMarginWithDistanceLoss;
-    // distribution
-    binary KlDivLoss = "KLDivLoss";
-    binary PoissonNllLoss = "PoissonNLLLoss";
-    ternary GaussianNllLoss = "GaussianNLLLoss";
-    // sequence
-    sequence CtcLoss = "CTCLoss";
+    pixel {
+        binary L1Loss;
+        binary MseLoss = "MSELoss";
+        binary SmoothL1Loss;
+        binary HuberLoss;
+        binary CharbonnierLoss;
+    }
+    edge {
+        binary Sobel;
+        binary Laplacian;
+    }
+    structure {
+    }
+    similarity {
+    }
+    frequency {
+    }
+    perceptual {
+        made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
+    }
+    classification {
+        binary BceLoss = "BCELoss";
+        binary BceWithLogitsLoss = "BCEWithLogitsLoss";
+        binary CrossEntropyLoss;
+        binary NllLoss = "NLLLoss";
+        made LinearCrossEntropyLoss(LinearCrossEntropyConfig);
+        made AdaptiveLogSoftmaxWithLoss(AdaptiveLogSoftmaxConfig);
+        binary SoftMarginLoss;
+        binary MultiMarginLoss;
+        binary MultiLabelMarginLoss;
+        binary MultiLabelSoftMarginLoss;
+    }
+    embedding {
+        binary HingeEmbeddingLoss;
+        ternary MarginRankingLoss;
+        ternary CosineEmbeddingLoss;
+        ternary TripletMarginLoss;
+        ternary TripletMarginWithDistanceLoss;
+    }
+    distribution {
+        binary KlDivLoss = "KLDivLoss";
+        binary PoissonNllLoss = "PoissonNLLLoss";
+        ternary GaussianNllLoss = "GaussianNLLLoss";
+    }
+    sequence {
+        sequence CtcLoss = "CTCLoss";
+    }
 }
 
 /// What people write for losses that are called otherwise.
@@ -89,6 +99,21 @@ impl LossSpec {
             field: String::new(),
             problem: problem.text,
         })?)
+    }
+
+    /// The range that the loss expects of its images' values; `None` for a loss without that option.
+    ///
+    /// ```
+    /// use tch_losses::manager::LossSpec;
+    /// use tch_losses::DataRange;
+    ///
+    /// assert_eq!(LossSpec::named("SSIMLoss")?.data_range(), Some(DataRange::Unit));
+    /// assert_eq!(LossSpec::named("L1Loss")?.data_range(), None);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn data_range(&self) -> Option<DataRange> {
+        let options = self.options().ok()?;
+        serde_json::from_value(options.get("data_range")?.clone()).ok()
     }
 
     pub(super) fn from_parts(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {

@@ -2,7 +2,7 @@
 
 /// Makes [`LossSpec`] of the rows of the catalogue.
 macro_rules! catalogue {
-    ($($tensors:ident $name:ident $(($options:ty))? $(= $pytorch:literal)?;)*) => {
+    ($($family:ident { $($tensors:ident $name:ident $(($options:ty))? $(= $pytorch:literal)?;)* })*) => {
         /// A loss with its options, as data, for a [`TermSpec`](super::TermSpec). Every loss of this crate
         /// has a variant.
         ///
@@ -14,37 +14,44 @@ macro_rules! catalogue {
         #[non_exhaustive]
         #[allow(missing_docs)] // the types say it all
         pub enum LossSpec {
-            $($name(options!($name $($options)?)),)*
+            $($($name(options!($name $($options)?)),)*)*
         }
 
         impl LossSpec {
             /// The names of all losses, by family.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+            pub const NAMES: &'static [&'static str] = &[$($(stringify!($name),)*)*];
 
             /// The name in a file.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(LossSpec::$name(_) => stringify!($name),)*
+                    $($(LossSpec::$name(_) => stringify!($name),)*)*
+                }
+            }
+
+            /// The family: the name of the loss's folder, such as `pixel`.
+            pub fn family(&self) -> &'static str {
+                match self {
+                    $($(LossSpec::$name(_) => stringify!($family),)*)*
                 }
             }
 
             pub(super) fn options(&self) -> serde_json::Result<Value> {
                 match self {
-                    $(LossSpec::$name(options) => serde_json::to_value(options),)*
+                    $($(LossSpec::$name(options) => serde_json::to_value(options),)*)*
                 }
             }
 
             /// The options that are the defaults.
             pub(super) fn default_of(&self) -> LossSpec {
                 match self {
-                    $(LossSpec::$name(_) => LossSpec::$name(Default::default()),)*
+                    $($(LossSpec::$name(_) => LossSpec::$name(Default::default()),)*)*
                 }
             }
 
             /// The names of the options of the loss with this name, if there is one.
             pub(super) fn option_names(name: &str) -> Option<&'static [&'static str]> {
                 match name {
-                    $(stringify!($name) $(| $pytorch)? => Some(field_names::<options!($name $($options)?)>()),)*
+                    $($(stringify!($name) $(| $pytorch)? => Some(field_names::<options!($name $($options)?)>()),)*)*
                     _ => None,
                 }
             }
@@ -52,9 +59,9 @@ macro_rules! catalogue {
             fn read(name: &str, options: &Node) -> std::result::Result<LossSpec, Problem> {
                 let within_options = |problem: Problem| problem.within("options");
                 match name {
-                    $(stringify!($name) $(| $pytorch)? => {
+                    $($(stringify!($name) $(| $pytorch)? => {
                         read(options).map(LossSpec::$name).map_err(within_options)
-                    })*
+                    })*)*
                     _ => Err(unknown(name)),
                 }
             }
@@ -65,7 +72,7 @@ macro_rules! catalogue {
             /// [`Error::Option`] for the first option that is out of its range.
             pub fn check_options(&self) -> Result<()> {
                 match self {
-                    $(LossSpec::$name(options) => check!($tensors, options),)*
+                    $($(LossSpec::$name(options) => check!($tensors, options),)*)*
                 }
             }
 
@@ -73,14 +80,14 @@ macro_rules! catalogue {
             /// [`Objective::build_in`](super::Objective::build_in).
             pub fn has_parameters(&self) -> bool {
                 match self {
-                    $(LossSpec::$name(options) => has_parameters!($tensors, options),)*
+                    $($(LossSpec::$name(options) => has_parameters!($tensors, options),)*)*
                 }
             }
 
             /// The loss itself.
             pub(in crate::manager) fn make(&self, site: &mut Site) -> Result<Function> {
                 match self {
-                    $(LossSpec::$name(options) => make!($tensors, options, site),)*
+                    $($(LossSpec::$name(options) => make!($tensors, options, site),)*)*
                 }
             }
         }

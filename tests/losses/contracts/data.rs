@@ -56,6 +56,18 @@ fn identical_flat_and_black_inputs() {
             ("flat", of(&|_, tensor| tensor.mean(None).expand(tensor.size(), false).copy())),
             ("black", of(&|_, tensor| tensor.zeros_like())),
         ];
+        // One of the two only: what a network gives that has collapsed.
+        if ["structure", "similarity", "frequency", "pixel", "edge"].contains(&subject.family) {
+            let input = |make: &dyn Fn(&Tensor) -> Tensor| {
+                of(&|index, tensor| if index == 0 { make(tensor) } else { tensor.copy() })
+            };
+            cases.extend([
+                ("white", of(&|_, tensor| tensor.ones_like())),
+                ("flat input", input(&|tensor| tensor.full_like(0.5))),
+                ("black input", input(&Tensor::zeros_like)),
+                ("white input", input(&Tensor::ones_like)),
+            ]);
+        }
         // Elsewhere, the two are of different domains: probabilities and their logarithms, counts and their rates.
         let with_alike = ["pixel", "edge", "structure", "similarity", "frequency", "perceptual", "embedding"];
         if with_alike.contains(&subject.family) {

@@ -11,6 +11,7 @@ mod gradients;
 mod kinds;
 pub mod layouts;
 mod memory;
+mod ranges;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
