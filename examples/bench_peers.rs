@@ -1,6 +1,7 @@
 //! The Rust half of `scripts/bench_peers.py`, which says what is measured and how: does the work that it is
 //! asked for, one request a line, and answers with one line of JSON.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
@@ -9,6 +10,7 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
+use tch_losses::manager::{Inputs, LossSpec, Objective};
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, Sobel, Streaming,
     VggPerceptual,
@@ -106,7 +108,17 @@ impl Work {
                         + vgg.try_forward(fake, &real)? * 10.0)
                 })
             }
-            other => bail!("unknown work {other}"),
+            loss => {
+                let mut objective = Objective::default();
+                objective.losses.insert("loss".into(), LossSpec::named(loss)?.into());
+                let manager = objective.build(device)?;
+                let takes_two = !manager.losses(&[]).is_empty();
+                let manager = RefCell::new(manager);
+                Box::new(move |fake| {
+                    let inputs = if takes_two { Inputs::from((fake, &real)) } else { Inputs::from(fake) };
+                    Ok(manager.borrow_mut().compute("loss", inputs)?)
+                })
+            }
         };
         Ok(Work { forward, fake, device, base: 0 })
     }

@@ -13,7 +13,8 @@ all alike. A turn is a second of steps, one after the other as in training, of w
 not counted; or a single step that takes longer. Times are medians, ratios medians of the ratios within
 a round. Memory is the peak of resident memory over what the process had with images and network loaded, before its
 first step, each work in fresh processes (on CUDA: not measured). The PyTorch half installs itself, see peer_env.py;
-torch.compile needs a C++ compiler.
+torch.compile needs a C++ compiler; a peer that it does not compile leaves its cells empty. The peers of the losses
+without a network are in peers.py.
 """
 
 import argparse
@@ -30,6 +31,7 @@ import time
 from pathlib import Path
 
 import peer_env
+import peers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,7 +52,8 @@ def parse():
 if __name__ == "__main__":
     OPTIONS = parse()
 
-peer_env.ensure(["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"])
+PINNED = ["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"]
+peer_env.ensure([*PINNED, *peers.REQUIREMENTS])
 
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
@@ -69,8 +72,11 @@ ROWS = [
     *[(f"vgg cached/f32/{n}x3x{s}x{s}", "vgg_cached", "f32", n, s) for n, s in NETWORK],
     *[(f"objective/f32/{n}x3x{s}x{s}", "objective", "f32", n, s) for n, s in [(1, 256), (16, 256)]],
     *[(f"objective/bf16/{n}x3x{s}x{s}", "objective", "bf16", n, s) for n, s in [(1, 256), (16, 256)]],
+    *[(f"{loss}/f32/4x3x256x256", loss, "f32", 4, 256) for loss in peers.LOSSES],
+    # For the memory: what is compiled takes too long to be so.
+    *[(f"{loss}/f32/16x3x512x512", loss, "f32", 16, 512) for loss in peers.LOSSES],
 ]
-QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x")
+QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x", "SsimLoss/f32/4x")
 
 
 # The originals, in the plainest form.
@@ -173,18 +179,24 @@ def serve(flavour):
             images = safetensors.torch.load_file(setup["images"], device=device)
             fake, real = images["fake"], images["real"]
             weights = safetensors.torch.load_file(setup["weights"], device=device) if setup["needs_weights"] else {}
-            module = {
+            makers = {
                 "sobel": Sobel,
                 "laplacian": Laplacian,
                 "vgg": lambda: Perceptual(weights),
                 # PyTorch's original has no cache: the ratio tells what ours is worth.
                 "vgg_cached": lambda: Perceptual(weights),
                 "objective": lambda: Objective(weights, images["logits"]),
-            }[setup["work"]]().to(device)
+            }
+            maker = makers.get(setup["work"])
+            module = maker().to(device) if maker else peers.LOSSES[setup["work"]]
             if flavour == "compiled":
                 module = torch.compile(module)
                 # Compiles, which must not count as memory of the step; nor must what it left free hide that.
-                step()
+                try:
+                    step()
+                except Exception as error:
+                    print(json.dumps({"refused": f"{type(error).__name__}: {error}"[:200]}), flush=True)
+                    return
                 ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
             base = status("VmRSS")
@@ -275,8 +287,11 @@ def bandwidth(device):
 
 def measure(commands, setup, seconds):
     """The medians of one row, and the ratios of ours to the others."""
-    peers = {flavour: Peer(command) for flavour, command in commands.items()}
-    first = {flavour: peer.ask({"setup": setup}) for flavour, peer in peers.items()}
+    processes = {flavour: Peer(command) for flavour, command in commands.items()}
+    first = {flavour: peer.ask({"setup": setup}) for flavour, peer in processes.items()}
+    for flavour in [flavour for flavour, answer in first.items() if "refused" in answer]:
+        print(f"bench_peers: {setup['work']}: {flavour}: {first.pop(flavour)['refused']}", flush=True)
+        processes.pop(flavour).close()
     # What they computed is the same, or the times mean nothing.
     tolerance = 1e-4 if setup["compute"] == "f32" else 5e-2
     for flavour, answer in first.items():
@@ -284,23 +299,23 @@ def measure(commands, setup, seconds):
             if abs(answer[what] - expected) > tolerance * abs(expected):
                 sys.exit(f"bench_peers: {setup['work']}: the {what} of {flavour} is {answer[what]}, not {expected}")
     memory = {}
-    for flavour, peer in peers.items():
+    for flavour, peer in processes.items():
         peer.ask("steps")
         memory[flavour] = peer.ask("memory")["bytes"]
     rounds, start = [], time.perf_counter()
     while len(rounds) < 3 or (time.perf_counter() - start < seconds and len(rounds) < 200):
         taken = {}
-        for flavour, peer in peers.items():
+        for flavour, peer in processes.items():
             # OpenMP's threads spin for a while after their work: the others' are to sleep when this one's are timed.
             time.sleep(0.02)
             taken[flavour] = peer.ask("steps")["seconds"]
         rounds.append(taken)
-    for peer in peers.values():
+    for peer in processes.values():
         peer.close()
-    others = [flavour for flavour in peers if flavour != "ours"]
+    others = [flavour for flavour in processes if flavour != "ours"]
     return {
         "rounds": len(rounds),
-        "seconds": {flavour: statistics.median(r[flavour] for r in rounds) for flavour in peers},
+        "seconds": {flavour: statistics.median(r[flavour] for r in rounds) for flavour in processes},
         "ratio": {flavour: statistics.median(r["ours"] / r[flavour] for r in rounds) for flavour in others},
         "memory": memory,
         "value": {flavour: answer["value"] for flavour, answer in first.items()},
@@ -358,10 +373,15 @@ def main():
         for name, work, compute, batch, side in rows:
             images = Path(folder) / "images.safetensors"
             shape = (batch, 3, side, side)
+            fake, real = torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1
+            if work in peers.LOSSES:
+                # As a network's outputs: from 0 to 1, and like the target.
+                real = real / 2 + 0.5
+                fake = (real + fake / 10).clamp(0, 1)
             safetensors.torch.save_file(
                 {
-                    "fake": torch.rand(shape) * 2 - 1,
-                    "real": torch.rand(shape) * 2 - 1,
+                    "fake": fake,
+                    "real": real,
                     "logits": torch.randn(batch, 1, 30, 30),
                 },
                 images,
@@ -371,10 +391,12 @@ def main():
                 "compute": compute,
                 "images": str(images),
                 "weights": str(weights),
-                "needs_weights": work not in ("sobel", "laplacian"),
+                "needs_weights": work.startswith("vgg") or work == "objective",
                 "device": OPTIONS.device,
             }
-            row = result["rows"][name] = measure(commands, setup, seconds)
+            left_out = ["compiled"] if work in peers.LOSSES and batch == 16 else []
+            here = {flavour: command for flavour, command in commands.items() if flavour not in left_out}
+            row = result["rows"][name] = measure(here, setup, seconds)
             if work in ("sobel", "laplacian"):
                 # Both images are read, the gradient is written.
                 moved = 3 * 4 * batch * 3 * side * side

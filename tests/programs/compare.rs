@@ -10,7 +10,7 @@ use anyhow::{ensure, Context, Result};
 use image::{ImageFormat, Rgb, RgbImage};
 use tch::Tensor;
 use tch_losses::manager::log::{LossLog, RunInfo};
-use tch_losses::manager::{LogSink, Record};
+use tch_losses::manager::{LogSink, LossSpec, Record};
 use tch_losses::visual::image;
 
 /// The images that `scripts/fixtures/cli.py` wrote; the tests run in their folder.
@@ -211,6 +211,60 @@ fn the_sample_pair_gives_what_the_documentation_shows() -> Result<()> {
     // Shown are six digits.
     let shown = [("l1", 0.104167), ("mse", 0.0301205), ("sobel", 0.316148), ("laplacian", 0.165924)];
     assert_values("sample", &found, &shown.map(|(key, value)| (key.to_string(), value)).into(), 1.5e-5);
+    Ok(())
+}
+
+const SAMPLE: (&str, &str) = ("../../../assets/fake.png", "../../../assets/real.png");
+
+/// The values that sample.json has are those of the libraries that the losses come from.
+#[test]
+fn all_losses_of_two_images_give_what_their_references_give() -> Result<()> {
+    let expected: Values =
+        serde_json::from_str(&fs::read_to_string(fixtures().with_file_name("sample.json"))?)?;
+    let found = |more: &[&str]| -> Result<Values> {
+        let output = compare(SAMPLE.0, SAMPLE.1, &[&["--json", "--losses", "all"], more].concat())?;
+        assert_eq!(output.stderr, "");
+        Ok(serde_json::from_str(&output.stdout)?)
+    };
+    let (unit, signed) = (found(&["--range", "unit"])?, found(&[])?);
+    for (name, expected) in &expected {
+        let close = |found: f64| (found - expected).abs() <= 2e-4 * expected;
+        assert!(close(unit[name]), "{name}: {}, the reference has {expected}", unit[name]);
+        // Losses that ask for the range get it told.
+        let knows_range = LossSpec::named(name)?.data_range().is_some();
+        assert!(
+            !knows_range || close(signed[name]),
+            "{name}: {}, with values from 0 to 1 {expected}",
+            signed[name]
+        );
+    }
+    assert!(unit.keys().eq(signed.keys()) && expected.len() >= 17);
+    Ok(())
+}
+
+#[test]
+fn of_all_losses_those_that_refuse_the_images_are_left_out() -> Result<()> {
+    let output = compare("rgb16.png", "real.png", &["--json", "--losses", "all"])?;
+    let found: Values = serde_json::from_str(&output.stdout)?;
+    assert!(found.contains_key("l1") && !found.contains_key("VifLoss"), "{found:?}");
+    let told = "tch-losses: left out: VifLoss: `input` has shape [1, 3, 19, 23], expected [N, C, H, W] with H and W at least 41";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
+    // By name, that is an error.
+    let named = ["--fake", "rgb16.png", "--real", "real.png", "--losses", "VifLoss"];
+    assert_fails(&[&["compare"], &named[..]].concat(), &["cannot compute VifLoss", "at least 41"])
+}
+
+#[test]
+fn an_objective_for_another_range_is_said_so() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("objective.toml");
+    fs::write(&file, "[losses.structure]\nloss = \"SSIMLoss\"\n")?;
+    let objective = ["--objective", file.to_str().context("path")?];
+    let output = compare(SAMPLE.0, SAMPLE.1, &objective)?;
+    let told = "tch-losses: `structure` expects values in the range unit, and gets signed: see --range\n";
+    assert_eq!(output.stderr, told);
+    let output = compare(SAMPLE.0, SAMPLE.1, &[&objective[..], &["--range", "unit"]].concat())?;
+    assert_eq!(output.stderr, "");
     Ok(())
 }
 
