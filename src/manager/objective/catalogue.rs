@@ -26,6 +26,9 @@ catalogue! {
     binary Sobel;
     binary Laplacian;
     // structure
+    binary SsimLoss = "SSIMLoss";
+    binary MultiScaleSsimLoss = "MultiScaleSSIMLoss";
+    binary MsSsimL1Loss = "MS_SSIMLoss";
     // similarity
     // frequency
     // perceptual
@@ -56,13 +59,17 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 9] = [
+const SYNONYMS: [(&str, &str); 13] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
     ("VGGLoss", "VggPerceptual"),
     ("VGG19", "VggPerceptual"),
     ("PerceptualLoss", "VggPerceptual"),
+    ("SSIM", "SsimLoss"),
+    ("DSSIM", "SsimLoss"),
+    ("MS_SSIM", "MultiScaleSsimLoss"),
+    ("MSSSIMLoss", "MultiScaleSsimLoss"),
     ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
