@@ -22,7 +22,6 @@ pub use pixel::*;
 pub use sequence::*;
 #[allow(unused_imports)]
 pub use similarity::*;
-#[allow(unused_imports)]
 pub use structure::*;
 
 use tch::Tensor;

@@ -17,11 +17,7 @@ pub(crate) trait PerImage {
 
     /// The values, and the gradient of their sum with respect to `input`. Neither has a graph.
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        let leaf = input.f_detach()?.f_set_requires_grad(true)?;
-        let values = self.values(&leaf, target)?;
-        let gradients = Tensor::f_run_backward(&[values.f_sum(None)?], &[&leaf], false, false)?;
-        let gradient = gradients.into_iter().next().expect("there is one for each leaf");
-        Ok((values.f_detach()?, gradient))
+        by_autograd(self, input, target)
     }
 
     /// How many images of so many pixels to work on at a time.
@@ -33,6 +29,19 @@ pub(crate) trait PerImage {
             _ => i64::MAX,
         }
     }
+}
+
+/// [`PerImage::values_and_gradient`] by libtorch.
+pub(crate) fn by_autograd<M: PerImage + ?Sized>(
+    measure: &M,
+    input: &Tensor,
+    target: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let leaf = input.f_detach()?.f_set_requires_grad(true)?;
+    let values = measure.values(&leaf, target)?;
+    let gradients = Tensor::f_run_backward(&[values.f_sum(None)?], &[&leaf], false, false)?;
+    let gradient = gradients.into_iter().next().expect("there is one for each leaf");
+    Ok((values.f_detach()?, gradient))
 }
 
 /// The values `[N]` of a batch, in [`accumulation_kind`]. Gradients flow to both arguments.

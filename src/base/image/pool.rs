@@ -18,6 +18,14 @@ pub(crate) fn average(images: &Tensor, size: i64) -> Result<Tensor> {
     Ok(images.f_avg_pool2d([size, size], [size, size], [0, 0], false, true, None::<i64>)?)
 }
 
+/// The adjoint of [`average`] for such `images`.
+pub(crate) fn average_back(gradient: Tensor, images: &Tensor, size: i64) -> Result<Tensor> {
+    if size == 1 {
+        return Ok(gradient);
+    }
+    Ok(images.f_avg_pool2d_backward(&gradient, [size, size], [size, size], [0, 0], false, true, None)?)
+}
+
 /// Means of 2 by 2 pixels. If one of the sides is odd, zeros are added to both sides, on the right and at the bottom,
 /// as piq does.
 pub(crate) fn halved(images: &Tensor) -> Result<Tensor> {

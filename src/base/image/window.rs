@@ -1,6 +1,6 @@
 //! Sums over windows: what structure is measured with.
 
-use tch::{Kind, Tensor};
+use tch::{utils, Device, Kind, Tensor};
 
 use crate::Result;
 
@@ -13,18 +13,22 @@ pub(crate) struct Window {
 impl Window {
     /// `exp(-d² / (2 sigma²))`, normalised to the sum 1, computed and rounded in `kind`.
     pub(crate) fn gaussian(size: i64, sigma: f64, kind: Kind) -> Window {
-        let distance = |index: i64| index as f64 - (size - 1) as f64 / 2.0;
+        let squared = |index: i64| (index as f64 - (size - 1) as f64 / 2.0).powi(2);
+        // In the middle it is 1, even if the square of sigma is 0.
+        let exponential = |squared: f64, exponent: f64| if squared == 0.0 { 1.0 } else { exponent.exp() };
         let weights = match kind {
             Kind::Double => {
-                let weights: Vec<f64> =
-                    (0..size).map(|i| (-distance(i).powi(2) / (2.0 * sigma * sigma)).exp()).collect();
+                let weight = |i: i64| exponential(squared(i), -squared(i) / (2.0 * sigma * sigma));
+                let weights: Vec<f64> = (0..size).map(weight).collect();
                 let sum: f64 = weights.iter().sum();
                 weights.iter().map(|weight| weight / sum).collect()
             }
             _ => {
-                let exponent = |i: i64| -(distance(i).powi(2) as f32) / ((2.0 * sigma * sigma) as f32);
-                let weights: Vec<f32> = (0..size).map(|i| exponent(i).exp()).collect();
-                let sum: f32 = weights.iter().sum();
+                // Rounded once: the platforms' own f32 exponentials differ in the last bit.
+                let exponent = |i: i64| f64::from(-(squared(i) as f32) / (2.0 * sigma * sigma) as f32);
+                let weight = |i: i64| exponential(squared(i), exponent(i)) as f32;
+                let weights: Vec<f32> = (0..size).map(weight).collect();
+                let sum = sum_as_in_pytorch(&weights);
                 weights.iter().map(|weight| f64::from(weight / sum)).collect()
             }
         };
@@ -42,16 +46,46 @@ impl Window {
     }
 
     /// The weighted sums of `planes` `[.., H, W]` for all places at which the window lies within them:
-    /// `[.., H - size + 1, W - size + 1]`. Works in libtorch's graph and without.
+    /// `[.., H - size + 1, W - size + 1]`. Works in libtorch's graph and without; fastest for [`packed`] planes.
     pub(crate) fn sums(&self, planes: &Tensor) -> Result<Tensor> {
-        self.along(&self.along(planes, -2)?, -1)
+        match is_packed(planes) {
+            true => self.convolved(planes, 0),
+            false => self.along(&self.along(planes, -2)?, -1),
+        }
     }
 
     /// The adjoint of [`sums`](Self::sums): the sums of planes that are larger by zeros on all sides,
     /// `[.., H + size - 1, W + size - 1]`.
     pub(crate) fn spread(&self, planes: &Tensor) -> Result<Tensor> {
         let margin = self.size() - 1;
-        self.sums(&planes.f_constant_pad_nd([margin; 4].as_slice())?)
+        match is_packed(planes) {
+            true => self.convolved(planes, margin),
+            false => self.sums(&planes.f_constant_pad_nd([margin; 4].as_slice())?),
+        }
+    }
+
+    /// The sums of planes `[M, K, H, W]` within a margin of zeros, with the products of the weights rounded to f32: those
+    /// of a window of two dimensions that was made in f32.
+    pub(crate) fn products_in_f32(&self, planes: &Tensor, margin: i64) -> Result<Tensor> {
+        let weights = Tensor::f_from_slice(&self.weights)?.f_to_kind(Kind::Float)?;
+        let products = weights.f_outer(&weights)?.f_to_kind(planes.kind())?.f_to_device(planes.device())?;
+        let (channels, size) = (planes.size()[1], self.size());
+        let products = products.f_expand([channels, 1, size, size], true)?;
+        Ok(planes.f_conv2d(&products, None::<Tensor>, [1, 1], [margin, margin], [1, 1], channels)?)
+    }
+
+    /// By oneDNN, along one axis after the other, with a margin of zeros.
+    fn convolved(&self, planes: &Tensor, margin: i64) -> Result<Tensor> {
+        let (channels, size) = (planes.size()[1], self.size());
+        let weights = Tensor::f_from_slice(&self.weights)?.f_to_kind(planes.kind())?;
+        let along = |planes: &Tensor, kernel: [i64; 2], padding: [i64; 2]| -> Result<Tensor> {
+            // Packed as the planes are.
+            let [height, width] = kernel;
+            let weights = weights.f_view([1, height, width, 1])?.f_expand([channels, -1, -1, -1], false)?;
+            let weights = weights.f_contiguous()?.f_permute([0, 3, 1, 2])?;
+            Ok(planes.f_conv2d(&weights, None::<Tensor>, [1, 1], padding, [1, 1], channels)?)
+        };
+        along(&along(planes, [1, size], [0, margin])?, [size, 1], [margin, 0])
     }
 
     /// Along one axis. The weights are symmetric: two shifted views have the same one.
@@ -72,4 +106,51 @@ impl Window {
         }
         Ok(sum.expect("a window has an element at least"))
     }
+}
+
+/// The sum in the order of PyTorch, of which the last bit depends: eight sums of every eighth number, in four parts.
+fn sum_as_in_pytorch(numbers: &[f32]) -> f32 {
+    let rows = numbers.chunks_exact(8);
+    let mut sum: f32 = rows.remainder().iter().sum();
+    let mut lanes = [[0.0f32; 8]; 4];
+    // The rows beyond a multiple of four belong to the first part.
+    let in_turns = rows.len() / 4 * 4;
+    for (index, row) in rows.enumerate() {
+        let part = if index < in_turns { index % 4 } else { 0 };
+        lanes[part].iter_mut().zip(row).for_each(|(lane, number)| *lane += number);
+    }
+    let [mut total, others @ ..] = lanes;
+    for lanes in others {
+        total.iter_mut().zip(lanes).for_each(|(total, lane)| *total += lane);
+    }
+    for lane in total {
+        sum += lane;
+    }
+    sum
+}
+
+/// Images `[N, C, H, W]` as planes `[1, N * C, H, W]` whose elements lie side by side in memory, pixel by pixel: so
+/// oneDNN filters them at the speed of the memory. Works in libtorch's graph and without.
+pub(crate) fn packed(images: &Tensor) -> Result<Tensor> {
+    let size = images.size();
+    let [count, channels, height, width] = size[..] else { unreachable!("an image has four dimensions") };
+    let pixels = images.f_permute([2, 3, 0, 1])?.f_contiguous()?;
+    Ok(pixels.f_view([1, height, width, count * channels])?.f_permute([0, 3, 1, 2])?)
+}
+
+/// Room for planes that are [`packed`].
+pub(crate) fn empty_packed(size: [i64; 4], kind: Kind, device: Device) -> Result<Tensor> {
+    let [count, channels, height, width] = size;
+    let memory = Tensor::f_empty([count, height, width, channels], (kind, device))?;
+    Ok(memory.f_permute([0, 3, 1, 2])?)
+}
+
+/// Whether oneDNN filters the planes without a copy. It has f32 alone, and one channel is no matter of layout.
+fn is_packed(planes: &Tensor) -> bool {
+    planes.dim() == 4
+        && planes.kind() == Kind::Float
+        && planes.device() == Device::Cpu
+        && planes.size()[1] > 1
+        && planes.stride()[1] == 1
+        && utils::has_mkldnn()
 }

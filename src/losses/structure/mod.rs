@@ -1,1 +1,12 @@
 //! Losses on structure: means, variances and covariances in windows.
+
+mod formula;
+mod ms_ssim_l1;
+mod multi_scale_ssim;
+mod options;
+mod ssim;
+
+pub use ms_ssim_l1::{MaskLayout, MsSsimL1Loss};
+pub use multi_scale_ssim::{MultiScaleSsimLoss, ScalePooling, SsimNormalize};
+pub use options::{SsimPadding, SsimWindow};
+pub use ssim::{SsimForm, SsimLoss};

@@ -28,6 +28,9 @@ catalogue! {
         binary Laplacian;
     }
     structure {
+        binary SsimLoss = "SSIMLoss";
+        binary MultiScaleSsimLoss = "MultiScaleSSIMLoss";
+        binary MsSsimL1Loss = "MS_SSIMLoss";
     }
     similarity {
     }
@@ -66,7 +69,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 9] = [
+const SYNONYMS: [(&str, &str); 13] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -76,6 +79,10 @@ const SYNONYMS: [(&str, &str); 9] = [
     ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
+    ("SSIM", "SsimLoss"),
+    ("DSSIM", "SsimLoss"),
+    ("MS_SSIM", "MultiScaleSsimLoss"),
+    ("MSSSIMLoss", "MultiScaleSsimLoss"),
 ];
 
 impl LossSpec {
