@@ -1,1 +1,3 @@
 //! Losses on the similarity of hand-made features: gradients, phase, wavelets, saliency.
+
+mod gradient_magnitude;
