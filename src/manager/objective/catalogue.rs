@@ -27,6 +27,10 @@ catalogue! {
     binary Laplacian;
     // structure
     // similarity
+    binary GmsdLoss = "GMSDLoss";
+    binary MultiScaleGmsdLoss = "MultiScaleGMSDLoss";
+    binary HaarPsiLoss = "HaarPSILoss";
+    binary MdsiLoss = "MDSILoss";
     // frequency
     // perceptual
     made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
