@@ -28,6 +28,7 @@
 //! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`], [`CharbonnierLoss`] |
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
 //! | **structure**: means and variances in windows | [`SsimLoss`], [`MultiScaleSsimLoss`], [`MsSsimL1Loss`] |
+//! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |

@@ -20,7 +20,6 @@ pub use frequency::*;
 pub use perceptual::*;
 pub use pixel::*;
 pub use sequence::*;
-#[allow(unused_imports)]
 pub use similarity::*;
 pub use structure::*;
 

@@ -33,6 +33,10 @@ catalogue! {
         binary MsSsimL1Loss = "MS_SSIMLoss";
     }
     similarity {
+        binary GmsdLoss = "GMSDLoss";
+        binary MultiScaleGmsdLoss = "MultiScaleGMSDLoss";
+        binary HaarPsiLoss = "HaarPSILoss";
+        binary MdsiLoss = "MDSILoss";
     }
     frequency {
     }
