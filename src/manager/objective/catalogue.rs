@@ -27,6 +27,9 @@ catalogue! {
     binary Laplacian;
     // structure
     // similarity
+    binary FsimLoss = "FSIMLoss";
+    binary VsiLoss = "VSILoss";
+    binary SrSimLoss = "SRSIMLoss";
     // frequency
     // perceptual
     made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
