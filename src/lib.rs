@@ -29,6 +29,7 @@
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
 //! | **structure**: means and variances in windows | [`SsimLoss`], [`MultiScaleSsimLoss`], [`MsSsimL1Loss`] |
 //! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
+//! | **similarity**: phase, salience | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |

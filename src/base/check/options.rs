@@ -43,3 +43,10 @@ pub(crate) fn at_least_1(option: &'static str, value: i64) -> Result<()> {
         false => refuse(option, value, "a number of at least 1"),
     }
 }
+
+pub(crate) fn between(option: &'static str, value: i64, least: i64, most: i64) -> Result<()> {
+    match (least..=most).contains(&value) {
+        true => Ok(()),
+        false => refuse(option, value, &format!("a number from {least} to {most}")),
+    }
+}

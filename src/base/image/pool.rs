@@ -24,6 +24,13 @@ pub(crate) fn average_back(gradient: Tensor, images: &Tensor, size: i64) -> Resu
         return Ok(gradient);
     }
     Ok(images.f_avg_pool2d_backward(&gradient, [size, size], [size, size], [0, 0], false, true, None)?)
+/// The gradient of the images behind [`average`].
+pub(crate) fn average_gradient(gradient: &Tensor, images: &Tensor, size: i64) -> Result<Tensor> {
+    if size == 1 {
+        return Ok(gradient.shallow_clone());
+    }
+    let (window, none) = ([size, size], [0i64, 0]);
+    Ok(images.f_avg_pool2d_backward(gradient, window, window, none, false, true, None::<i64>)?)
 }
 
 /// Means of 2 by 2 pixels. If one of the sides is odd, zeros are added to both sides, on the right and at the bottom,

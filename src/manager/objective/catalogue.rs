@@ -37,6 +37,9 @@ catalogue! {
         binary MultiScaleGmsdLoss = "MultiScaleGMSDLoss";
         binary HaarPsiLoss = "HaarPSILoss";
         binary MdsiLoss = "MDSILoss";
+        binary FsimLoss = "FSIMLoss";
+        binary VsiLoss = "VSILoss";
+        binary SrSimLoss = "SRSIMLoss";
     }
     frequency {
     }

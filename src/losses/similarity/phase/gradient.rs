@@ -1,0 +1,149 @@
+//! Phase congruency without a graph, and its gradient in closed form.
+
+use tch::{Kind, Tensor};
+
+use super::{over_scales, turned, Bank};
+use crate::losses::similarity::frequencies::{images, spectra};
+use crate::Result;
+
+/// The phase congruency of images, and what its gradient needs of them.
+pub(in crate::losses::similarity) struct Trace {
+    pub congruency: Tensor,
+    /// The sum of all amplitudes `A`, with eps.
+    amplitudes: Tensor,
+    /// By orientation; empty if no gradient is wanted.
+    responses: Vec<Responses>,
+}
+
+/// Of one orientation.
+struct Responses {
+    /// `[N, S, H, W]`, and so the next three.
+    even: Tensor,
+    odd: Tensor,
+    amplitude: Tensor,
+    /// The sign of `(a, b) x e`.
+    sign: Tensor,
+    /// `[N, 1, H, W]`, and so the next four.
+    sum_even: Tensor,
+    sum_odd: Tensor,
+    /// `R`.
+    length: Tensor,
+    energy: Tensor,
+    /// What of the energy is beyond the threshold.
+    excess: Tensor,
+    /// The median of `A²` at the first scale, and where in the image it is: `[N, 1]`.
+    median: Tensor,
+    place: Tensor,
+}
+
+impl Bank {
+    /// The phase congruency of greyscale images, without a graph.
+    pub fn trace(&self, grey: &Tensor, for_gradient: bool) -> Result<Trace> {
+        let [for_even, for_odd] = self.spectra(grey)?;
+        let mut energies = grey.f_full_like(self.eps)?;
+        let mut amplitudes = grey.f_full_like(self.eps)?;
+        let mut responses = Vec::new();
+        for ((of_even, of_odd), threshold) in self.even.iter().zip(&self.odd).zip(&self.thresholds) {
+            let even = images(&for_even.f_mul(of_even)?, self.size)?;
+            let odd = images(&for_odd.f_mul(of_odd)?, self.size)?;
+            let mut amplitude = even.f_square()?.f_addcmul_(&odd, &odd)?;
+            let (median, place) = amplitude.f_select(1, 0)?.f_flatten(1, -1)?.f_median_dim(1, true)?;
+            // As `image::sqrt`.
+            let amplitude = amplitude.f_clamp_min_(self.smallest)?.f_sqrt_()?;
+            let (sum_even, sum_odd) = (over_scales(&even)?, over_scales(&odd)?);
+            let squared_length = sum_even.f_square()?.f_addcmul_(&sum_odd, &sum_odd)?;
+            let mut across = even.f_mul(&sum_odd)?.f_addcmul_(&odd, &sum_even.f_neg()?)?;
+            let sign = if for_gradient { across.f_sgn()? } else { Tensor::new() };
+            let mut across = over_scales(&across.f_abs_()?)?;
+            let length = squared_length.f_clamp_min(self.smallest)?.f_sqrt_()?;
+            let energy = across.f_neg_()?.f_add_(&squared_length)?.f_div_(&length.f_add_scalar(self.eps)?)?;
+            let noise = median.f_clamp_min(self.smallest)?.f_sqrt_()?.f_mul_(threshold)?;
+            let excess = energy.f_sub(&noise.f_view([-1, 1, 1, 1])?)?.f_relu_()?;
+            energies = energies.f_add_(&excess)?;
+            amplitudes = amplitudes.f_add_(&over_scales(&amplitude)?)?;
+            if for_gradient {
+                responses.push(Responses {
+                    even,
+                    odd,
+                    amplitude,
+                    sign,
+                    sum_even,
+                    sum_odd,
+                    length,
+                    energy,
+                    excess,
+                    median,
+                    place,
+                });
+            }
+        }
+        Ok(Trace { congruency: energies.f_div_(&amplitudes)?, amplitudes, responses })
+    }
+
+    /// The gradient of the images, given that of their phase congruency.
+    pub fn gradient(&self, trace: &Trace, gradient: &Tensor) -> Result<Tensor> {
+        let of_energies = gradient.f_div(&trace.amplitudes)?;
+        let of_amplitudes = of_energies.f_mul(&trace.congruency)?.f_neg_()?;
+        let (mut sum_even, mut sum_odd): (Option<Tensor>, Option<Tensor>) = (None, None);
+        for (index, responses) in trace.responses.iter().enumerate() {
+            let [of_even, of_odd] =
+                responses.gradient(&of_energies, &of_amplitudes, &self.thresholds[index], self)?;
+            // The filters are real in space: the adjoint of each turns it around, to the conjugate in frequency.
+            sum_even = Some(sum_of_products(sum_even, &spectra(&of_even)?, &self.even[index])?);
+            sum_odd = Some(sum_of_products(sum_odd, &spectra(&of_odd)?, &self.odd[index])?);
+        }
+        let [sum_even, sum_odd] = [sum_even, sum_odd].map(|sum| sum.expect("there is an orientation"));
+        let both = sum_even.f_add(&turned(&sum_odd, 1.0)?)?.f_mul_(&self.radial)?;
+        images(&over_scales(&both)?, self.size)
+    }
+}
+
+impl Responses {
+    /// The gradients of the even and the odd responses, given those of all energies beyond the threshold and of all
+    /// amplitudes.
+    fn gradient(
+        &self,
+        of_energies: &Tensor,
+        of_amplitudes: &Tensor,
+        threshold: &Tensor,
+        bank: &Bank,
+    ) -> Result<[Tensor; 2]> {
+        let of_energy = of_energies.f_mul(&self.excess.f_sgn()?)?;
+        // energy = (R² - Σ|c|) / (R + eps), c = even * sum_odd - odd * sum_even.
+        let factor = of_energy.f_div(&self.length.f_add_scalar(bank.eps)?)?;
+        let along = self.energy.f_div(&self.length)?.f_neg_()?.f_add_scalar_(2.0)?;
+        let base = |sum: &Tensor, signed: &Tensor| -> Result<Tensor> {
+            Ok(along.f_mul(sum)?.f_add_(signed)?.f_mul_(&factor)?)
+        };
+        let of_sum_even = base(&self.sum_even, &over_scales(&self.sign.f_mul(&self.odd)?)?)?;
+        let of_sum_odd = base(&self.sum_odd, &over_scales(&self.sign.f_mul(&self.even)?)?.f_neg_()?)?;
+        let per_amplitude = of_amplitudes.f_div(&self.amplitude)?;
+        let response = |of_sum: &Tensor, own: &Tensor, other_sum: &Tensor| -> Result<Tensor> {
+            Ok(per_amplitude.f_mul(own)?.f_add_(of_sum)?.f_addcmul_(&self.sign, other_sum)?)
+        };
+        let against_odd = self.sum_odd.f_mul(&factor)?.f_neg_()?;
+        let of_even = response(&of_sum_even, &self.even, &against_odd)?;
+        let of_odd = response(&of_sum_odd, &self.odd, &self.sum_even.f_mul(&factor)?)?;
+        // The threshold depends on the one pixel that is the median.
+        let mut of_threshold = over_pixels(&of_energy)?.f_neg_()?.f_mul_(threshold)?;
+        let of_median = of_threshold.f_div_(&self.median.f_clamp_min(bank.smallest)?.f_sqrt_()?)?;
+        for (gradient, own) in [(&of_even, &self.even), (&of_odd, &self.odd)] {
+            let own = own.f_select(1, 0)?.f_flatten(1, -1)?.f_gather(1, &self.place, false)?;
+            let mut first = gradient.f_select(1, 0)?.f_view([own.size()[0], -1])?;
+            let _ = first.f_scatter_add_(1, &self.place, &own.f_mul(&of_median)?)?;
+        }
+        Ok([of_even, of_odd])
+    }
+}
+
+/// `[N, 1]`.
+fn over_pixels(planes: &Tensor) -> Result<Tensor> {
+    Ok(planes.f_sum_dim_intlist([2i64, 3].as_slice(), false, None::<Kind>)?)
+}
+
+fn sum_of_products(sum: Option<Tensor>, spectra: &Tensor, filter: &Tensor) -> Result<Tensor> {
+    Ok(match sum {
+        Some(mut sum) => sum.f_addcmul_(spectra, filter)?,
+        None => spectra.f_mul(filter)?,
+    })
+}
