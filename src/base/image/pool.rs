@@ -18,12 +18,6 @@ pub(crate) fn average(images: &Tensor, size: i64) -> Result<Tensor> {
     Ok(images.f_avg_pool2d([size, size], [size, size], [0, 0], false, true, None::<i64>)?)
 }
 
-/// The adjoint of [`average`] for such `images`.
-pub(crate) fn average_back(gradient: Tensor, images: &Tensor, size: i64) -> Result<Tensor> {
-    if size == 1 {
-        return Ok(gradient);
-    }
-    Ok(images.f_avg_pool2d_backward(&gradient, [size, size], [size, size], [0, 0], false, true, None)?)
 /// The gradient of the images behind [`average`].
 pub(crate) fn average_gradient(gradient: &Tensor, images: &Tensor, size: i64) -> Result<Tensor> {
     if size == 1 {

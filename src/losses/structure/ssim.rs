@@ -276,7 +276,7 @@ impl PerImage for Measure<'_> {
             let Means { means, gradient, factor } =
                 self.formula.means(&self.window, &padding.pad(&x, window)?, &y, Part::All)?;
             let gradient = padding.back(gradient, &x, window)?;
-            let mut gradient = pool::average_back(gradient, &whole, self.factor)?;
+            let mut gradient = pool::average_gradient(&gradient, &whole, self.factor)?;
             // Of the loss with respect to the mean of a channel.
             let slope = -self.loss.slope() * factor / self.channels as f64;
             let _ = match self.loss.nonnegative {
