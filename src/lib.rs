@@ -26,6 +26,10 @@
 //! | family | losses |
 //! |---|---|
 //! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`], [`CharbonnierLoss`] |
+//! | that outliers do not rule | [`CauchyLoss`], [`GemanMcclureLoss`], [`WelschLoss`], [`WingLoss`] |
+//! | with a weight for each pixel | [`WeightedL1Loss`], [`WeightedMseLoss`], [`WeightedCharbonnierLoss`], [`WeightedTotalVariationLoss`] |
+//! | in decibels | [`PsnrLoss`] |
+//! | of one image: noise | [`TotalVariationLoss`] |
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
