@@ -26,6 +26,10 @@
 //! | family | losses |
 //! |---|---|
 //! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`], [`CharbonnierLoss`] |
+//! | that outliers do not rule | [`CauchyLoss`], [`GemanMcclureLoss`], [`WelschLoss`], [`WingLoss`] |
+//! | with a weight for each pixel | [`WeightedL1Loss`], [`WeightedMseLoss`], [`WeightedCharbonnierLoss`], [`WeightedTotalVariationLoss`] |
+//! | in decibels | [`PsnrLoss`] |
+//! | of one image: noise | [`TotalVariationLoss`] |
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
 //! | **structure**: means and variances in windows | [`SsimLoss`], [`MultiScaleSsimLoss`], [`MsSsimL1Loss`] |
 //! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |

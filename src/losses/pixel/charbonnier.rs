@@ -1,29 +1,36 @@
 //! [`CharbonnierLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
+use super::elementwise::{difference, forward, Elementwise};
 use super::map_of_elements;
-use crate::base::precision::accumulation_kind;
-use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
 /// Charbonnier loss: absolute error that is smooth at 0.
 ///
 /// ```text
-/// loss = reduce(sqrt((input - target)² + eps))
+/// l    = sqrt((input - target)² + eps)
+///      - sqrt(eps)                          with from_zero
+/// loss = reduce(l)
 /// ```
 ///
 /// Large errors count in proportion, as in [`L1Loss`](crate::L1Loss). Errors below `sqrt(eps)` have gradients that fade
 /// to 0, as in [`MseLoss`](crate::MseLoss). The loss is usual in restoration and super-resolution.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: any. Equal values cost `sqrt(eps)`, with a gradient of 0. f16 and bf16 are computed in f32, as 1e-12 is 0
-///   in f16. The mean of nothing is NaN.
-/// - **Defaults**: `eps` 1e-12, `reduction` mean. `eps` is not squared: the `sqrt(d² + eps²)` of MPRNet with its `eps` of
-///   1e-3 is an `eps` of 1e-6 here.
+/// - **Values**: any. Equal values cost `sqrt(eps)`, or 0 with `from_zero`; their gradient is 0. The arguments can be
+///   exchanged. f16 and bf16 are computed in f32, as 1e-12 is 0 in f16. The mean of nothing is NaN.
+/// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
+///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
+///   result.
+/// - **Map**: the mean of `l` over the channels.
+/// - **Defaults**: `eps` 1e-12, `from_zero` false, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices; an `eps` that is not positive and finite.
+///
+/// The defaults are BasicSR's. `eps` is not squared: the `sqrt(d² + eps²)` of MPRNet with its `eps` of 1e-3 is an `eps`
+/// of 1e-6 here. kornia has `sqrt(d² + 1) - 1`, see [`kornia`](Self::kornia).
 ///
 /// Source:
 /// [`CharbonnierLoss` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py); P.
@@ -43,24 +50,61 @@ use crate::{Loss, Reduction, Result};
 pub struct CharbonnierLoss {
     /// What is added to the squared differences.
     pub eps: f64,
+    /// Whether `sqrt(eps)` is subtracted, so that equal values cost nothing.
+    pub from_zero: bool,
     /// How the elements are reduced.
     pub reduction: Reduction,
 }
 
 impl Default for CharbonnierLoss {
     fn default() -> Self {
-        CharbonnierLoss { eps: 1e-12, reduction: Reduction::Mean }
+        CharbonnierLoss { eps: 1e-12, from_zero: false, reduction: Reduction::Mean }
     }
 }
 
-setters!(CharbonnierLoss { with_eps(eps: f64), with_reduction(reduction: Reduction) });
+setters!(CharbonnierLoss { with_eps(eps: f64), with_from_zero(from_zero: bool), with_reduction(reduction: Reduction) });
 
 impl CharbonnierLoss {
-    /// In f32 at least.
-    fn elements(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let kind = accumulation_kind(input.kind());
-        let difference = input.f_to_kind(kind)?.f_sub(&target.f_to_kind(kind)?)?;
-        Ok(difference.f_square()?.f_add_scalar(self.eps)?.f_sqrt()?)
+    /// kornia's [`charbonnier_loss`](https://kornia.readthedocs.io/en/latest/losses.html), `sqrt(d² + 1) - 1`: an `eps`
+    /// of 1, `from_zero`. Errors below 1 count as half their squares, or nearly so. kornia's default is no reduction;
+    /// here it is the mean.
+    pub fn kornia() -> Self {
+        CharbonnierLoss { eps: 1.0, from_zero: true, ..Default::default() }
+    }
+
+    /// `eps` in numbers of this kind, in which it is not 0.
+    fn eps_in(&self, kind: Kind) -> f64 {
+        match kind {
+            Kind::Double => self.eps.max(f64::MIN_POSITIVE),
+            _ => self.eps.max(f64::from(f32::MIN_POSITIVE)),
+        }
+    }
+}
+
+impl Elementwise for CharbonnierLoss {
+    fn elements(&self, difference: &Tensor) -> Result<Tensor> {
+        let eps = self.eps_in(difference.kind());
+        let squares = difference.f_square()?;
+        let root = squares.f_add_scalar(eps)?.f_sqrt()?;
+        match self.from_zero {
+            // The same as the root less that of eps, but small ones do not cancel.
+            true => Ok(squares.f_div(&root.f_add_scalar(eps.sqrt())?)?),
+            false => Ok(root),
+        }
+    }
+
+    fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
+        let (kind, device) = (difference.kind(), difference.device());
+        let eps = Tensor::f_full([0i64; 0].as_slice(), self.eps_in(kind), (kind, device))?;
+        let squares = eps.f_addcmul(&difference, &difference)?;
+        // libtorch is faster at this than at the root itself.
+        let inverse = squares.f_rsqrt()?;
+        let sum = match self.from_zero {
+            true => self.elements(&difference)?.f_sum(None)?,
+            false => squares.f_dot(&inverse)?,
+        };
+        let _ = difference.f_mul_(&inverse)?;
+        Ok(sum)
     }
 }
 
@@ -72,11 +116,10 @@ impl Loss for CharbonnierLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        check::pair(input, target)?;
-        reduce(&self.elements(input, target)?, self.reduction, input.kind())
+        forward(self, self.reduction, input, target)
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
-        map_of_elements(self, input, target, || self.elements(input, target))
+        map_of_elements(self, input, target, || self.elements(&difference(input, target)?))
     }
 }

@@ -22,6 +22,16 @@ catalogue! {
         binary SmoothL1Loss;
         binary HuberLoss;
         binary CharbonnierLoss;
+        binary CauchyLoss;
+        binary GemanMcclureLoss;
+        binary WelschLoss;
+        binary WingLoss;
+        binary PsnrLoss = "PSNRLoss";
+        unary TotalVariationLoss = "TVLoss";
+        binary WeightedTotalVariationLoss = "WeightedTVLoss";
+        ternary WeightedL1Loss;
+        ternary WeightedMseLoss = "WeightedMSELoss";
+        ternary WeightedCharbonnierLoss;
     }
     edge {
         binary Sobel;

@@ -45,8 +45,17 @@ pub struct Argument {
 /// gradient.
 const WITH_KINKS: [&str; 3] = ["Sobel", "Laplacian", "VggPerceptual"];
 
-/// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths.
-const WITH_WEIGHTED_MEAN: [&str; 4] = ["CrossEntropyLoss", "NllLoss", "LinearCrossEntropyLoss", "CtcLoss"];
+/// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by pixels.
+const WITH_WEIGHTED_MEAN: [&str; 8] = [
+    "CrossEntropyLoss",
+    "NllLoss",
+    "LinearCrossEntropyLoss",
+    "CtcLoss",
+    "WeightedL1Loss",
+    "WeightedMseLoss",
+    "WeightedCharbonnierLoss",
+    "WeightedTotalVariationLoss",
+];
 
 /// The cases whose bounds are the narrowest.
 const KIND: &str = "float64";
