@@ -27,6 +27,8 @@
 //! |---|---|
 //! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`], [`CharbonnierLoss`] |
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
+//! | **structure**: structure within windows | [`VifLoss`], [`InformationWeightedSsimLoss`] |
+//! | **similarity**: hand-made features | [`DssLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |

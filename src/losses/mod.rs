@@ -20,9 +20,7 @@ pub use frequency::*;
 pub use perceptual::*;
 pub use pixel::*;
 pub use sequence::*;
-#[allow(unused_imports)]
 pub use similarity::*;
-#[allow(unused_imports)]
 pub use structure::*;
 
 use tch::Tensor;

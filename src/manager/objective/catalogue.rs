@@ -26,7 +26,10 @@ catalogue! {
     binary Sobel;
     binary Laplacian;
     // structure
+    binary VifLoss = "VIFLoss";
+    binary InformationWeightedSsimLoss = "InformationWeightedSSIMLoss";
     // similarity
+    binary DssLoss = "DSSLoss";
     // frequency
     // perceptual
     made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
