@@ -34,6 +34,8 @@
 //! | **structure**: means and variances in windows | [`SsimLoss`], [`MultiScaleSsimLoss`], [`MsSsimL1Loss`] |
 //! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
 //! | **similarity**: phase, salience | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`] |
+//! | **structure**: structure within windows | [`VifLoss`], [`InformationWeightedSsimLoss`] |
+//! | **similarity**: hand-made features | [`DssLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |

@@ -5,6 +5,7 @@ pub(crate) mod per_image;
 pub(crate) mod pool;
 mod range;
 mod root;
+pub(crate) mod score;
 pub(crate) mod window;
 
 pub use range::DataRange;

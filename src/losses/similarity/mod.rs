@@ -25,3 +25,6 @@ pub use mdsi::{MdsiCombination, MdsiLoss};
 pub use multi_scale_gmsd::MultiScaleGmsdLoss;
 pub use sr_sim::{SaliencyRange, SrSimLoss};
 pub use vsi::VsiLoss;
+mod dss;
+
+pub use dss::DssLoss;

@@ -10,3 +10,10 @@ pub use ms_ssim_l1::{MaskLayout, MsSsimL1Loss};
 pub use multi_scale_ssim::{MultiScaleSsimLoss, ScalePooling, SsimNormalize};
 pub use options::{SsimPadding, SsimWindow};
 pub use ssim::{SsimForm, SsimLoss};
+mod information;
+mod information_weighted_ssim;
+mod laplacian_pyramid;
+mod vif;
+
+pub use information_weighted_ssim::InformationWeightedSsimLoss;
+pub use vif::VifLoss;

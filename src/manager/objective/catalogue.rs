@@ -41,6 +41,8 @@ catalogue! {
         binary SsimLoss = "SSIMLoss";
         binary MultiScaleSsimLoss = "MultiScaleSSIMLoss";
         binary MsSsimL1Loss = "MS_SSIMLoss";
+        binary VifLoss = "VIFLoss";
+        binary InformationWeightedSsimLoss = "InformationWeightedSSIMLoss";
     }
     similarity {
         binary GmsdLoss = "GMSDLoss";
@@ -50,6 +52,7 @@ catalogue! {
         binary FsimLoss = "FSIMLoss";
         binary VsiLoss = "VSILoss";
         binary SrSimLoss = "SRSIMLoss";
+        binary DssLoss = "DSSLoss";
     }
     frequency {
     }

@@ -1,4 +1,5 @@
 //! The losses on the similarity of features.
 
+mod dss;
 mod gmsd;
 mod phase;
