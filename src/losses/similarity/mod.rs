@@ -1,8 +1,10 @@
 //! Losses on the similarity of hand-made features: gradients, phase, wavelets, saliency.
 
+mod filtered;
 mod gmsd;
 mod gradient_deviation;
 mod gradient_magnitude;
+mod haar;
 mod haar_psi;
 mod map;
 mod mdsi;
