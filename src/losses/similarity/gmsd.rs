@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::filtered::{channels_back, halved_back, Filtered};
 use super::gradient_deviation::GradientDeviation;
+use super::gradient_magnitude::Operator;
 use super::map::{enlarged, in_unit};
-use crate::base::image::per_image::{per_image, PerImage};
-use crate::base::image::{color, pool, DataRange};
+use crate::base::image::per_image::per_image;
+use crate::base::image::{self, color, pool, DataRange};
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -83,14 +85,25 @@ impl GmsdLoss {
     }
 }
 
-/// What is compared: luma of half the size.
-fn plane(images: &Tensor) -> Result<Tensor> {
-    pool::halved(&color::luma(images)?)
-}
+impl Filtered for GmsdLoss {
+    fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>> {
+        let plane = pool::halved(&color::luma(images)?)?;
+        Ok(GradientDeviation::filter(&plane)?.into())
+    }
 
-impl PerImage for GmsdLoss {
-    fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.deviation().deviation(&plane(input)?, &plane(target)?)
+    fn back(&self, slopes: &[Tensor], images: &Tensor) -> Result<Tensor> {
+        let size = images.size();
+        let plane = Operator::Prewitt.back([&slopes[0], &slopes[1]])?;
+        let luma = halved_back(&plane, size[2], size[3])?;
+        if size[1] == 1 {
+            Ok(luma)
+        } else {
+            channels_back(&[(&luma, color::Y)])
+        }
+    }
+
+    fn compare(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor> {
+        image::sqrt(&self.deviation().variance([&input[0], &input[1]], [&target[0], &target[1]])?)
     }
 }
 
@@ -108,8 +121,9 @@ impl Loss for GmsdLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let plane = |images| plane(&in_unit(images, self.data_range)?);
-        let map = self.deviation().dissimilarity(&plane(input)?, &plane(target)?)?;
+        let found = |images| self.filter(&in_unit(images, self.data_range)?);
+        let (own, other) = (found(input)?, found(target)?);
+        let map = self.deviation().dissimilarity([&own[0], &own[1]], [&other[0], &other[1]])?;
         Ok(Some(enlarged(&map, 2, 0, input)?))
     }
 }

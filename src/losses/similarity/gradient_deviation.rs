@@ -2,8 +2,7 @@
 
 use tch::Tensor;
 
-use super::gradient_magnitude::Operator;
-use crate::base::image;
+use super::gradient_magnitude::{length_of, Operator};
 use crate::Result;
 
 /// The deviation of the dissimilarity
@@ -23,25 +22,27 @@ pub(super) struct GradientDeviation {
 const PIXELS: &[i64] = &[1, 2, 3];
 
 impl GradientDeviation {
-    /// `d` for planes `[N, 1, H, W]`.
-    pub(super) fn dissimilarity(self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let (a, b) = (Operator::Prewitt.magnitude(input)?, Operator::Prewitt.magnitude(target)?);
-        let mut denominator = a.f_square()?.f_add(&b.f_square()?)?;
+    /// What [`dissimilarity`](Self::dissimilarity) compares of planes `[N, 1, H, W]`.
+    pub(super) fn filter(plane: &Tensor) -> Result<[Tensor; 2]> {
+        Operator::Prewitt.gradients(plane)
+    }
+
+    /// `d` for the gradients of both planes.
+    pub(super) fn dissimilarity(self, input: [&Tensor; 2], target: [&Tensor; 2]) -> Result<Tensor> {
+        let (a, b) = (length_of(input)?, length_of(target)?);
+        let mut denominator = a.f_square()?.f_addcmul(&b, &b)?;
         if self.masking != 0.0 {
             denominator = denominator.f_sub(&a.f_mul(&b)?.f_mul_scalar(self.masking)?)?;
         }
-        Ok(a.f_sub(&b)?.f_square()?.f_div(&denominator.f_add_scalar(self.constant)?)?)
+        let scale = Operator::Prewitt.scale();
+        let denominator = denominator.f_add_scalar(self.constant / (scale * scale))?;
+        Ok(a.f_sub(&b)?.f_square()?.f_div(&denominator)?)
     }
 
     /// The mean squared deviation from the mean, for each image: `[N]`.
-    pub(super) fn variance(self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+    pub(super) fn variance(self, input: [&Tensor; 2], target: [&Tensor; 2]) -> Result<Tensor> {
         let map = self.dissimilarity(input, target)?;
         let mean = map.f_mean_dim(PIXELS, true, map.kind())?;
         Ok(map.f_sub(&mean)?.f_square()?.f_mean_dim(PIXELS, false, map.kind())?)
-    }
-
-    /// The standard deviation, for each image: `[N]`.
-    pub(super) fn deviation(self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        image::sqrt(&self.variance(input, target)?)
     }
 }

@@ -54,13 +54,12 @@ impl Operator {
     /// The length of the gradient, with a gradient of its own that is 0 where the plane is flat.
     pub(super) fn magnitude(self, planes: &Tensor) -> Result<Tensor> {
         let [along_rows, along_columns] = self.gradients(planes)?;
-        let squares = along_rows.f_square()?.f_add(&along_columns.f_square()?)?;
-        Ok(image::sqrt(&squares)?.f_mul_scalar(self.scale())?)
+        Ok(length_of([&along_rows, &along_columns])?.f_mul_scalar(self.scale())?)
     }
 
     /// The weighted sum of three pixels along `dim`, which gets shorter by 2.
     fn smooth(self, padded: &Tensor, dim: i64) -> Result<Tensor> {
-        let length = length(padded, dim) - 2;
+        let length = side(padded, dim) - 2;
         let shifted = |by: i64| padded.f_narrow(dim, by, length);
         let mut sum = shifted(0)?.f_add(&shifted(2)?)?;
         // The backward pass of a sum does not read the sum: it can change in place.
@@ -71,13 +70,18 @@ impl Operator {
     }
 }
 
+/// The length of a gradient, with a gradient of its own that is 0 where there is none.
+pub(super) fn length_of([along_rows, along_columns]: [&Tensor; 2]) -> Result<Tensor> {
+    image::sqrt(&along_rows.f_square()?.f_addcmul(along_columns, along_columns)?)
+}
+
 /// What follows minus what precedes along `dim`, which gets shorter by 2.
 fn difference(padded: &Tensor, dim: i64) -> Result<Tensor> {
-    let length = length(padded, dim) - 2;
+    let length = side(padded, dim) - 2;
     Ok(padded.f_narrow(dim, 2, length)?.f_sub(&padded.f_narrow(dim, 0, length)?)?)
 }
 
-fn length(planes: &Tensor, dim: i64) -> i64 {
+fn side(planes: &Tensor, dim: i64) -> i64 {
     let sizes = planes.size();
     sizes[(sizes.len() as i64 + dim) as usize]
 }

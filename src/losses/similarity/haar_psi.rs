@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::filtered::{channels_back, halved_back, Filtered};
 use super::gradient_magnitude::dissimilarity;
+use super::haar::{self, SIZES};
 use super::map::{enlarged, in_unit};
-use crate::base::image::per_image::{per_image, PerImage};
+use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -90,21 +92,12 @@ setters!(HaarPsiLoss {
     with_reduction(reduction: Reduction)
 });
 
-/// What the measure sees of an image: the magnitudes of sums and differences, for values from 0 to 1.
-struct Features {
-    /// By k = 2, 4, 8: the coefficients h and v, times k.
-    luma: [[Tensor; 2]; 3],
-    /// The sums of I and Q over 2x2 pixels, where the image has colour.
-    color: Option<[Tensor; 2]>,
-}
-
 /// By orientation: how unlike the images are, and the weight of that.
 struct Comparison {
     dissimilarity: Tensor,
     weight: Tensor,
 }
 
-const SIZES: [i64; 3] = [2, 4, 8];
 const PIXELS: &[i64] = &[1, 2, 3];
 
 impl HaarPsiLoss {
@@ -113,21 +106,6 @@ impl HaarPsiLoss {
         check::image_pair(input, target)?;
         check::channels(input, &[1, 3])?;
         check::least_size(input, 16, "")
-    }
-
-    fn features(&self, images: &Tensor) -> Result<Features> {
-        let images = if self.subsample { pool::halved(images)? } else { images.shallow_clone() };
-        let magnitudes = |[h, v]: [Tensor; 2]| -> Result<[Tensor; 2]> { Ok([h.f_abs()?, v.f_abs()?]) };
-        let [finest, middle, coarsest] = coefficients(&color::luma(&images)?)?;
-        let luma = [magnitudes(finest)?, magnitudes(middle)?, magnitudes(coarsest)?];
-        if images.size()[1] == 1 {
-            return Ok(Features { luma, color: None });
-        }
-        let sums = |row| -> Result<Tensor> {
-            let padded = color::channel(&images, row)?.f_constant_pad_nd([0i64, 1, 0, 1].as_slice())?;
-            Ok(sum(&sum(&padded, -2, 1)?, -1, 1)?.f_abs()?)
-        };
-        Ok(Features { luma, color: Some([sums(color::I)?, sums(color::Q)?]) })
     }
 
     /// The mean of the dissimilarities of two pairs, of which each is `size` times what the definition has.
@@ -140,17 +118,22 @@ impl HaarPsiLoss {
         Ok(of(first)?.f_add(&of(second)?)?.f_mul_scalar(0.5)?)
     }
 
-    fn compare(&self, input: &Features, target: &Features) -> Result<Vec<Comparison>> {
+    /// Of what the filters found.
+    fn comparisons(&self, input: &[Tensor], target: &[Tensor]) -> Result<Vec<Comparison>> {
+        let magnitudes =
+            |found: &[Tensor]| found.iter().map(|plane| Ok(plane.f_abs()?)).collect::<Result<Vec<_>>>();
+        let (input, target) = (magnitudes(input)?, magnitudes(target)?);
+        let pair = |index: usize, size: i64| (&input[index], &target[index], size);
         let mut comparisons = Vec::new();
         for orientation in 0..2 {
-            let of = |level: usize| (&input.luma[level][orientation], &target.luma[level][orientation]);
-            let pair = |level: usize| (of(level).0, of(level).1, SIZES[level]);
-            let dissimilarity = self.mean_dissimilarity([pair(0), pair(1)])?;
-            comparisons.push(Comparison { dissimilarity, weight: of(2).0.f_maximum(of(2).1)? });
+            let of = |level: usize| pair(2 * level + orientation, SIZES[level]);
+            let dissimilarity = self.mean_dissimilarity([of(0), of(1)])?;
+            let (own, other, _) = of(2);
+            comparisons.push(Comparison { dissimilarity, weight: own.f_maximum(other)? });
         }
-        if let (Some(input), Some(target)) = (&input.color, &target.color) {
-            let pair = |index: usize| (&input[index], &target[index], 4);
-            let dissimilarity = self.mean_dissimilarity([pair(0), pair(1)])?;
+        if input.len() > LUMA {
+            // Sums over four pixels, where the definition has means.
+            let dissimilarity = self.mean_dissimilarity([pair(LUMA, 4), pair(LUMA + 1, 4)])?;
             let weight = comparisons[0].weight.f_add(&comparisons[1].weight)?.f_mul_scalar(0.5)?;
             comparisons.push(Comparison { dissimilarity, weight });
         }
@@ -158,55 +141,48 @@ impl HaarPsiLoss {
     }
 }
 
-/// `[h(k), v(k)]` for k = 2, 4, 8, each times k.
-fn coefficients(plane: &Tensor) -> Result<[[Tensor; 2]; 3]> {
-    let size = plane.size();
-    let [.., height, width] = size[..] else { unreachable!("an image has four dimensions") };
-    // The square of 8 by 8 pixels begins 3 pixels above and to the left, that of 4 by 4 begins 1 pixel, that of 2 by 2
-    // at the pixel itself.
-    let mut blocks = plane.f_constant_pad_nd([3i64, 4, 3, 4].as_slice())?;
-    let mut level = |half: i64, start: i64| -> Result<[Tensor; 2]> {
-        // A square is made of four of half the size.
-        let rows = sum(&blocks, -2, half)?;
-        let h = sum(&difference(&blocks, -2, half)?.f_narrow(-2, start, height)?, -1, half)?;
-        let v = difference(&rows.f_narrow(-2, start, height)?, -1, half)?;
-        if half < 4 {
-            blocks = sum(&rows, -1, half)?;
+/// How many planes are of luma: two coefficients of each size. Those of I and Q follow, where the image has colour.
+const LUMA: usize = 2 * SIZES.len();
+
+impl Filtered for HaarPsiLoss {
+    fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>> {
+        let images = if self.subsample { pool::halved(images)? } else { images.shallow_clone() };
+        let mut found = haar::coefficients(&color::luma(&images)?)?;
+        if images.size()[1] == 3 {
+            for row in [color::I, color::Q] {
+                found.push(haar::sums(&color::channel(&images, row)?)?);
+            }
         }
-        Ok([h.f_narrow(-1, start, width)?, v.f_narrow(-1, start, width)?])
-    };
-    Ok([level(1, 3)?, level(2, 2)?, level(4, 0)?])
-}
+        Ok(found)
+    }
 
-/// Of each element and that `by` places on along `dim`.
-fn sum(planes: &Tensor, dim: i64, by: i64) -> Result<Tensor> {
-    let [first, second] = shifted(planes, dim, by)?;
-    Ok(first.f_add(&second)?)
-}
+    fn back(&self, slopes: &[Tensor], images: &Tensor) -> Result<Tensor> {
+        let luma = haar::coefficients_back(&slopes[..LUMA])?;
+        let back = match &slopes[LUMA..] {
+            [i, q] => {
+                let (i, q) = (haar::sums_back(i)?, haar::sums_back(q)?);
+                channels_back(&[(&luma, color::Y), (&i, color::I), (&q, color::Q)])?
+            }
+            _ => luma,
+        };
+        let size = images.size();
+        if self.subsample {
+            halved_back(&back, size[2], size[3])
+        } else {
+            Ok(back)
+        }
+    }
 
-fn difference(planes: &Tensor, dim: i64, by: i64) -> Result<Tensor> {
-    let [first, second] = shifted(planes, dim, by)?;
-    Ok(first.f_sub(&second)?)
-}
-
-fn shifted(planes: &Tensor, dim: i64, by: i64) -> Result<[Tensor; 2]> {
-    let sizes = planes.size();
-    let length = sizes[(sizes.len() as i64 + dim) as usize] - by;
-    Ok([planes.f_narrow(dim, 0, length)?, planes.f_narrow(dim, by, length)?])
-}
-
-impl PerImage for HaarPsiLoss {
-    fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let kind = input.kind();
-        let comparisons = self.compare(&self.features(input)?, &self.features(target)?)?;
+    fn compare(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor> {
+        let kind = input[0].kind();
         let sum = |planes: &Tensor| planes.f_sum_dim_intlist(PIXELS, false, kind);
         // Of p and of 1 - p, times the sum of the weights.
         let (mut alike, mut unlike) = (None, None);
-        for Comparison { dissimilarity, weight } in &comparisons {
+        for Comparison { dissimilarity, weight } in self.comparisons(input, target)? {
             // alpha s
             let exponent = dissimilarity.f_mul_scalar(-self.alpha)?.f_add_scalar(self.alpha)?;
-            add(&mut alike, sum(&exponent.f_sigmoid()?.f_mul(weight)?)?)?;
-            add(&mut unlike, sum(&exponent.f_neg()?.f_sigmoid()?.f_mul(weight)?)?)?;
+            add(&mut alike, sum(&exponent.f_sigmoid()?.f_mul(&weight)?)?)?;
+            add(&mut unlike, sum(&exponent.f_neg()?.f_sigmoid()?.f_mul(&weight)?)?)?;
         }
         let (alike, unlike) =
             (alike.expect("there are orientations"), unlike.expect("there are orientations"));
@@ -250,9 +226,9 @@ impl Loss for HaarPsiLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let features = |images| self.features(&in_unit(images, self.data_range)?);
+        let found = |images| self.filter(&in_unit(images, self.data_range)?);
         let (mut map, mut weights) = (None, None);
-        for Comparison { dissimilarity, weight } in self.compare(&features(input)?, &features(target)?)? {
+        for Comparison { dissimilarity, weight } in self.comparisons(&found(input)?, &found(target)?)? {
             add(&mut map, dissimilarity.f_mul(&weight)?)?;
             add(&mut weights, weight)?;
         }

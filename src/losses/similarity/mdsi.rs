@@ -5,10 +5,11 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::gradient_magnitude::{dissimilarity, Operator};
+use super::filtered::{channels_back, Filtered};
+use super::gradient_magnitude::{dissimilarity, length_of, Operator};
 use super::map::{enlarged, in_unit};
-use crate::base::image::per_image::{per_image, PerImage};
-use crate::base::image::{self, color, pool, DataRange};
+use crate::base::image::per_image::per_image;
+use crate::base::image::{color, pool, DataRange};
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -147,52 +148,29 @@ impl MdsiLoss {
         check::channels(input, &[1, 3])
     }
 
-    /// A constant for values from 0 to 1.
-    fn for_unit(constant: f64) -> f64 {
-        constant / (255.0 * 255.0)
-    }
-
-    /// `1 - gs`, of images of three channels.
-    fn unlike_edges(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let gradients = |images| Operator::Prewitt.gradients(&color::channel(images, L)?);
-        let [input, target] = [gradients(input)?, gradients(target)?];
+    /// `1 - gs`, of the gradients of L.
+    fn unlike_edges(&self, input: [&Tensor; 2], target: [&Tensor; 2]) -> Result<Tensor> {
         let mean =
-            |index: usize| -> Result<Tensor> { Ok(input[index].f_add(&target[index])?.f_mul_scalar(0.5)?) };
-        let mean = [mean(0)?, mean(1)?];
-        let magnitude = |gradients: &[Tensor; 2]| {
-            image::sqrt(&gradients[0].f_square()?.f_add(&gradients[1].f_square()?)?)
-        };
-        let (a, b, m) = (magnitude(&input)?, magnitude(&target)?, magnitude(&mean)?);
+            |index: usize| -> Result<Tensor> { Ok(input[index].f_add(target[index])?.f_mul_scalar(0.5)?) };
+        let (a, b, m) = (length_of(input)?, length_of(target)?, length_of([&mean(0)?, &mean(1)?])?);
         let scale = Operator::Prewitt.scale();
-        let [c1, c2] = [self.c1, self.c2].map(|constant| Self::for_unit(constant) / (scale * scale));
+        let [c1, c2] = [self.c1, self.c2].map(|constant| for_unit(constant) / (scale * scale));
         let with_mean = dissimilarity(&a, &m, c2)?.f_sub(&dissimilarity(&b, &m, c2)?)?;
         Ok(dissimilarity(&a, &b, c1)?.f_add(&with_mean)?)
     }
 
-    /// `1 - cs`, of images of three channels.
-    fn unlike_colors(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let (mut differences, mut squares): (Option<Tensor>, Option<Tensor>) = (None, None);
-        for row in [H, M] {
-            let (a, b) = (color::channel(input, row)?, color::channel(target, row)?);
-            let difference = a.f_sub(&b)?.f_square()?;
-            let square = a.f_square()?.f_add(&b.f_square()?)?;
-            differences = Some(match differences {
-                Some(sum) => sum.f_add(&difference)?,
-                None => difference,
-            });
-            squares = Some(match squares {
-                Some(sum) => sum.f_add(&square)?,
-                None => square.f_add_scalar(Self::for_unit(self.c3))?,
-            });
-        }
-        Ok(differences.expect("there are two colours").f_div(&squares.expect("there are two colours"))?)
+    /// `1 - cs`, of H and M.
+    fn unlike_colors(&self, [h, m]: [&Tensor; 2], [other_h, other_m]: [&Tensor; 2]) -> Result<Tensor> {
+        let differences = h.f_sub(other_h)?.f_square()?.f_add(&m.f_sub(other_m)?.f_square()?)?;
+        let squares =
+            h.f_square()?.f_addcmul(other_h, other_h)?.f_addcmul(m, m)?.f_addcmul(other_m, other_m)?;
+        Ok(differences.f_div(&squares.f_add_scalar(for_unit(self.c3))?)?)
     }
 
-    /// `z` for each block of pixels.
-    fn powers(&self, input: &Tensor, target: &Tensor) -> Result<Complex> {
-        let (input, target) = (shrunk(input)?, shrunk(target)?);
-        let edges = self.unlike_edges(&input, &target)?;
-        let colors = self.unlike_colors(&input, &target)?;
+    /// `z` for each block of pixels, of what the filters found.
+    fn powers(&self, input: &[Tensor], target: &[Tensor]) -> Result<Complex> {
+        let edges = self.unlike_edges([&input[0], &input[1]], [&target[0], &target[1]])?;
+        let colors = self.unlike_colors([&input[2], &input[3]], [&target[2], &target[3]])?;
         match self.combination {
             MdsiCombination::Sum => {
                 let unlike =
@@ -212,7 +190,7 @@ impl MdsiLoss {
     }
 
     /// `|z - mean z|²`.
-    fn squared_deviations(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+    fn squared_deviations(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor> {
         let Complex { real, imaginary } = self.powers(input, target)?;
         let square = |part: &Tensor| -> Result<Tensor> {
             Ok(part.f_sub(&part.f_mean_dim(PIXELS, true, part.kind())?)?.f_square()?)
@@ -225,22 +203,42 @@ fn one_minus(tensor: &Tensor) -> Result<Tensor> {
     Ok(tensor.f_neg()?.f_add_scalar(1.0)?)
 }
 
-/// Three channels of images of which the shorter side is nearest to 256 pixels. Where the factor is even, the blocks are
-/// not centred: the reference adds more zeros behind than before.
+/// A constant for values from 0 to 1.
+fn for_unit(constant: f64) -> f64 {
+    constant / (255.0 * 255.0)
+}
+
+/// By how much to shrink images, and how many zeros to add before and behind. Where the factor is even, the reference adds
+/// more of them behind.
+fn shrinking(images: &Tensor) -> (i64, [i64; 2]) {
+    let size = images.size();
+    let factor = pool::factor_to_256(size[2], size[3]);
+    (factor, [(factor - 1) / 2, factor / 2])
+}
+
+/// Images of which the shorter side is nearest to 256 pixels.
 fn shrunk(images: &Tensor) -> Result<Tensor> {
+    let (factor, [before, after]) = shrinking(images);
+    if factor == 1 {
+        return Ok(images.shallow_clone());
+    }
+    pool::average(&images.f_constant_pad_nd([before, after, before, after].as_slice())?, factor)
+}
+
+/// The gradient of the images, given that of what is [`shrunk`].
+fn shrunk_back(slopes: &Tensor, images: &Tensor) -> Result<Tensor> {
+    let (factor, [before, after]) = shrinking(images);
+    if factor == 1 {
+        return Ok(slopes.shallow_clone());
+    }
     let size = images.size();
-    let [count, _, height, width] = size[..] else { unreachable!("an image has four dimensions") };
-    let factor = pool::factor_to_256(height, width);
-    let images = match factor {
-        1 => images.shallow_clone(),
-        _ => {
-            let (before, after) = ((factor - 1) / 2, factor / 2);
-            let padded = images.f_constant_pad_nd([before, after, before, after].as_slice())?;
-            pool::average(&padded, factor)?
-        }
-    };
-    let size = images.size();
-    Ok(images.f_expand([count, 3, size[2], size[3]].as_slice(), false)?)
+    let [count, channels, height, width] = size[..] else { unreachable!("an image has four dimensions") };
+    let padded = [count, channels, height + before + after, width + before + after];
+    // Of which no more than the shape is read.
+    let like = images.f_new_empty(padded, (images.kind(), images.device()))?;
+    let sizes = [factor, factor];
+    let back = like.f_avg_pool2d_backward(slopes, sizes, sizes, [0, 0], false, true, None::<i64>)?;
+    Ok(back.f_narrow(2, before, height)?.f_narrow(3, before, width)?)
 }
 
 /// Numbers of at least 0 to a positive power, with a gradient of 0 at 0.
@@ -265,10 +263,30 @@ fn power_of_complex(base: &Complex, exponent: f64) -> Result<Complex> {
     Ok(Complex { real: length.f_mul(&angle.f_cos()?)?, imaginary: length.f_mul(&angle.f_sin()?)? })
 }
 
-impl PerImage for MdsiLoss {
-    fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+impl Filtered for MdsiLoss {
+    fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>> {
+        let images = shrunk(images)?;
+        let size = images.size();
+        // One channel counts as three equal ones.
+        let images = images.f_expand([size[0], 3, size[2], size[3]].as_slice(), false)?;
+        let [along_rows, along_columns] = Operator::Prewitt.gradients(&color::channel(&images, L)?)?;
+        Ok(vec![along_rows, along_columns, color::channel(&images, H)?, color::channel(&images, M)?])
+    }
+
+    fn back(&self, slopes: &[Tensor], images: &Tensor) -> Result<Tensor> {
+        let [along_rows, along_columns, h, m] = slopes else { unreachable!("there are four planes") };
+        let luma = Operator::Prewitt.back([along_rows, along_columns])?;
+        let channels = channels_back(&[(&luma, L), (h, H), (m, M)])?;
+        let channels = match images.size()[1] {
+            1 => channels.f_sum_dim_intlist([1i64].as_slice(), true, channels.kind())?,
+            _ => channels,
+        };
+        shrunk_back(&channels, images)
+    }
+
+    fn compare(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor> {
         let deviations = power(&self.squared_deviations(input, target)?, 0.5 * self.rho)?;
-        power(&deviations.f_mean_dim(PIXELS, false, input.kind())?, self.o / self.rho)
+        power(&deviations.f_mean_dim(PIXELS, false, deviations.kind())?, self.o / self.rho)
     }
 }
 
@@ -294,10 +312,9 @@ impl Loss for MdsiLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let unit = |images| in_unit(images, self.data_range);
-        let map = power(&self.squared_deviations(&unit(input)?, &unit(target)?)?, 0.5)?;
-        let size = input.size();
-        let factor = pool::factor_to_256(size[2], size[3]);
-        Ok(Some(enlarged(&map, factor, (factor - 1) / 2, input)?))
+        let found = |images| self.filter(&in_unit(images, self.data_range)?);
+        let map = power(&self.squared_deviations(&found(input)?, &found(target)?)?, 0.5)?;
+        let (factor, [before, _]) = shrinking(input);
+        Ok(Some(enlarged(&map, factor, before, input)?))
     }
 }

@@ -2,9 +2,11 @@
 
 mod frequencies;
 mod fsim;
+mod filtered;
 mod gmsd;
 mod gradient_deviation;
 mod gradient_magnitude;
+mod haar;
 mod haar_psi;
 mod lab;
 mod map;

@@ -129,12 +129,12 @@ impl MultiScaleGmsdLoss {
         GradientDeviation { constant: self.t / (255.0 * 255.0), masking: self.alpha }
     }
 
-    /// For each scale, what `compare` makes of the luma of both images, with the scale's weight.
+    /// For each scale, what `compare` makes of the gradients of both images, with the scale's weight.
     fn on_scales<T>(
         &self,
         input: &Tensor,
         target: &Tensor,
-        compare: impl Fn(&Tensor, &Tensor) -> Result<T>,
+        compare: impl Fn([&Tensor; 2], [&Tensor; 2]) -> Result<T>,
     ) -> Result<Vec<(f64, T)>> {
         let (mut input, mut target) = (color::luma(input)?, color::luma(target)?);
         let mut results = Vec::new();
@@ -142,7 +142,8 @@ impl MultiScaleGmsdLoss {
             if scale > 0 {
                 (input, target) = (pool::halved(&input)?, pool::halved(&target)?);
             }
-            results.push((weight, compare(&input, &target)?));
+            let [own, other] = [GradientDeviation::filter(&input)?, GradientDeviation::filter(&target)?];
+            results.push((weight, compare([&own[0], &own[1]], [&other[0], &other[1]])?));
         }
         Ok(results)
     }
