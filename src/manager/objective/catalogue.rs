@@ -28,6 +28,8 @@ catalogue! {
     // structure
     // similarity
     // frequency
+    binary FocalFrequencyLoss;
+    binary FftLoss = "FFTLoss";
     // perceptual
     made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
     // classification

@@ -42,7 +42,7 @@ pub struct Argument {
 
 /// Losses behind a filter or a network: equal numbers side by side put them on a kink, where rounding chooses the
 /// gradient.
-const WITH_KINKS: [&str; 3] = ["Sobel", "Laplacian", "VggPerceptual"];
+const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "FftLoss", "VggPerceptual"];
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths.
 const WITH_WEIGHTED_MEAN: [&str; 4] = ["CrossEntropyLoss", "NllLoss", "LinearCrossEntropyLoss", "CtcLoss"];
