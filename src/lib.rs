@@ -26,7 +26,7 @@
 //! | family | losses |
 //! |---|---|
 //! | **pixel**: values, element by element | [`L1Loss`], [`MseLoss`], [`SmoothL1Loss`], [`HuberLoss`], [`CharbonnierLoss`] |
-//! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
+//! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`], [`EdgeLoss`], [`GradientDifferenceLoss`] |
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |

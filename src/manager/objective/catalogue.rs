@@ -25,6 +25,8 @@ catalogue! {
     // edge
     binary Sobel;
     binary Laplacian;
+    binary EdgeLoss;
+    binary GradientDifferenceLoss;
     // structure
     // similarity
     // frequency
