@@ -130,7 +130,7 @@ fn gradients_of_flat_images() {
     }
 }
 
-/// The parseable half of a matrix is not enough: weights need not have the symmetry of the spectrum.
+/// Half of a matrix is not enough: weights need not have the symmetry of the spectrum.
 #[test]
 fn a_matrix_of_any_symmetry() {
     let (input, target) = (noise(1, &[1, 1, 3, 4], Kind::Double), noise(2, &[1, 1, 3, 4], Kind::Double));

@@ -169,9 +169,7 @@ impl FftLoss {
                 let value = sum(&difference.f_abs()?, -1)?;
                 let _ = half.f_sgn_()?;
                 let sign = difference.f_sgn_()?;
-                for part in 0..2 {
-                    let _ = parts.f_select(-1, part)?.f_mul_(&sign)?;
-                }
+                let _ = half.f_mul_(&sign)?;
                 value
             }
         };
