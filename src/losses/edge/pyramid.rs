@@ -50,24 +50,19 @@ fn inside(padded: &Tensor) -> Result<Tensor> {
     let rows = |by: i64| padded.f_narrow(2, by, height - 2 * REACH);
     // The kernel is symmetric: two rows have the same weights, and two columns.
     let pairs = [rows(0)?.f_add(&rows(4)?)?, rows(1)?.f_add(&rows(3)?)?, rows(2)?];
-    let mut sum: Option<Tensor> = None;
-    for column in 0..3 {
+    let columns: [&[i64]; 3] = [&[0, 4], &[1, 3], &[2]];
+    let inner = [size[0], size[1], height - 2 * REACH, width - 2 * REACH];
+    let mut sum = Tensor::f_zeros(inner, (padded.kind(), padded.device()))?;
+    for (column, places) in columns.into_iter().enumerate() {
         let mut weighted = pairs[0].f_mul_scalar(weight(0, column))?;
-        for row in 1..3 {
-            weighted = weighted.f_addcmul_(&pairs[row], &scalar(weight(row, column), padded)?)?;
+        for (row, pair) in pairs.iter().enumerate().skip(1) {
+            weighted = weighted.f_addcmul_(pair, &scalar(weight(row, column), padded)?)?;
         }
-        let shifted = |by: i64| weighted.f_narrow(3, by, width - 2 * REACH);
-        let (near, far) = (column as i64, 4 - column as i64);
-        let mut own = match sum {
-            Some(mut sum) => sum.f_add_(&shifted(near)?)?,
-            None => shifted(near)?.f_add(&shifted(far)?)?,
-        };
-        if column == 1 {
-            own = own.f_add_(&shifted(far)?)?;
+        for by in places {
+            sum = sum.f_add_(&weighted.f_narrow(3, *by, inner[3])?)?;
         }
-        sum = Some(own);
     }
-    Ok(sum.expect("there are three"))
+    Ok(sum)
 }
 
 /// Four times the pixels in even rows and columns, from 0, among zeros.
