@@ -1,6 +1,7 @@
 //! The Rust half of `scripts/bench_peers.py`, which says what is measured and how: does the work that it is
 //! asked for, one request a line, and answers with one line of JSON.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
@@ -9,6 +10,7 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
+use tch_losses::manager::{LossSpec, Objective};
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, Sobel, Streaming,
     VggPerceptual,
@@ -35,6 +37,8 @@ struct Setup {
     images: String,
     /// A safetensors file with VGG19.
     weights: String,
+    /// How many images a loss by name takes.
+    takes: usize,
     device: String,
 }
 
@@ -106,7 +110,16 @@ impl Work {
                         + vgg.try_forward(fake, &real)? * 10.0)
                 })
             }
-            other => bail!("unknown work {other}"),
+            name => {
+                let mut objective = Objective::default();
+                objective.losses.insert(name.into(), LossSpec::named(name)?.into());
+                let (manager, name) = (RefCell::new(objective.build(device)?), name.to_owned());
+                match setup.takes {
+                    1 => Box::new(move |fake| Ok(manager.borrow_mut().compute(&name, fake)?)),
+                    2 => Box::new(move |fake| Ok(manager.borrow_mut().compute(&name, (fake, &real))?)),
+                    other => bail!("no loss takes {other} images"),
+                }
+            }
         };
         Ok(Work { forward, fake, device, base: 0 })
     }
