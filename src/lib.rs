@@ -36,6 +36,8 @@
 //! | **similarity**: phase, salience | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`] |
 //! | **structure**: structure within windows | [`VifLoss`], [`InformationWeightedSsimLoss`] |
 //! | **similarity**: hand-made features | [`DssLoss`] |
+//! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`], [`EdgeLoss`], [`GradientDifferenceLoss`] |
+//! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |

@@ -15,7 +15,6 @@ pub use classification::*;
 pub use distribution::*;
 pub use edge::*;
 pub use embedding::*;
-#[allow(unused_imports)]
 pub use frequency::*;
 pub use perceptual::*;
 pub use pixel::*;

@@ -95,13 +95,20 @@ impl WeightTensor {
     /// Checks what can be checked without waiting for a device: numbers that were given as such, and the kind of a
     /// tensor.
     pub(crate) fn check(&self, option: &'static str) -> Result<()> {
+        self.check_each(option, check::finite)
+    }
+
+    /// The same with another check of each number.
+    pub(crate) fn check_each(
+        &self,
+        option: &'static str,
+        check: fn(&'static str, f64) -> Result<()>,
+    ) -> Result<()> {
         match &self.source {
             Source::Numbers(Numbers { values, .. }) if values.is_empty() => {
                 Err(Error::Option { option, given: "empty".into(), expected: "at least one number".into() })
             }
-            Source::Numbers(numbers) => {
-                numbers.values.iter().try_for_each(|value| check::finite(option, *value))
-            }
+            Source::Numbers(numbers) => numbers.values.iter().try_for_each(|value| check(option, *value)),
             Source::Tensor(tensor) => check_tensor(option, tensor),
         }
     }

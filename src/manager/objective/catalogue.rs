@@ -36,6 +36,8 @@ catalogue! {
     edge {
         binary Sobel;
         binary Laplacian;
+        binary EdgeLoss;
+        binary GradientDifferenceLoss;
     }
     structure {
         binary SsimLoss = "SSIMLoss";
@@ -55,6 +57,8 @@ catalogue! {
         binary DssLoss = "DSSLoss";
     }
     frequency {
+        binary FocalFrequencyLoss;
+        binary FftLoss = "FFTLoss";
     }
     perceptual {
         made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";

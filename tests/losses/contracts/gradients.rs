@@ -41,6 +41,12 @@ fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool
     if subject.loss() == "CtcLoss" {
         return false;
     }
+    // Its own weights count as constants; equal and given ones are.
+    let weights_move = subject.case.options.get("alpha").and_then(|alpha| alpha.as_f64()) != Some(0.0)
+        && subject.case.tensor_options.is_empty();
+    if subject.loss() == "FocalFrequencyLoss" && weights_move {
+        return false;
+    }
     let what = format!("{} {}", subject.name, subject.arguments[position].role);
     let tensors = subject.tensors();
     // A variance below eps counts as eps, and has the gradient there, so that it can grow again.

@@ -43,7 +43,7 @@ pub struct Argument {
 
 /// Losses behind a filter or a network: equal numbers side by side put them on a kink, where rounding chooses the
 /// gradient.
-const WITH_KINKS: [&str; 3] = ["Sobel", "Laplacian", "VggPerceptual"];
+const WITH_KINKS: [&str; 5] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "FftLoss", "VggPerceptual"];
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by pixels.
 const WITH_WEIGHTED_MEAN: [&str; 8] = [
@@ -56,6 +56,9 @@ const WITH_WEIGHTED_MEAN: [&str; 8] = [
     "WeightedCharbonnierLoss",
     "WeightedTotalVariationLoss",
 ];
+/// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by directions.
+const WITH_WEIGHTED_MEAN: [&str; 5] =
+    ["CrossEntropyLoss", "NllLoss", "LinearCrossEntropyLoss", "CtcLoss", "GradientDifferenceLoss"];
 
 /// The cases whose bounds are the narrowest.
 const KIND: &str = "float64";
