@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
 use tch_losses::manager::{Inputs, LossSpec, Objective};
-use tch_losses::manager::{LossSpec, Objective};
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, Sobel, Streaming,
     VggPerceptual,
@@ -38,8 +37,6 @@ struct Setup {
     images: String,
     /// A safetensors file with VGG19.
     weights: String,
-    /// How many images a loss by name takes.
-    takes: usize,
     device: String,
 }
 
@@ -121,15 +118,6 @@ impl Work {
                     let inputs = if takes_two { Inputs::from((fake, &real)) } else { Inputs::from(fake) };
                     Ok(manager.borrow_mut().compute("loss", inputs)?)
                 })
-            name => {
-                let mut objective = Objective::default();
-                objective.losses.insert(name.into(), LossSpec::named(name)?.into());
-                let (manager, name) = (RefCell::new(objective.build(device)?), name.to_owned());
-                match setup.takes {
-                    1 => Box::new(move |fake| Ok(manager.borrow_mut().compute(&name, fake)?)),
-                    2 => Box::new(move |fake| Ok(manager.borrow_mut().compute(&name, (fake, &real))?)),
-                    other => bail!("no loss takes {other} images"),
-                }
             }
         };
         Ok(Work { forward, fake, device, base: 0 })

@@ -1,6 +1,6 @@
 """The image losses against their original PyTorch formulation, eager and compiled: time and memory, side by side.
 
-    scripts/with-libtorch python3 scripts/bench_peers.py                  # all, on the CPU: an hour
+    scripts/with-libtorch python3 scripts/bench_peers.py                  # all, on the CPU: half an hour
     scripts/with-libtorch python3 scripts/bench_peers.py --quick          # what regressions show in: minutes
     scripts/with-libtorch python3 scripts/bench_peers.py --device cuda    # on CUDA
     scripts/with-libtorch python3 scripts/bench_peers.py --only vgg/f32   # rows whose name contains the text
@@ -15,14 +15,10 @@ a round. Memory is the peak of resident memory over what the process had with im
 first step, each work in fresh processes (on CUDA: not measured). The PyTorch half installs itself, see peer_env.py;
 torch.compile needs a C++ compiler; a peer that it does not compile leaves its cells empty. The peers of the losses
 without a network are in peers.py.
-first step, each work in fresh processes (on CUDA: not measured). What torch.compile cannot compile, the row says. The
-PyTorch half installs itself, see peer_env.py; torch.compile needs a C++ compiler.
 """
 
 import argparse
 import ctypes
-import functools
-import importlib
 import json
 import os
 import platform
@@ -58,9 +54,6 @@ if __name__ == "__main__":
 
 PINNED = ["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"]
 peer_env.ensure([*PINNED, *peers.REQUIREMENTS])
-MSSSIM, PIQ, FOCAL = "pytorch-msssim==1.0.0", "piq==0.8.0", "focal-frequency-loss==0.3.0"
-REQUIREMENTS = ["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0", MSSSIM, PIQ, FOCAL]
-peer_env.ensure(REQUIREMENTS)
 
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
@@ -70,8 +63,6 @@ from torch.nn import functional as F  # noqa: E402
 
 EDGES = [(1, 256), (8, 256), (16, 512)]
 NETWORK = [(1, 256), (4, 256), (16, 256)]
-# Images without a network: the second size is for the memory.
-IMAGES = [(4, 256), (16, 512)]
 # Name, work, what VGG19 computes in, batch and side, PyTorch's work: by its median, the ratio is taken.
 ROWS = [
     *[(f"sobel/f32/{n}x3x{s}x{s}", "sobel", "f32", n, s) for n, s in EDGES],
@@ -86,25 +77,6 @@ ROWS = [
     *[(f"{loss}/f32/16x3x512x512", loss, "f32", 16, 512) for loss in peers.LOSSES],
 ]
 QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x", "SsimLoss/f32/4x")
-# Losses by their names in this crate's catalogue, with the package that has the original (None: plain PyTorch) and what
-# makes it. They get images from 0 to 1.
-NAMED = {
-    "SSIMLoss": (MSSSIM, lambda package: OneMinus(package.ssim)),
-    "MultiScaleSSIMLoss": (MSSSIM, lambda package: OneMinus(package.ms_ssim)),
-    "VIFLoss": (PIQ, lambda package: package.VIFLoss()),
-    "FSIMLoss": (PIQ, lambda package: package.FSIMLoss()),
-    "GMSDLoss": (PIQ, lambda package: package.GMSDLoss()),
-    "HaarPSILoss": (PIQ, lambda package: package.HaarPSILoss()),
-    "MDSILoss": (PIQ, lambda package: package.MDSILoss()),
-    "VSILoss": (PIQ, lambda package: package.VSILoss()),
-    "TVLoss": (PIQ, lambda package: package.TVLoss()),
-    "FocalFrequencyLoss": (FOCAL, lambda package: package.FocalFrequencyLoss()),
-    "FFTLoss": (None, lambda _: Fft()),
-    "CharbonnierLoss": (None, lambda _: Charbonnier()),
-}
-OF_ONE_IMAGE = ("TVLoss",)
-ROWS += [(f"{name}/f32/{n}x3x{s}x{s}", name, "f32", n, s) for name in NAMED for n, s in IMAGES]
-QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x")
 
 
 # The originals, in the plainest form.
@@ -179,42 +151,6 @@ class Objective(nn.Module):
         )
 
 
-class OneMinus(nn.Module):
-    def __init__(self, score):
-        super().__init__()
-        self.score = score
-
-    def forward(self, fake, real):
-        return 1 - self.score(fake, real, data_range=1.0)
-
-
-class Fft(nn.Module):
-    def forward(self, fake, real):
-        spectra = [torch.fft.fft2(images) for images in (fake, real)]
-        return F.l1_loss(*[torch.stack((spectrum.real, spectrum.imag), -1) for spectrum in spectra])
-
-
-class Charbonnier(nn.Module):
-    def forward(self, fake, real):
-        return torch.sqrt((fake - real) ** 2 + 1e-12).mean()
-
-
-def original(work):
-    """The original of a loss of NAMED."""
-    requirement, make = NAMED[work]
-    package = requirement and importlib.import_module(requirement.split("==")[0].replace("-", "_"))
-    return make(package)
-
-
-def pictures(work, batch, side):
-    """Fake and real: noise from -1 to 1; for the losses of NAMED, patches of colour with some noise, from 0 to 1."""
-    shape = (batch, 3, side, side)
-    if work not in NAMED:
-        return torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1
-    real = F.interpolate(torch.rand(batch, 3, side // 8, side // 8), size=(side, side), mode="bilinear")
-    return (real + 0.2 * torch.rand(shape) - 0.1).clamp(0, 1), real
-
-
 # One process of PyTorch, with the protocol of examples/bench_peers.rs.
 
 
@@ -226,7 +162,7 @@ def status(name):
 def serve(flavour):
     def step():
         leaf = fake.detach().requires_grad_()
-        loss = module(leaf, real) if takes == 2 else module(leaf)
+        loss = module(leaf, real)
         loss.backward()
         return loss.detach(), leaf.grad
 
@@ -244,8 +180,6 @@ def serve(flavour):
             fake, real = images["fake"], images["real"]
             weights = safetensors.torch.load_file(setup["weights"], device=device) if setup["needs_weights"] else {}
             makers = {
-            takes = setup["takes"]
-            modules = {
                 "sobel": Sobel,
                 "laplacian": Laplacian,
                 "vgg": lambda: Perceptual(weights),
@@ -255,8 +189,6 @@ def serve(flavour):
             }
             maker = makers.get(setup["work"])
             module = maker().to(device) if maker else peers.LOSSES[setup["work"]]
-            make = modules.get(setup["work"]) or functools.partial(original, setup["work"])
-            module = make().to(device)
             if flavour == "compiled":
                 module = torch.compile(module)
                 # Compiles, which must not count as memory of the step; nor must what it left free hide that.
@@ -265,9 +197,6 @@ def serve(flavour):
                 except Exception as error:
                     print(json.dumps({"refused": f"{type(error).__name__}: {error}"[:200]}), flush=True)
                     return
-                except Exception as error:  # whatever torch.compile raises: its kinds are many
-                    print(json.dumps({"failed": type(error).__name__}), flush=True)
-                    continue
                 ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")
             base = status("VmRSS")
@@ -363,12 +292,6 @@ def measure(commands, setup, seconds):
     for flavour in [flavour for flavour, answer in first.items() if "refused" in answer]:
         print(f"bench_peers: {setup['work']}: {flavour}: {first.pop(flavour)['refused']}", flush=True)
         processes.pop(flavour).close()
-    peers = {flavour: Peer(command) for flavour, command in commands.items()}
-    first = {flavour: peer.ask({"setup": setup}) for flavour, peer in peers.items()}
-    failed = {flavour: answer["failed"] for flavour, answer in first.items() if "failed" in answer}
-    for flavour in failed:
-        del first[flavour]
-        peers.pop(flavour).close()
     # What they computed is the same, or the times mean nothing.
     tolerance = 1e-4 if setup["compute"] == "f32" else 5e-2
     for flavour, answer in first.items():
@@ -395,7 +318,6 @@ def measure(commands, setup, seconds):
         "seconds": {flavour: statistics.median(r[flavour] for r in rounds) for flavour in processes},
         "ratio": {flavour: statistics.median(r["ours"] / r[flavour] for r in rounds) for flavour in others},
         "memory": memory,
-        "failed": failed,
         "value": {flavour: answer["value"] for flavour, answer in first.items()},
     }
 
@@ -418,8 +340,6 @@ def table(result):
             return [form(values[flavour]) if flavour in values else "" for flavour in ("ours", "eager", "compiled")]
 
         seconds = cell(row["seconds"], lambda s: f"{s * 1e3:.1f} ms" if s < 1 else f"{s:.2f} s")
-        if failed := row["failed"].get("compiled"):
-            seconds[-1] = f"does not compile ({failed})"
         ratio = cell(row["ratio"], lambda r: f"{r:.2f}" if r >= 0.1 else f"{r:.3f}")[1:]
         memory = cell(row["memory"], lambda b: f"{b / 1e6:.0f} MB") if described["device"] == "cpu" else [""] * 3
         lines.append(f"| {name} | {' | '.join([*seconds, *ratio, *memory])} |")
@@ -466,17 +386,12 @@ def main():
                 },
                 images,
             )
-            fake, real = pictures(work, batch, side)
-            logits = torch.randn(batch, 1, 30, 30)
-            safetensors.torch.save_file({"fake": fake, "real": real, "logits": logits}, images)
             setup = {
                 "work": work,
                 "compute": compute,
                 "images": str(images),
                 "weights": str(weights),
                 "needs_weights": work.startswith("vgg") or work == "objective",
-                "needs_weights": work not in ("sobel", "laplacian", *NAMED),
-                "takes": 1 if work in OF_ONE_IMAGE else 2,
                 "device": OPTIONS.device,
             }
             left_out = ["compiled"] if work in peers.LOSSES and batch == 16 else []

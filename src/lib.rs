@@ -30,13 +30,11 @@
 //! | with a weight for each pixel | [`WeightedL1Loss`], [`WeightedMseLoss`], [`WeightedCharbonnierLoss`], [`WeightedTotalVariationLoss`] |
 //! | in decibels | [`PsnrLoss`] |
 //! | of one image: noise | [`TotalVariationLoss`] |
-//! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`] |
-//! | **structure**: means and variances in windows | [`SsimLoss`], [`MultiScaleSsimLoss`], [`MsSsimL1Loss`] |
-//! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
-//! | **similarity**: phase, salience | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`] |
-//! | **structure**: structure within windows | [`VifLoss`], [`InformationWeightedSsimLoss`] |
-//! | **similarity**: hand-made features | [`DssLoss`] |
 //! | **edge**: edges and fine detail | [`Sobel`], [`Laplacian`], [`EdgeLoss`], [`GradientDifferenceLoss`] |
+//! | **structure**: means and variances in windows | [`SsimLoss`], [`MultiScaleSsimLoss`], [`MsSsimL1Loss`] |
+//! | information in windows | [`VifLoss`], [`InformationWeightedSsimLoss`] |
+//! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
+//! | phase, saliency, subbands | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`], [`DssLoss`] |
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |

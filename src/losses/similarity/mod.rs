@@ -1,8 +1,9 @@
 //! Losses on the similarity of hand-made features: gradients, phase, wavelets, saliency.
 
+mod dss;
+mod filtered;
 mod frequencies;
 mod fsim;
-mod filtered;
 mod gmsd;
 mod gradient_deviation;
 mod gradient_magnitude;
@@ -20,6 +21,7 @@ mod vsi;
 mod weighted;
 mod yiq;
 
+pub use dss::DssLoss;
 pub use fsim::FsimLoss;
 pub use gmsd::GmsdLoss;
 pub use haar_psi::HaarPsiLoss;
@@ -27,6 +29,3 @@ pub use mdsi::{MdsiCombination, MdsiLoss};
 pub use multi_scale_gmsd::MultiScaleGmsdLoss;
 pub use sr_sim::{SaliencyRange, SrSimLoss};
 pub use vsi::VsiLoss;
-mod dss;
-
-pub use dss::DssLoss;

@@ -45,8 +45,9 @@ pub struct Argument {
 /// gradient.
 const WITH_KINKS: [&str; 5] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "FftLoss", "VggPerceptual"];
 
-/// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by pixels.
-const WITH_WEIGHTED_MEAN: [&str; 8] = [
+/// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
+/// pixels, by directions.
+const WITH_WEIGHTED_MEAN: [&str; 9] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -55,10 +56,8 @@ const WITH_WEIGHTED_MEAN: [&str; 8] = [
     "WeightedMseLoss",
     "WeightedCharbonnierLoss",
     "WeightedTotalVariationLoss",
+    "GradientDifferenceLoss",
 ];
-/// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 5] =
-    ["CrossEntropyLoss", "NllLoss", "LinearCrossEntropyLoss", "CtcLoss", "GradientDifferenceLoss"];
 
 /// The cases whose bounds are the narrowest.
 const KIND: &str = "float64";
