@@ -170,7 +170,7 @@ impl MultiScaleSsimLoss {
     pub fn piq() -> MultiScaleSsimLoss {
         // The module holds them in f32.
         let single = WEIGHTS.map(|weight| weight as f32);
-        let sum: f32 = single.iter().sum();
+        let sum = single.iter().copied().map(f64::from).sum::<f64>() as f32;
         MultiScaleSsimLoss {
             exact_window: true,
             pooling: ScalePooling::Replicate,
