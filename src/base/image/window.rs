@@ -135,13 +135,6 @@ pub(crate) fn packed(images: &Tensor) -> Result<Tensor> {
     Ok(pixels.f_view([1, height, width, count * channels])?.f_permute([0, 3, 1, 2])?)
 }
 
-/// Room for planes that are [`packed`].
-pub(crate) fn empty_packed(size: [i64; 4], kind: Kind, device: Device) -> Result<Tensor> {
-    let [count, channels, height, width] = size;
-    let memory = Tensor::f_empty([count, height, width, channels], (kind, device))?;
-    Ok(memory.f_permute([0, 3, 1, 2])?)
-}
-
 /// Whether oneDNN filters the planes without a copy. It has f32 alone, and one channel is no matter of layout.
 fn is_packed(planes: &Tensor) -> bool {
     planes.dim() == 4
