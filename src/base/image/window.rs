@@ -108,23 +108,20 @@ impl Window {
     }
 }
 
-/// The sum in the order of PyTorch, of which the last bit depends: eight sums of every eighth number, in four parts.
+/// The sum in the order of PyTorch, on which the last bit depends: each eighth number belongs to one of eight sums, of
+/// four parts each. Fewer than eight numbers have one sum.
 fn sum_as_in_pytorch(numbers: &[f32]) -> f32 {
-    let rows = numbers.chunks_exact(8);
+    let rows = numbers.chunks_exact(if numbers.len() < 8 { 1 } else { 8 });
     let mut sum: f32 = rows.remainder().iter().sum();
-    let mut lanes = [[0.0f32; 8]; 4];
+    let mut parts = [[0.0f32; 8]; 4];
     // The rows beyond a multiple of four belong to the first part.
     let in_turns = rows.len() / 4 * 4;
     for (index, row) in rows.enumerate() {
         let part = if index < in_turns { index % 4 } else { 0 };
-        lanes[part].iter_mut().zip(row).for_each(|(lane, number)| *lane += number);
+        parts[part].iter_mut().zip(row).for_each(|(lane, number)| *lane += number);
     }
-    let [mut total, others @ ..] = lanes;
-    for lanes in others {
-        total.iter_mut().zip(lanes).for_each(|(total, lane)| *total += lane);
-    }
-    for lane in total {
-        sum += lane;
+    for lane in 0..8 {
+        sum += parts[0][lane] + parts[1][lane] + parts[2][lane] + parts[3][lane];
     }
     sum
 }
@@ -138,13 +135,6 @@ pub(crate) fn packed(images: &Tensor) -> Result<Tensor> {
     Ok(pixels.f_view([1, height, width, count * channels])?.f_permute([0, 3, 1, 2])?)
 }
 
-/// Room for planes that are [`packed`].
-pub(crate) fn empty_packed(size: [i64; 4], kind: Kind, device: Device) -> Result<Tensor> {
-    let [count, channels, height, width] = size;
-    let memory = Tensor::f_empty([count, height, width, channels], (kind, device))?;
-    Ok(memory.f_permute([0, 3, 1, 2])?)
-}
-
 /// Whether oneDNN filters the planes without a copy. It has f32 alone, and one channel is no matter of layout.
 fn is_packed(planes: &Tensor) -> bool {
     planes.dim() == 4
@@ -153,4 +143,65 @@ fn is_packed(planes: &Tensor) -> bool {
         && planes.size()[1] > 1
         && planes.stride()[1] == 1
         && utils::has_mkldnn()
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{no_grad, Kind, Tensor};
+
+    use super::*;
+
+    /// The weights of pytorch-msssim, bit by bit.
+    #[test]
+    fn a_window_in_f32() {
+        let expected = [
+            0.0010283803567290306,
+            0.0075987582094967365,
+            0.036000773310661316,
+            0.10936068743467331,
+            0.21300552785396576,
+            0.26601171493530273,
+        ];
+        let window = Window::gaussian(11, 1.5, Kind::Float);
+        assert_eq!(window.weights[..6], expected);
+        assert!(window.weights.iter().eq(window.weights.iter().rev()));
+        // A sigma whose square is 0.
+        assert_eq!(Window::gaussian(3, 1e-200, Kind::Float).weights, [0.0, 1.0, 0.0]);
+        assert_eq!(Window::gaussian(3, 1e-200, Kind::Double).weights, [0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn sums_in_the_order_of_pytorch() {
+        let sum = |length: usize| {
+            let numbers: Vec<f32> = (0..length).map(|i| ((7 * i + 3) as f32).sin()).collect();
+            (sum_as_in_pytorch(&numbers), Tensor::from_slice(&numbers).sum(None).double_value(&[]) as f32)
+        };
+        for length in 1..130 {
+            let (own, expected) = sum(length);
+            assert!((own - expected).abs() < 1e-5, "{length}");
+        }
+        let weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+        assert_eq!(sum_as_in_pytorch(&weights), 1.000_100_016_593_933);
+    }
+
+    /// oneDNN and the shifted views have the same sums, and each spreads what it sums up.
+    #[test]
+    fn packed_planes_have_the_same_sums() {
+        for (count, channels, size) in [(1, 2, 3), (2, 5, 5), (1, 1, 11), (3, 16, 7), (4, 3, 1)] {
+            let window = Window::gaussian(size, 1.5, Kind::Float);
+            let images = Tensor::rand([count, channels, 13, 17], (Kind::Float, Device::Cpu));
+            let planes = packed(&images).unwrap();
+            let of_planes = |sums: Tensor| sums.view([count, channels, sums.size()[2], sums.size()[3]]);
+            let close = |own: Tensor, expected: Tensor| {
+                assert_eq!(own.size(), expected.size());
+                assert!((own - expected).abs().max().double_value(&[]) < 1e-5, "{channels} {size}");
+            };
+            close(of_planes(window.sums(&planes).unwrap()), window.sums(&images).unwrap());
+            close(of_planes(window.spread(&planes).unwrap()), window.spread(&images).unwrap());
+            let margin = size / 2;
+            let within = images.constant_pad_nd([margin; 4]);
+            let products = no_grad(|| window.products_in_f32(&images, margin).unwrap());
+            close(products, window.sums(&within).unwrap());
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The formula of SSIM: means, variances and covariances in windows, and how alike they are.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use crate::base::image::window::{empty_packed, Window};
+use crate::base::gradient::pieces;
+use crate::base::image::window::Window;
 use crate::Result;
 
 /// The constants of the formula.
@@ -29,9 +30,9 @@ pub(super) enum Part {
 
 /// Means over the places of the window, and what they depend on.
 pub(super) struct Means {
-    /// Of each plane: `[K]`.
+    /// Of each channel of each image, `[N, C]`.
     pub means: Tensor,
-    /// The gradient of each mean with respect to its plane of `x`, divided by `factor`: `[1, K, H, W]`.
+    /// The gradient of each mean with respect to its channel of `x`, divided by `factor`: `[N, C, H, W]`.
     pub gradient: Tensor,
     pub factor: f64,
 }
@@ -73,8 +74,32 @@ impl Formula {
         self.eps == 0.0 && !self.clamp_variance
     }
 
-    /// The means of [`map`](Self::map) with the gradient in closed form, without a graph: four blurs forward, three
-    /// back, and nearly no memory but theirs.
+    /// The means of [`map`](Self::map) over images `[N, C, H, W]`, with the gradient in closed form, without a graph:
+    /// four blurs forward, three back, strip by strip, so that work stays in the cache.
+    pub(super) fn means(&self, window: &Window, x: &Tensor, y: &Tensor, part: Part) -> Result<Means> {
+        let size = x.size();
+        let [count, channels, height, width] = size[..] else { unreachable!("an image has four dimensions") };
+        let margin = window.size() - 1;
+        let (planes, places) = (count * channels, [height - margin, width - margin]);
+        let strips: Vec<_> = pieces(places[0], rows_at_once(x.device(), planes * width, margin)).collect();
+        let longest = strips.iter().map(|(_, rows)| *rows).max().expect("there are rows");
+        let space = Workspace::new(planes, width, places[1], longest, margin, x)?;
+        let mut sums = Tensor::f_zeros([planes], (x.kind(), x.device()))?;
+        let gradient = Tensor::f_zeros(&size, (x.kind(), x.device()))?;
+        for (start, rows) in strips {
+            let strip = |images: &Tensor| images.f_narrow(2, start, rows + margin);
+            let (sum, back) = self.strip(window, &strip(x)?, &strip(y)?, part, &space.of(rows)?)?;
+            let _ = sums.f_add_(&sum)?;
+            let back = back.f_view([count, channels, rows + margin, width])?;
+            let _ = strip(&gradient)?.f_add_(&back)?;
+        }
+        let multiple = if part == Part::All { 4.0 } else { 2.0 };
+        let factor = multiple / (places[0] * places[1]) as f64;
+        Ok(Means { means: sums.f_mul_scalar_(factor)?.f_view([count, channels])?, gradient, factor })
+    }
+
+    /// The sums `[N * C]` of `f` over the places of a strip, of which the similarity is a multiple, and their gradient
+    /// `[1, N * C, H, W]`.
     ///
     /// With the sums of the window `P = w * xy` and `S = w * (x² + y²)`, it is halves of the factors that are computed,
     /// as this saves passes over memory: `a1 = mx my + c1 / 2`, `a2 = P - mx my + c2 / 2`, `b1 = mx² + my² + c1` and
@@ -89,20 +114,26 @@ impl Formula {
     /// For contrast and structure alone, 1 takes the place of `a1` and `b1`, `2 f` is the similarity, and
     /// `df/dmx = 2 mx f / b2 - my / b2`. Where the images are the same, `a1` and `a2` are exact halves of `b1` and `b2`, and
     /// SSIM is 1.
-    pub(super) fn means(&self, window: &Window, x: &Tensor, y: &Tensor, part: Part) -> Result<Means> {
-        let size = x.size();
-        let [_, count, height, width] = size[..] else { unreachable!("planes have four dimensions") };
-        let moments = empty_packed([4, count, height, width], x.kind(), x.device())?;
-        let moment = |index: i64| moments.f_narrow(0, index, 1);
-        moment(0)?.f_copy_(x)?;
-        moment(1)?.f_copy_(y)?;
+    fn strip(
+        &self,
+        window: &Window,
+        x: &Tensor,
+        y: &Tensor,
+        part: Part,
+        space: &Space,
+    ) -> Result<(Tensor, Tensor)> {
+        let Space { moments, slopes, halves } = space;
+        let (size, moment) = (x.size(), |index: i64| moments.f_narrow(0, index, 1));
+        moment(0)?.f_view(&size[..])?.f_copy_(x)?;
+        moment(1)?.f_view(&size[..])?.f_copy_(y)?;
         let (x, y) = (moment(0)?, moment(1)?);
         let _ = x.f_mul_out(&moment(2)?, &x)?.f_addcmul_(&y, &y)?;
         let _ = x.f_mul_out(&moment(3)?, &y)?;
-        let sums = window.sums(&moments)?;
+        let sums = window.sums(moments)?;
         let sum = |index: i64| sums.f_narrow(0, index, 1);
         let (mx, my) = (sum(0)?, sum(1)?);
-        let (mut a1, mut b1) = (mx.f_mul(&my)?, mx.f_mul(&mx)?.f_addcmul_(&my, &my)?);
+        let mut a1 = mx.f_mul_out(&halves.f_narrow(0, 0, 1)?, &my)?;
+        let mut b1 = mx.f_mul_out(&halves.f_narrow(0, 1, 1)?, &mx)?.f_addcmul_(&my, &my)?;
         let c1 = if part == Part::All { self.c1 } else { 0.0 };
         if part == Part::All {
             (a1, b1) = (a1.f_add_scalar_(c1 / 2.0)?, b1.f_add_scalar_(c1)?);
@@ -110,13 +141,10 @@ impl Formula {
         let mut a2 = sum(3)?.f_sub_(&a1)?.f_add_scalar_((c1 + self.c2) / 2.0)?;
         let b2 = sum(2)?.f_sub_(&b1)?.f_add_scalar_(c1 + self.c2)?;
 
-        let sizes = mx.size();
-        let slopes = empty_packed([3, count, sizes[2], sizes[3]], x.kind(), x.device())?;
         let slope = |index: i64| slopes.f_narrow(0, index, 1);
-        let (of_means, of_squares, of_product) = (slope(0)?, slope(1)?, slope(2)?);
+        let (mut of_means, of_squares, of_product) = (slope(0)?, slope(1)?, slope(2)?);
         let contrast = a2.f_div_(&b2)?;
-        // `f`, of which the similarity is a multiple.
-        let (f, multiple) = match part {
+        let f = match part {
             Part::All => {
                 let mut luminance = a1.f_div_(&b1)?;
                 let _ = luminance.f_div_out(&of_product, &b2)?;
@@ -125,22 +153,76 @@ impl Formula {
                 let of_mxy = a2.f_div_(&b1)?.f_sub_(&of_product)?;
                 let of_mxx = f.f_div_out(&b1, &b1)?.f_sub_(&of_squares)?.f_mul_scalar_(-2.0)?;
                 let _ = of_mxy.f_mul_out(&of_means, &my)?.f_addcmul_(&of_mxx, &mx)?;
-                (f, 4.0)
+                f
             }
             Part::Contrast => {
                 let _ = b2.f_reciprocal_out(&of_product)?;
                 let _ = contrast.f_mul_out(&of_squares, &of_product)?;
-                let _ = of_squares.f_mul_out(&of_means, &mx)?.f_mul_scalar_(2.0)?;
                 let of_my = of_product.f_mul_out(&a1, &my)?;
-                let _ = slope(0)?.f_sub_(&of_my)?;
-                (contrast, 2.0)
+                let _ = of_squares.f_mul_out(&of_means, &mx)?.f_mul_scalar_(2.0)?;
+                let _ = of_means.f_sub_(&of_my)?;
+                contrast
             }
         };
-        let factor = multiple / (sizes[2] * sizes[3]) as f64;
-        let means = f.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, None)?.f_mul_scalar(factor)?;
-        let back = window.spread(&slopes)?;
+        let sum = f.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, None)?;
+        let back = window.spread(slopes)?;
         let back = |index: i64| back.f_narrow(0, index, 1);
         let gradient = back(0)?.f_addcmul_(&x, &back(1)?.f_mul_scalar_(-2.0)?)?.f_addcmul_(&y, &back(2)?)?;
-        Ok(Means { means, gradient, factor })
+        Ok((sum, gradient))
+    }
+}
+
+/// How many rows of places to work on at a time: planes of a megabyte in f32, but not so few that most of the work is
+/// on rows that the next strip has, too.
+fn rows_at_once(device: Device, row: i64, margin: i64) -> i64 {
+    match device {
+        Device::Cpu => ((1 << 18) / row - margin).max(3 * margin).max(1),
+        // Elsewhere it is launches of kernels that cost.
+        _ => i64::MAX,
+    }
+}
+
+/// Room for the intermediate results of a strip, all of it one block: the allocator gives blocks of this size back to
+/// the system only beyond twice the largest one, and fetching them anew costs more than the arithmetic.
+struct Workspace {
+    block: Tensor,
+    planes: i64,
+    margin: i64,
+    /// The width of the images, and how many places the window has along it.
+    widths: [i64; 2],
+}
+
+/// The part of a [`Workspace`] that a strip needs, packed.
+struct Space {
+    /// What is blurred, `[4, K, H, W]`.
+    moments: Tensor,
+    /// What is blurred back, `[3, K, H', W']`.
+    slopes: Tensor,
+    /// The factors of luminance, `[2, K, H', W']`.
+    halves: Tensor,
+}
+
+impl Workspace {
+    fn new(planes: i64, width: i64, places: i64, rows: i64, margin: i64, like: &Tensor) -> Result<Workspace> {
+        let elements = planes * (4 * (rows + margin) * width + 5 * rows * places);
+        let block = Tensor::f_empty([elements], (like.kind(), like.device()))?;
+        Ok(Workspace { block, planes, margin, widths: [width, places] })
+    }
+
+    /// For a strip with so many rows of places.
+    fn of(&self, rows: i64) -> Result<Space> {
+        let mut next = 0;
+        let mut take = |count: i64, rows: i64, width: i64| -> Result<Tensor> {
+            let elements = count * rows * width * self.planes;
+            let part = self.block.f_narrow(0, next, elements)?;
+            next += elements;
+            Ok(part.f_view([count, rows, width, self.planes])?.f_permute([0, 3, 1, 2])?)
+        };
+        let [width, places] = self.widths;
+        Ok(Space {
+            moments: take(4, rows + self.margin, width)?,
+            slopes: take(3, rows, places)?,
+            halves: take(2, rows, places)?,
+        })
     }
 }

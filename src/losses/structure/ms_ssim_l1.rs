@@ -240,8 +240,8 @@ impl PerImage for Measure<'_> {
         Ok(self.loss.map(input, target)?.f_mean_dim([1i64, 2].as_slice(), false, None)?)
     }
 
-    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        images_at_once(device, pixels, self.channels)
+    fn images_at_once(&self, device: Device, _: i64) -> i64 {
+        images_at_once(device, self.channels)
     }
 }
 

@@ -5,7 +5,7 @@ use tch::{no_grad, Device, Tensor};
 
 use super::formula::{Formula, Means, Part};
 use super::options::{SsimPadding, SsimWindow};
-use super::ssim::{images_at_once, unpacked};
+use super::ssim::images_at_once;
 use crate::base::image::per_image::{by_autograd, per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::DataRange;
@@ -170,7 +170,7 @@ impl MultiScaleSsimLoss {
     pub fn piq() -> MultiScaleSsimLoss {
         // The module holds them in f32.
         let single = WEIGHTS.map(|weight| weight as f32);
-        let sum: f32 = single.iter().sum();
+        let sum = single.iter().copied().map(f64::from).sum::<f64>() as f32;
         MultiScaleSsimLoss {
             exact_window: true,
             pooling: ScalePooling::Replicate,
@@ -230,9 +230,9 @@ impl Measure<'_> {
         }
     }
 
-    /// Each scale's planes, from fine to coarse.
+    /// The images, or their planes, at each scale, from fine to coarse.
     fn scales(&self, images: &Tensor) -> Result<Vec<Tensor>> {
-        let mut scales = vec![packed(images)?];
+        let mut scales = vec![images.shallow_clone()];
         for scale in 1..self.loss.weights.len() {
             scales.push(self.loss.pooling.halved(&scales[scale - 1])?);
         }
@@ -274,7 +274,9 @@ impl Measure<'_> {
 impl PerImage for Measure<'_> {
     fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         let mut means = Vec::new();
-        for (scale, (x, y)) in self.scales(input)?.iter().zip(self.scales(target)?).enumerate() {
+        for (scale, (x, y)) in
+            self.scales(&packed(input)?)?.iter().zip(self.scales(&packed(target)?)?).enumerate()
+        {
             let (part, padding) = self.at(scale);
             let padded = |planes: &Tensor| padding.pad(planes, self.loss.window);
             let similarity = self.formula.map(&self.window, &padded(x)?, &padded(&y)?, part)?;
@@ -300,11 +302,11 @@ impl PerImage for Measure<'_> {
         let means: Vec<Tensor> = scales.iter().map(|scale| scale.means.shallow_clone()).collect();
         let (losses, slopes) = self.slopes(&means)?;
         let gradient = no_grad(|| -> Result<_> {
-            // With respect to the planes of a scale, from the coarsest to the finest.
+            // With respect to the images of a scale, from the coarsest to the finest.
             let mut gradient: Option<Tensor> = None;
             for (scale, Means { gradient: own, factor, .. }) in scales.into_iter().enumerate().rev() {
                 let mut own = self.at(scale).1.back(own, &xs[scale], window)?;
-                let slope = slopes[scale].f_mul_scalar(factor)?.f_view([1, -1, 1, 1])?;
+                let slope = slopes[scale].f_mul_scalar(factor)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
                 gradient = Some(match gradient {
                     Some(coarser) => {
                         self.loss.pooling.back(&coarser, &xs[scale])?.f_addcmul_(&own, &slope)?
@@ -312,13 +314,13 @@ impl PerImage for Measure<'_> {
                     None => own.f_mul_(&slope)?,
                 });
             }
-            unpacked(&gradient.expect("there are weights"), input)
+            Ok(gradient.expect("there are weights"))
         })?;
         Ok((losses, gradient))
     }
 
-    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        images_at_once(device, pixels, self.channels)
+    fn images_at_once(&self, device: Device, _: i64) -> i64 {
+        images_at_once(device, self.channels)
     }
 }
 

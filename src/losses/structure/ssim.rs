@@ -270,44 +270,39 @@ impl PerImage for Measure<'_> {
         no_grad(|| {
             let (padding, window) = (self.loss.padding, self.loss.window);
             let pooled = |planes: &Tensor| pool::average(planes, self.factor);
-            let whole = packed(input)?;
-            let x = pooled(&whole)?;
-            let y = padding.pad(&pooled(&packed(target)?)?, window)?;
+            let x = pooled(input)?;
+            let y = padding.pad(&pooled(target)?, window)?;
             let Means { means, gradient, factor } =
                 self.formula.means(&self.window, &padding.pad(&x, window)?, &y, Part::All)?;
             let gradient = padding.back(gradient, &x, window)?;
             let mut gradient = pool::average_gradient(&gradient, &whole, self.factor)?;
+            let mut gradient = pool::average_back(gradient, input, self.factor)?;
             // Of the loss with respect to the mean of a channel.
-            let slope = -self.loss.slope() * factor / self.channels as f64;
+            let slope = -self.loss.slope() * factor / means.size()[1] as f64;
             let _ = match self.loss.nonnegative {
                 true => {
                     let positive = means.f_gt(0.0)?.f_to_kind(means.kind())?;
-                    gradient.f_mul_(&positive.f_mul_scalar(slope)?.f_view([1, -1, 1, 1])?)?
+                    gradient.f_mul_(&positive.f_mul_scalar(slope)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?)?
                 }
                 false => gradient.f_mul_scalar_(slope)?,
             };
-            Ok((self.of_means(&means)?, unpacked(&gradient, input)?))
+            Ok((self.of_means(&means)?, gradient))
         })
     }
 
-    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        images_at_once(device, pixels, self.channels)
+    fn images_at_once(&self, device: Device, _: i64) -> i64 {
+        images_at_once(device, self.channels)
     }
 }
 
-/// How many images of so many channels and pixels to work on at a time: planes of a megabyte in f32, but six planes at
-/// least, as oneDNN filters eight or sixteen in the time of one.
-pub(super) fn images_at_once(device: Device, pixels: i64, channels: i64) -> i64 {
+/// How many images of so many channels to work on at a time: in the time of one plane, oneDNN filters sixteen that lie
+/// side by side.
+pub(super) fn images_at_once(device: Device, channels: i64) -> i64 {
     match device {
-        Device::Cpu => ((1 << 18) / pixels).max(div_ceil(6, channels)),
+        Device::Cpu => (16 / channels).max(1),
         // Elsewhere it is launches of kernels that cost.
         _ => i64::MAX,
     }
-}
-
-/// Planes `[1, N * C, H, W]` as the images `[N, C, H, W]` that they are the planes of.
-pub(super) fn unpacked(planes: &Tensor, images: &Tensor) -> Result<Tensor> {
-    Ok(planes.f_view(&images.size()[..])?.f_contiguous()?)
 }
 
 impl Loss for SsimLoss {
