@@ -8,7 +8,6 @@ use super::options::{SsimPadding, SsimWindow};
 use crate::base::image::per_image::{by_autograd, per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::{pool, DataRange};
-use crate::base::integer::div_ceil;
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -275,8 +274,7 @@ impl PerImage for Measure<'_> {
             let Means { means, gradient, factor } =
                 self.formula.means(&self.window, &padding.pad(&x, window)?, &y, Part::All)?;
             let gradient = padding.back(gradient, &x, window)?;
-            let mut gradient = pool::average_gradient(&gradient, &whole, self.factor)?;
-            let mut gradient = pool::average_back(gradient, input, self.factor)?;
+            let mut gradient = pool::average_gradient(&gradient, input, self.factor)?;
             // Of the loss with respect to the mean of a channel.
             let slope = -self.loss.slope() * factor / means.size()[1] as f64;
             let _ = match self.loss.nonnegative {
