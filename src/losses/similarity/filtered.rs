@@ -3,7 +3,7 @@
 //! Filters are linear: their backward passes are filters, too, and need neither the images nor a graph. Where `input` alone
 //! needs a gradient, the graph is that of the comparison, which works element by element.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::base::image::color::Row;
 use crate::base::image::per_image::PerImage;
@@ -19,6 +19,12 @@ pub(super) trait Filtered {
 
     /// The values `[N]` for the planes of both images, in libtorch's graph.
     fn compare(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor>;
+
+    /// How many pixels of images to work on at a time, so that the planes stay in the cache of a CPU. Most measures have
+    /// planes of a quarter of that: 256 kilobytes in f32.
+    fn pixels_at_once(&self) -> i64 {
+        1 << 18
+    }
 }
 
 impl<T: Filtered> PerImage for T {
@@ -34,6 +40,14 @@ impl<T: Filtered> PerImage for T {
         let values = self.compare(&leaves, &self.filter(target)?)?;
         let slopes = Tensor::f_run_backward(&[values.f_sum(None)?], &leaves, false, false)?;
         Ok((values.f_detach()?, self.back(&slopes, input)?))
+    }
+
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        match device {
+            Device::Cpu => (self.pixels_at_once() / pixels).max(1),
+            // Elsewhere it is launches of kernels that cost.
+            _ => i64::MAX,
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::filtered::{channels_back, Filtered};
-use super::gradient_magnitude::{dissimilarity, length_of, Operator};
+use super::gradient_magnitude::{Lengths, Operator};
 use super::map::{enlarged, in_unit};
 use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
@@ -152,11 +152,11 @@ impl MdsiLoss {
     fn unlike_edges(&self, input: [&Tensor; 2], target: [&Tensor; 2]) -> Result<Tensor> {
         let mean =
             |index: usize| -> Result<Tensor> { Ok(input[index].f_add(target[index])?.f_mul_scalar(0.5)?) };
-        let (a, b, m) = (length_of(input)?, length_of(target)?, length_of([&mean(0)?, &mean(1)?])?);
+        let (a, b, m) = (Lengths::of(input)?, Lengths::of(target)?, Lengths::of([&mean(0)?, &mean(1)?])?);
         let scale = Operator::Prewitt.scale();
         let [c1, c2] = [self.c1, self.c2].map(|constant| for_unit(constant) / (scale * scale));
-        let with_mean = dissimilarity(&a, &m, c2)?.f_sub(&dissimilarity(&b, &m, c2)?)?;
-        Ok(dissimilarity(&a, &b, c1)?.f_add(&with_mean)?)
+        let with_mean = a.dissimilarity(&m, c2, 0.0)?.f_sub(&b.dissimilarity(&m, c2, 0.0)?)?;
+        Ok(a.dissimilarity(&b, c1, 0.0)?.f_add(&with_mean)?)
     }
 
     /// `1 - cs`, of H and M.
@@ -247,9 +247,10 @@ fn power(base: &Tensor, exponent: f64) -> Result<Tensor> {
     Ok(base.f_masked_fill(&zero, 1.0)?.f_pow_tensor_scalar(exponent)?.f_masked_fill(&zero, 0.0)?)
 }
 
-/// Negative numbers have the angle π.
+/// Negative numbers have the angle π. That of 0 counts as the power of the smallest normal number, with a gradient of 0.
 fn power_of_real(base: &Tensor, exponent: f64) -> Result<Complex> {
-    let length = power(&base.f_abs()?, exponent)?;
+    let smallest = if base.kind() == Kind::Double { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let length = base.f_abs()?.f_clamp_min(smallest)?.f_pow_tensor_scalar(exponent)?;
     let negative = base.f_lt(0.0)?.f_to_kind(base.kind())?;
     let angle = PI * exponent;
     let real = negative.f_mul_scalar(angle.cos() - 1.0)?.f_add_scalar(1.0)?.f_mul(&length)?;
@@ -264,6 +265,11 @@ fn power_of_complex(base: &Complex, exponent: f64) -> Result<Complex> {
 }
 
 impl Filtered for MdsiLoss {
+    /// The planes have as many pixels as the images, or as those that are shrunk to about 256 by 256.
+    fn pixels_at_once(&self) -> i64 {
+        1 << 16
+    }
+
     fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>> {
         let images = shrunk(images)?;
         let size = images.size();
