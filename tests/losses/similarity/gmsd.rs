@@ -91,8 +91,8 @@ fn both_ways_to_the_gradient_agree() {
     }
 }
 
-/// Large images are taken one at a time. MDSI shrinks them: by 2, and by 3 with a zero before and one behind. Fixtures are
-/// too small for that.
+/// Large images are taken one at a time. MDSI shrinks them: by 2, and by 3 with a zero before and one behind. Fixtures
+/// are too small for that.
 #[test]
 fn both_ways_agree_for_large_images() {
     for loss in [&GmsdLoss::default() as &dyn Loss, &MdsiLoss::default()] {
@@ -345,12 +345,4 @@ fn options_out_of_their_range() {
         message(&GmsdLoss::default().with_data_range(DataRange::Between(1.0, 1.0))),
         "option `data_range` is [1, 1], expected two finite numbers, the lower one first"
     );
-}
-
-/// The words of a file.
-#[test]
-fn combinations_are_words() {
-    let word = serde_json::to_string(&MdsiCombination::Mult).unwrap();
-    assert_eq!(word, "\"mult\"");
-    assert_eq!(serde_json::from_str::<MdsiCombination>("\"sum\"").unwrap(), MdsiCombination::Sum);
 }
