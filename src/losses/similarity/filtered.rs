@@ -1,9 +1,9 @@
 //! Measures that filter both images and compare what they find.
 //!
-//! Filters are linear: their backward passes are filters, too, and need neither the images nor a graph. Where `input` alone
-//! needs a gradient, the graph is that of the comparison, which works element by element.
+//! Filters are linear: their backward passes are filters, too, and need neither the images nor a graph. Where `input`
+//! alone needs a gradient, the graph is that of the comparison, which works element by element.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::base::image::color::Row;
 use crate::base::image::per_image::PerImage;
@@ -11,7 +11,8 @@ use crate::Result;
 
 /// A measure with a value for each image.
 pub(super) trait Filtered {
-    /// What the filters find in images with values from 0 to 1: planes `[N, 1, .., ..]`. In libtorch's graph or without one.
+    /// What the filters find in images with values from 0 to 1: planes `[N, 1, .., ..]`. In libtorch's graph or
+    /// without one.
     fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>>;
 
     /// The gradient of `images`, given those of the planes. Without a graph.
@@ -19,6 +20,12 @@ pub(super) trait Filtered {
 
     /// The values `[N]` for the planes of both images, in libtorch's graph.
     fn compare(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor>;
+
+    /// How many pixels of images to work on at a time, so that the planes stay in the cache of a CPU. Most measures
+    /// have planes of a quarter of that: 256 kilobytes in f32.
+    fn pixels_at_once(&self) -> i64 {
+        1 << 18
+    }
 }
 
 impl<T: Filtered> PerImage for T {
@@ -35,6 +42,14 @@ impl<T: Filtered> PerImage for T {
         let slopes = Tensor::f_run_backward(&[values.f_sum(None)?], &leaves, false, false)?;
         Ok((values.f_detach()?, self.back(&slopes, input)?))
     }
+
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        match device {
+            Device::Cpu => (self.pixels_at_once() / pixels).max(1),
+            // Elsewhere it is launches of kernels that cost.
+            _ => i64::MAX,
+        }
+    }
 }
 
 /// The gradient of images of red, green and blue, given those of weighted sums of the channels.
@@ -50,8 +65,8 @@ pub(super) fn channels_back(sums: &[(&Tensor, Row)]) -> Result<Tensor> {
     Ok(Tensor::f_cat(&[channel(0)?, channel(1)?, channel(2)?], 1)?)
 }
 
-/// The gradient of images `[.., height, width]`, given that of what [`halved`](crate::base::image::pool::halved) makes of
-/// them.
+/// The gradient of images `[.., height, width]`, given that of what [`halved`](crate::base::image::pool::halved) makes
+/// of them.
 pub(super) fn halved_back(slopes: &Tensor, height: i64, width: i64) -> Result<Tensor> {
     let size = slopes.size();
     let quarters = slopes.f_mul_scalar(0.25)?;

@@ -24,21 +24,21 @@ use crate::{Loss, Reduction, Result};
 /// An error that is the same everywhere costs nothing: combine the loss with one on pixels.
 /// [`MultiScaleGmsdLoss`](crate::MultiScaleGmsdLoss) measures on several scales.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, or red, green and blue). If a side is odd,
-///   a row and a column of zeros are added. The loss is a scalar, or `[N]` with [`Reduction::None`].
+/// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, or red, green and blue). If a side is
+///   odd, a row and a column of zeros are added. The loss is a scalar, or `[N]` with [`Reduction::None`].
 /// - **Values**: from 0 for equal images to 0.5. The loss is symmetric. The score is the loss; take it under
 ///   [`tch::no_grad`]. f16 and bf16 are computed in f32.
-/// - **Gradients**: to both arguments, 0 in flat regions and for identical images, where piq has NaN. If `target` requires
-///   no gradient, forward computes the gradient, and second derivatives come out as zero.
-/// - **Map**: `1 - g`, from 0 (alike) to 1. Each block of 2x2 pixels has one value. The loss is the deviation of this map,
-///   not its mean.
+/// - **Gradients**: to both arguments, 0 in flat regions and for identical images, where piq has NaN. If `target`
+///   requires no gradient, forward computes the gradient, and second derivatives come out as zero.
+/// - **Map**: `1 - g`, from 0 (alike) to 1. Each block of 2x2 pixels has one value. The loss is the deviation of this
+///   map, not its mean.
 /// - **Defaults**: `data_range` unit, `t` 170 / 255², `reduction` mean.
-/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; a `t` that is not
-///   positive and finite.
+/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; a `t` that is
+///   not positive and finite.
 ///
-/// Source: [`GMSDLoss` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/gmsd.py), whose numbers these
-/// are; W. Xue et al., [*Gradient Magnitude Similarity Deviation*](https://arxiv.org/abs/1308.3052) (2013). The MATLAB code
-/// of the authors and pyiqa divide by the number of pixels minus 1, and pyiqa adds 1e-12 under the root.
+/// Source: [`GMSDLoss` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/gmsd.py), whose numbers
+/// these are; W. Xue et al., [*Gradient Magnitude Similarity Deviation*](https://arxiv.org/abs/1308.3052) (2013). The
+/// MATLAB code of the authors and pyiqa divide by the number of pixels minus 1, and pyiqa adds 1e-12 under the root.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::gradient_magnitude::{length_of, Operator};
+use super::gradient_magnitude::{Lengths, Operator};
 use crate::Result;
 
 /// The deviation of the dissimilarity
@@ -29,14 +29,12 @@ impl GradientDeviation {
 
     /// `d` for the gradients of both planes.
     pub(super) fn dissimilarity(self, input: [&Tensor; 2], target: [&Tensor; 2]) -> Result<Tensor> {
-        let (a, b) = (length_of(input)?, length_of(target)?);
-        let mut denominator = a.f_square()?.f_addcmul(&b, &b)?;
-        if self.masking != 0.0 {
-            denominator = denominator.f_sub(&a.f_mul(&b)?.f_mul_scalar(self.masking)?)?;
-        }
         let scale = Operator::Prewitt.scale();
-        let denominator = denominator.f_add_scalar(self.constant / (scale * scale))?;
-        Ok(a.f_sub(&b)?.f_square()?.f_div(&denominator)?)
+        Lengths::of(input)?.dissimilarity(
+            &Lengths::of(target)?,
+            self.constant / (scale * scale),
+            self.masking,
+        )
     }
 
     /// The mean squared deviation from the mean, for each image: `[N]`.

@@ -54,7 +54,7 @@ impl Operator {
     /// The length of the gradient, with a gradient of its own that is 0 where the plane is flat.
     pub(super) fn magnitude(self, planes: &Tensor) -> Result<Tensor> {
         let [along_rows, along_columns] = self.gradients(planes)?;
-        Ok(length_of([&along_rows, &along_columns])?.f_mul_scalar(self.scale())?)
+        Ok(Lengths::of([&along_rows, &along_columns])?.length.f_mul_scalar(self.scale())?)
     }
 
     /// The weighted sum of three pixels along `dim`, which gets shorter by 2.
@@ -70,9 +70,27 @@ impl Operator {
     }
 }
 
-/// The length of a gradient, with a gradient of its own that is 0 where there is none.
-pub(super) fn length_of([along_rows, along_columns]: [&Tensor; 2]) -> Result<Tensor> {
-    image::sqrt(&along_rows.f_square()?.f_addcmul(along_columns, along_columns)?)
+/// The lengths of gradients and their squares. The length has a gradient of 0 where it is 0.
+pub(super) struct Lengths {
+    length: Tensor,
+    square: Tensor,
+}
+
+impl Lengths {
+    pub(super) fn of([along_rows, along_columns]: [&Tensor; 2]) -> Result<Lengths> {
+        let square = along_rows.f_square()?.f_addcmul(along_columns, along_columns)?;
+        Ok(Lengths { length: image::sqrt(&square)?, square })
+    }
+
+    /// `(a - b)² / (a² + b² - masking ab + constant)`.
+    pub(super) fn dissimilarity(&self, other: &Lengths, constant: f64, masking: f64) -> Result<Tensor> {
+        let mut denominator = self.square.f_add(&other.square)?;
+        if masking != 0.0 {
+            denominator = denominator.f_sub(&self.length.f_mul(&other.length)?.f_mul_scalar(masking)?)?;
+        }
+        let difference = self.length.f_sub(&other.length)?;
+        Ok(difference.f_square()?.f_div(&denominator.f_add_scalar(constant)?)?)
+    }
 }
 
 /// What follows minus what precedes along `dim`, which gets shorter by 2.

@@ -1,7 +1,7 @@
 //! Haar wavelet coefficients of planes `[N, 1, H, W]`, and sums over 2x2 pixels.
 //!
-//! A square of pixels is made of four of half the size, so that each level adds and subtracts what the one before it has
-//! summed.
+//! A square of pixels is made of four of half the size, so that each level adds and subtracts what the one before it
+//! has summed.
 
 use tch::Tensor;
 
@@ -17,8 +17,8 @@ const AFTER: i64 = 4;
 /// Half a square, and where the first one begins in what the level starts with: 3, 1 and 0 pixels before the plane.
 const LEVELS: [(i64, i64); 3] = [(1, 3), (2, 2), (4, 0)];
 
-/// For each of [`SIZES`], the difference of the sums over the upper and the lower half of the square, then that over the
-/// left and the right half.
+/// For each of [`SIZES`], the difference of the sums over the upper and the lower half of the square, then that over
+/// the left and the right half.
 pub(super) fn coefficients(plane: &Tensor) -> Result<Vec<Tensor>> {
     let (height, width) = (side(plane, -2), side(plane, -1));
     let mut found = Vec::new();

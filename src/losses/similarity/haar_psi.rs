@@ -28,24 +28,25 @@ use crate::{Loss, Reduction, Result};
 ///
 /// Fine detail decides how similar a place is, coarse structure how much the place counts.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, or red, green and blue), H and W at least
-///   16. If a side is odd, a row and a column of zeros are added before the means. The loss is a scalar, or `[N]` with
-///   [`Reduction::None`].
-/// - **Values**: from 0 for equal images to 1. The loss is symmetric. The score is `1 - loss` under [`tch::no_grad`]. f16
-///   and bf16 are computed in f32.
-/// - **Gradients**: to both arguments, finite everywhere. If `target` requires no gradient, forward computes the gradient,
-///   and second derivatives come out as zero.
+/// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, or red, green and blue), H and W at
+///   least 16. If a side is odd, a row and a column of zeros are added before the means. The loss is a scalar, or
+///   `[N]` with [`Reduction::None`].
+/// - **Values**: from 0 for equal images to 1. The loss is symmetric. The score is `1 - loss` under [`tch::no_grad`].
+///   f16 and bf16 are computed in f32.
+/// - **Gradients**: to both arguments, finite everywhere. If `target` requires no gradient, forward computes the
+///   gradient, and second derivatives come out as zero.
 /// - **Map**: the sum over h, v and c of `(1 - s) w`, divided by the mean of the sum of the weights. Its mean is the
-///   weighted mean of the dissimilarity: 0 for equal images, 1 at most. The loss is another function of the same numbers.
+///   weighted mean of the dissimilarity: 0 for equal images, 1 at most. The loss is another function of the same
+///   numbers.
 /// - **Defaults**: `data_range` unit, `subsample` true, `c` 30, `alpha` 4.2, `reduction` mean.
-/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; images that are too
-///   small; a `c` or an `alpha` that is not positive and finite.
+/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; images that
+///   are too small; a `c` or an `alpha` that is not positive and finite.
 ///
-/// Source: [`HaarPSILoss` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/haarpsi.py), whose numbers
-/// these are; R. Reisenhofer et al., [*A Haar Wavelet-Based Perceptual Similarity Index for Image Quality
-/// Assessment*](https://arxiv.org/abs/1607.06140) (2018). piq differs in two respects. Its `sum` is 1 minus the sum of the
-/// scores; here it is the sum of the losses. Two black images have the loss 0 here and minus infinity there. Its option
-/// `scales` is left out, as only 3 gives the measure.
+/// Source: [`HaarPSILoss` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/haarpsi.py), whose
+/// numbers these are; R. Reisenhofer et al., [*A Haar Wavelet-Based Perceptual Similarity Index for Image Quality
+/// Assessment*](https://arxiv.org/abs/1607.06140) (2018). piq differs in two respects. Its `sum` is 1 minus the sum of
+/// the scores; here it is the sum of the losses. Two black images have the loss 0 here and minus infinity there. Its
+/// option `scales` is left out, as only 3 gives the measure.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

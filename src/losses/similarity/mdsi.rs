@@ -3,10 +3,10 @@
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::filtered::{channels_back, Filtered};
-use super::gradient_magnitude::{dissimilarity, length_of, Operator};
+use super::gradient_magnitude::{Lengths, Operator};
 use super::map::{enlarged, in_unit};
 use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
@@ -21,7 +21,8 @@ pub enum MdsiCombination {
     /// `alpha gs + (1 - alpha) cs`.
     #[default]
     Sum,
-    /// `gs^gamma cs^beta` with complex powers, of which piq adds the imaginary parts rather than multiplying the numbers.
+    /// `gs^gamma cs^beta` with complex powers, of which piq adds the imaginary parts rather than multiplying the
+    /// numbers.
     Mult,
 }
 
@@ -39,20 +40,21 @@ pub enum MdsiCombination {
 ///
 /// An error that is the same everywhere costs nothing: combine the loss with one on pixels.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, which counts as three equal channels, or
-///   red, green and blue). Images of which the shorter side is of k times 256 pixels, rounded, are shrunk by k first. The
-///   loss is a scalar, or `[N]` with [`Reduction::None`].
-/// - **Values**: from 0 for equal images. The loss is not symmetric: `gs` counts the edges of `input` and those of `target`
-///   with different signs. The score is the loss; take it under [`tch::no_grad`]. f16 and bf16 are computed in f32.
-/// - **Gradients**: to both arguments, 0 in flat regions and for identical images, where piq has NaN. Near 0 the loss is steep:
-///   it is the fourth root of a mean. If `target` requires no gradient, forward computes the gradient, and second
-///   derivatives come out as zero.
-/// - **Map**: `|z - mean z|`. Each block of k by k pixels has one value. With the defaults, the loss of an image is the fourth
-///   root of its map's mean.
-/// - **Defaults**: `data_range` unit, `combination` sum, `c1` 140, `c2` 55, `c3` 550, `alpha` 0.6, `beta` 0.1, `gamma` 0.2,
-///   `rho` 1, `q` 0.25, `o` 0.25, `reduction` mean.
-/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; an `alpha` that is
-///   not in `[0, 1]`; another number that is not positive and finite.
+/// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, which counts as three equal channels,
+///   or red, green and blue). Images of which the shorter side is of k times 256 pixels, rounded, are shrunk by k
+///   first. The loss is a scalar, or `[N]` with [`Reduction::None`].
+/// - **Values**: from 0 for equal images. The loss is not symmetric: `gs` counts the edges of `input` and those of
+///   `target` with different signs. The score is the loss; take it under [`tch::no_grad`]. f16 and bf16 are computed
+///   in f32.
+/// - **Gradients**: to both arguments, finite everywhere; piq has NaN for identical, flat and black images. Near 0 the
+///   loss is steep: it is the fourth root of a mean. If `target` requires no gradient, forward computes the gradient,
+///   and second derivatives come out as zero.
+/// - **Map**: `|z - mean z|`. Each block of k by k pixels has one value. With the defaults, the loss of an image is
+///   the fourth root of its map's mean.
+/// - **Defaults**: `data_range` unit, `combination` sum, `c1` 140, `c2` 55, `c3` 550, `alpha` 0.6, `beta` 0.1, `gamma`
+///   0.2, `rho` 1, `q` 0.25, `o` 0.25, `reduction` mean.
+/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; an `alpha`
+///   that is not in `[0, 1]`; another number that is not positive and finite.
 ///
 /// Source: [`MDSILoss` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/mdsi.py), whose numbers these
 /// are; H. Z. Nafchi et al., [*Mean Deviation Similarity Index*](https://arxiv.org/abs/1608.07433) (2016).
@@ -152,11 +154,11 @@ impl MdsiLoss {
     fn unlike_edges(&self, input: [&Tensor; 2], target: [&Tensor; 2]) -> Result<Tensor> {
         let mean =
             |index: usize| -> Result<Tensor> { Ok(input[index].f_add(target[index])?.f_mul_scalar(0.5)?) };
-        let (a, b, m) = (length_of(input)?, length_of(target)?, length_of([&mean(0)?, &mean(1)?])?);
+        let (a, b, m) = (Lengths::of(input)?, Lengths::of(target)?, Lengths::of([&mean(0)?, &mean(1)?])?);
         let scale = Operator::Prewitt.scale();
         let [c1, c2] = [self.c1, self.c2].map(|constant| for_unit(constant) / (scale * scale));
-        let with_mean = dissimilarity(&a, &m, c2)?.f_sub(&dissimilarity(&b, &m, c2)?)?;
-        Ok(dissimilarity(&a, &b, c1)?.f_add(&with_mean)?)
+        let with_mean = a.dissimilarity(&m, c2, 0.0)?.f_sub(&b.dissimilarity(&m, c2, 0.0)?)?;
+        Ok(a.dissimilarity(&b, c1, 0.0)?.f_add(&with_mean)?)
     }
 
     /// `1 - cs`, of H and M.
@@ -208,8 +210,8 @@ fn for_unit(constant: f64) -> f64 {
     constant / (255.0 * 255.0)
 }
 
-/// By how much to shrink images, and how many zeros to add before and behind. Where the factor is even, the reference adds
-/// more of them behind.
+/// By how much to shrink images, and how many zeros to add before and behind. Where the factor is even, the reference
+/// adds more of them behind.
 fn shrinking(images: &Tensor) -> (i64, [i64; 2]) {
     let size = images.size();
     let factor = pool::factor_to_256(size[2], size[3]);
@@ -247,9 +249,11 @@ fn power(base: &Tensor, exponent: f64) -> Result<Tensor> {
     Ok(base.f_masked_fill(&zero, 1.0)?.f_pow_tensor_scalar(exponent)?.f_masked_fill(&zero, 0.0)?)
 }
 
-/// Negative numbers have the angle π.
+/// Negative numbers have the angle π. That of 0 counts as the power of the smallest normal number, with a gradient of
+/// 0.
 fn power_of_real(base: &Tensor, exponent: f64) -> Result<Complex> {
-    let length = power(&base.f_abs()?, exponent)?;
+    let smallest = if base.kind() == Kind::Double { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let length = base.f_abs()?.f_clamp_min(smallest)?.f_pow_tensor_scalar(exponent)?;
     let negative = base.f_lt(0.0)?.f_to_kind(base.kind())?;
     let angle = PI * exponent;
     let real = negative.f_mul_scalar(angle.cos() - 1.0)?.f_add_scalar(1.0)?.f_mul(&length)?;
@@ -264,6 +268,11 @@ fn power_of_complex(base: &Complex, exponent: f64) -> Result<Complex> {
 }
 
 impl Filtered for MdsiLoss {
+    /// The planes have as many pixels as the images, or as those that are shrunk to about 256 by 256.
+    fn pixels_at_once(&self) -> i64 {
+        1 << 16
+    }
+
     fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>> {
         let images = shrunk(images)?;
         let size = images.size();

@@ -28,22 +28,24 @@ use crate::{Error, Loss, Reduction, Result};
 /// The first scale has the images' own size, where [`GmsdLoss`](crate::GmsdLoss) starts with half of it.
 ///
 /// - **Shapes**: `input` and `target` `[N, C, H, W]` with 1 or 3 channels (grey, or red, green and blue), 3 with
-///   `chromatic`. H and W are at least `2^S + 1` for S scales: 17 by default. Where a side is odd, a row and a column of
-///   zeros are added before the means. The loss is a scalar, or `[N]` with [`Reduction::None`].
+///   `chromatic`. H and W are at least `2^S + 1` for S scales: 17 by default. Where a side is odd, a row and a column
+///   of zeros are added before the means. The loss is a scalar, or `[N]` with [`Reduction::None`].
 /// - **Values**: from 0 for equal images. The loss is symmetric. The score is the loss; take it under [`tch::no_grad`].
 ///   f16 and bf16 are computed in f32.
-/// - **Gradients**: to both arguments, 0 in flat regions and for identical images, where piq has NaN. If `target` requires
-///   no gradient, forward computes the gradient, and second derivatives come out as zero.
-/// - **Map**: the mean of `1 - g` over the scales with their weights, from 0 (alike) to 1. On scale s, each block of `2^s`
-///   by `2^s` pixels has one value. Colour is not in it. The loss is a deviation, so it is not the mean of this map.
-/// - **Defaults**: `data_range` unit, `scale_weights` 0.096, 0.596, 0.289, 0.019, `chromatic` false, `alpha` 0.5, `beta1` 0.01,
-///   `beta2` 0.32, `beta3` 15, `t` 170, `reduction` mean.
-/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; images that are too
-///   small; an option out of its range.
+/// - **Gradients**: to both arguments, 0 in flat regions and for identical images, where piq has NaN. If `target`
+///   requires no gradient, forward computes the gradient, and second derivatives come out as zero.
+/// - **Map**: the mean of `1 - g` over the scales with their weights, from 0 (alike) to 1. On scale s, each block of
+///   `2^s` by `2^s` pixels has one value. Colour is not in it. The loss is a deviation, so it is not the mean of this
+///   map.
+/// - **Defaults**: `data_range` unit, `scale_weights` 0.096, 0.596, 0.289, 0.019, `chromatic` false, `alpha` 0.5,
+///   `beta1` 0.01, `beta2` 0.32, `beta3` 15, `t` 170, `reduction` mean.
+/// - **Errors**: arguments that are not images of one shape, kind and device; other counts of channels; images that
+///   are too small; an option out of its range.
 ///
-/// Source: [`multi_scale_gmsd` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/gmsd.py), whose numbers
-/// these are; B. Zhang et al., *Gradient Magnitude Similarity Deviation on Multiple Scales for Color Image Quality Assessment*
-/// (2017). piq's module `MultiScaleGMSDLoss` rounds the weights to f32, so that its f64 values are off by 1e-8.
+/// Source: [`multi_scale_gmsd` of piq](https://github.com/photosynthesis-team/piq/blob/master/piq/gmsd.py), whose
+/// numbers these are; B. Zhang et al., *Gradient Magnitude Similarity Deviation on Multiple Scales for Color Image
+/// Quality Assessment* (2017). piq's module `MultiScaleGMSDLoss` rounds the weights to f32, so that its f64 values are
+/// off by 1e-8.
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};
