@@ -23,10 +23,10 @@ use crate::{DataRange, Loss, Reduction, Result};
 ///
 /// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; with `to_y` three channels. The loss is a scalar, or
 ///   `[N]` with [`Reduction::None`].
-/// - **Values**: in `data_range`, not checked. **The loss is negative**, from -80 for equal images to 0 for black against
-///   white: what matters is that it falls. The arguments can be exchanged. f16 and bf16 are computed in f32.
+/// - **Values**: in `data_range`, not checked. **The loss may be negative**: it is -80 for equal images, and 0 for black
+///   against white. The arguments can be exchanged. f16 and bf16 are computed in f32.
 /// - **Gradients**: to both arguments; 0 where the images are equal.
-/// - **Map**: none. An image's logarithm is no sum over its pixels.
+/// - **Map**: none, as the logarithm of an image's error is no sum over its pixels.
 /// - **Defaults**: `data_range` unit, `to_y` false, `loss_weight` 1, `reduction` mean.
 /// - **Errors**: arguments that are not images of one shape, kind and device; images of other than three channels with
 ///   `to_y`; a `data_range` that is none; a `loss_weight` that is not positive and finite.

@@ -28,8 +28,9 @@ use crate::{Reduction, Result, TernaryLoss};
 /// - **Errors**: arguments that are not images of one kind and device; a `target` of another shape than `input`; a
 ///   `weight` that is neither of this shape nor of one channel.
 ///
-/// Source: `MSELoss` of [BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py), called
-/// with a `weight`.
+/// Source:
+/// [`MSELoss` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py), called with a
+/// `weight`.
 ///
 /// ```
 /// use tch::Tensor;

@@ -12,13 +12,13 @@ use crate::{Loss, Reduction, Result};
 ///
 /// ```text
 /// d    = |input - target|
-/// l    = omega * ln(1 + d / epsilon)               where d < omega
-///        d - omega + omega * ln(1 + omega / epsilon)   elsewhere
+/// l    = omega * ln(1 + d / epsilon)                    where d < omega
+///        d - omega + omega * ln(1 + omega / epsilon)    elsewhere
 /// loss = reduce(l)
 /// ```
 ///
-/// Up to `omega` the gradient is `omega / (epsilon + d)`: largest where the error is small, so that the last pixels of an
-/// error are worth as much as the first. Beyond `omega` the loss is [`L1Loss`](crate::L1Loss) with an offset.
+/// Up to `omega` the gradient is `omega / (epsilon + d)`, which is largest for small errors. Beyond `omega` the loss is
+/// [`L1Loss`](crate::L1Loss) with an offset.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any, such as coordinates in pixels. Images of `[0, 1]` only reach the logarithm with the default `omega`.
