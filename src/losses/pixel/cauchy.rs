@@ -19,8 +19,8 @@ use crate::{Loss, Reduction, Result};
 ///
 /// Errors of less than about 1 count as half their squares. For another scale, divide both arguments by it.
 /// [`CharbonnierLoss::kornia`](crate::CharbonnierLoss::kornia), `CauchyLoss`,
-/// [`GemanMcclureLoss`](crate::GemanMcclureLoss) and [`WelschLoss`](crate::WelschLoss) are one family: in this order, large
-/// errors count less and less.
+/// [`GemanMcclureLoss`](crate::GemanMcclureLoss) and [`WelschLoss`](crate::WelschLoss) are one family: in this order,
+/// large errors count less and less.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The loss is 0 or more; the arguments can be exchanged. f16 and bf16 are computed in f32. The mean

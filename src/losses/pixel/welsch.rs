@@ -23,8 +23,8 @@ use crate::{Loss, Reduction, Result};
 /// errors count less and less.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: any. The loss is from 0 to 1; the arguments can be exchanged. f16 and bf16 are computed in f32. The mean
-///   of nothing is NaN.
+/// - **Values**: any. The loss is from 0 to 1; the arguments can be exchanged. f16 and bf16 are computed in f32. The
+///   mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
