@@ -15,10 +15,12 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// Outliers pull the less, the larger they are, but they always pull; with [`WelschLoss`](crate::WelschLoss) they do not.
-/// An error of about 1 is where the loss turns, in the units of the values; for another scale, divide both arguments by
-/// it. Charbonnier, Cauchy, Geman-McClure and Welsch are one family of J. T. Barron's: in this order, large errors count
-/// less and less.
+/// The gradient fades with the size of an outlier, in proportion to its inverse.
+///
+/// Errors of less than about 1 count as half their squares. For another scale, divide both arguments by it.
+/// [`CharbonnierLoss::kornia`](crate::CharbonnierLoss::kornia), `CauchyLoss`,
+/// [`GemanMcclureLoss`](crate::GemanMcclureLoss) and [`WelschLoss`](crate::WelschLoss) are one family: in this order,
+/// large errors count less and less.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The loss is 0 or more; the arguments can be exchanged. f16 and bf16 are computed in f32. The mean
@@ -30,8 +32,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Defaults**: `reduction` mean. kornia's default is none.
 /// - **Errors**: arguments of different shapes, kinds or devices.
 ///
-/// Source: [`CauchyLoss` of kornia](https://kornia.readthedocs.io/en/latest/losses.html); J.
-/// T. Barron, *A general and adaptive robust loss function* (2019).
+/// Source: [`CauchyLoss` of kornia](https://kornia.readthedocs.io/en/latest/losses.html);
+/// J. T. Barron, *A general and adaptive robust loss function* (2019).
 ///
 /// ```
 /// use tch::Tensor;

@@ -8,7 +8,7 @@ use super::map_of_elements;
 use crate::base::setters;
 use crate::{Loss, Reduction, Result};
 
-/// Robust loss that large errors bring near 2, as a ratio of squares.
+/// Robust loss that counts large errors as 2 at most, by a ratio of squares.
 ///
 /// ```text
 /// d    = input - target
@@ -16,14 +16,16 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// The largest gradient is that of an error of about 1.2; beyond, outliers count as such and pull ever less.
-/// An error of about 1 is where the loss turns, in the units of the values; for another scale, divide both arguments by
-/// it. Charbonnier, Cauchy, Geman-McClure and Welsch are one family of J. T. Barron's: in this order, large errors count
-/// less and less.
+/// The gradient is largest for an error of about 1.2. It fades with the cube of an outlier.
+///
+/// Errors of less than about 1 count as half their squares. For another scale, divide both arguments by it.
+/// [`CharbonnierLoss::kornia`](crate::CharbonnierLoss::kornia), [`CauchyLoss`](crate::CauchyLoss),
+/// `GemanMcclureLoss` and [`WelschLoss`](crate::WelschLoss) are one family: in this order, large
+/// errors count less and less.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: any. The loss is from 0 to 2; the arguments can be exchanged. f16 and bf16 are computed in f32. The mean
-///   of nothing is NaN.
+/// - **Values**: any. The loss is from 0 to 2; the arguments can be exchanged. f16 and bf16 are computed in f32. The
+///   mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
@@ -31,8 +33,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Defaults**: `reduction` mean. kornia's default is none.
 /// - **Errors**: arguments of different shapes, kinds or devices.
 ///
-/// Source: [`GemanMcclureLoss` of kornia](https://kornia.readthedocs.io/en/latest/losses.html); J.
-/// T. Barron, *A general and adaptive robust loss function* (2019).
+/// Source: [`GemanMcclureLoss` of kornia](https://kornia.readthedocs.io/en/latest/losses.html);
+/// J. T. Barron, *A general and adaptive robust loss function* (2019).
 ///
 /// ```
 /// use tch::Tensor;

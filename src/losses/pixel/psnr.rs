@@ -18,22 +18,22 @@ use crate::{DataRange, Loss, Reduction, Result};
 /// loss  = loss_weight * reduce(10 * log10(mse_n + 1e-8))       over the images
 /// ```
 ///
-/// Halving an image's error is worth 6 dB, whether it is large or small. [`psnr`](Self::psnr) gives the ratio itself, to
-/// report it.
+/// Halving an image's error is worth 6 dB, whether it is large or small. [`psnr`](Self::psnr) gives the ratio itself,
+/// to report it.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; with `to_y` three channels. The loss is a scalar, or
-///   `[N]` with [`Reduction::None`].
-/// - **Values**: in `data_range`, not checked. **The loss is negative**, from -80 for equal images to 0 for black against
-///   white: what matters is that it falls. The arguments can be exchanged. f16 and bf16 are computed in f32.
+/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; with `to_y` three channels. The loss is a
+///   scalar, or `[N]` with [`Reduction::None`].
+/// - **Values**: in `data_range`, not checked. **The loss may be negative**: it is -80 for equal images, and 0 for
+///   black against white. The arguments can be exchanged. f16 and bf16 are computed in f32.
 /// - **Gradients**: to both arguments; 0 where the images are equal.
-/// - **Map**: none. An image's logarithm is no sum over its pixels.
+/// - **Map**: none, as the logarithm of an image's error is no sum over its pixels.
 /// - **Defaults**: `data_range` unit, `to_y` false, `loss_weight` 1, `reduction` mean.
 /// - **Errors**: arguments that are not images of one shape, kind and device; images of other than three channels with
 ///   `to_y`; a `data_range` that is none; a `loss_weight` that is not positive and finite.
 ///
-/// The values are those of NAFNet and HINet; the reductions none and sum and the `data_range` are additions. piq's `psnr`
-/// is [`psnr`](Self::psnr). kornia's `psnr_loss` has the mean error of the whole batch in one logarithm, without the 1e-8:
-/// equal images cost minus infinity.
+/// The values are those of NAFNet and HINet; the reductions none and sum and the `data_range` are additions. piq's
+/// `psnr` is [`psnr`](Self::psnr). kornia's `psnr_loss` has the mean error of the whole batch in one logarithm,
+/// without the 1e-8: equal images cost minus infinity.
 ///
 /// Source: [`PSNRLoss` of NAFNet](https://github.com/megvii-research/NAFNet/blob/main/basicsr/models/losses/losses.py).
 ///
@@ -85,8 +85,8 @@ const EPS: f64 = 1e-8;
 const STUDIO_Y: color::Row = [65.481f32 as f64 / 255.0, 128.553f32 as f64 / 255.0, 24.966f32 as f64 / 255.0];
 
 impl PsnrLoss {
-    /// The peak signal-to-noise ratio in decibels, reduced as the loss: its negative, whatever the `loss_weight`. It has
-    /// no gradient.
+    /// The peak signal-to-noise ratio in decibels, reduced as the loss: its negative, whatever the `loss_weight`. It
+    /// has no gradient.
     ///
     /// # Errors
     /// As [`try_forward`](Loss::try_forward).

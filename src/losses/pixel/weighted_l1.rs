@@ -15,11 +15,11 @@ use crate::{Reduction, Result, TernaryLoss};
 /// loss = sum(weight * l) / sum(weight)      with the reduction mean; sum(weight * l) with sum, weight * l with none
 /// ```
 ///
-/// A weight of one channel counts for each channel: its sum is multiplied by `C`. With a mask of zeros and ones, the loss
-/// is the mean over what the mask shows.
+/// A weight of one channel counts for each channel: its sum is multiplied by `C`. With a mask of zeros and ones, the
+/// loss is the mean over what the mask shows.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; `weight` the same or `[N, 1, H, W]`. The loss is a
-///   scalar, or `[N, C, H, W]` with [`Reduction::None`].
+/// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1; `weight` the same or `[N, 1, H, W]`. The loss
+///   is a scalar, or `[N, C, H, W]` with [`Reduction::None`].
 /// - **Values**: any. With weights of 0 or more, the loss is 0 or more. If the sum of all weights is 0, it counts as 1:
 ///   the mean over an empty mask is 0. (BasicSR's is NaN.) f16 and bf16 are computed in f32.
 /// - **Gradients**: to all three arguments.
@@ -28,8 +28,8 @@ use crate::{Reduction, Result, TernaryLoss};
 /// - **Errors**: arguments that are not images of one kind and device; a `target` of another shape than `input`; a
 ///   `weight` that is neither of this shape nor of one channel.
 ///
-/// Source: `L1Loss` of [BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py), called
-/// with a `weight`.
+/// Source: [`L1Loss` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py),
+/// called with a `weight`.
 ///
 /// ```
 /// use tch::Tensor;

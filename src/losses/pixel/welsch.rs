@@ -8,21 +8,23 @@ use super::map_of_elements;
 use crate::base::setters;
 use crate::{Loss, Reduction, Result};
 
-/// Robust loss that counts large errors as 1, however large they are.
+/// Robust loss that counts large errors as 1 at most: it ignores outliers.
 ///
 /// ```text
 /// l    = 1 - exp(-(input - target)² / 2)
 /// loss = reduce(l)
 /// ```
 ///
-/// Errors of more than about 5 have no gradient to speak of: the loss ignores outliers, and input that is far off.
-/// An error of about 1 is where the loss turns, in the units of the values; for another scale, divide both arguments by
-/// it. Charbonnier, Cauchy, Geman-McClure and Welsch are one family of J. T. Barron's: in this order, large errors count
-/// less and less.
+/// Errors of more than about 5 have nearly no gradient. Input that far from its target does not learn.
+///
+/// Errors of less than about 1 count as half their squares. For another scale, divide both arguments by it.
+/// [`CharbonnierLoss::kornia`](crate::CharbonnierLoss::kornia), [`CauchyLoss`](crate::CauchyLoss),
+/// [`GemanMcclureLoss`](crate::GemanMcclureLoss) and `WelschLoss` are one family: in this order, large
+/// errors count less and less.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: any. The loss is from 0 to 1; the arguments can be exchanged. f16 and bf16 are computed in f32. The mean
-///   of nothing is NaN.
+/// - **Values**: any. The loss is from 0 to 1; the arguments can be exchanged. f16 and bf16 are computed in f32. The
+///   mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
@@ -30,8 +32,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Defaults**: `reduction` mean. kornia's default is none.
 /// - **Errors**: arguments of different shapes, kinds or devices.
 ///
-/// Source: [`WelschLoss` of kornia](https://kornia.readthedocs.io/en/latest/losses.html); J.
-/// T. Barron, *A general and adaptive robust loss function* (2019).
+/// Source: [`WelschLoss` of kornia](https://kornia.readthedocs.io/en/latest/losses.html);
+/// J. T. Barron, *A general and adaptive robust loss function* (2019).
 ///
 /// ```
 /// use tch::Tensor;

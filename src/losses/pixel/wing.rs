@@ -12,18 +12,18 @@ use crate::{Loss, Reduction, Result};
 ///
 /// ```text
 /// d    = |input - target|
-/// l    = omega * ln(1 + d / epsilon)               where d < omega
-///        d - omega + omega * ln(1 + omega / epsilon)   elsewhere
+/// l    = omega * ln(1 + d / epsilon)                    where d < omega
+///        d - omega + omega * ln(1 + omega / epsilon)    elsewhere
 /// loss = reduce(l)
 /// ```
 ///
-/// Up to `omega` the gradient is `omega / (epsilon + d)`: largest where the error is small, so that the last pixels of an
-/// error are worth as much as the first. Beyond `omega` the loss is [`L1Loss`](crate::L1Loss) with an offset.
+/// Up to `omega` the gradient is `omega / (epsilon + d)`, which is largest for small errors. Beyond `omega` the loss is
+/// [`L1Loss`](crate::L1Loss) with an offset.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: any, such as coordinates in pixels. Images of `[0, 1]` only reach the logarithm with the default `omega`.
-///   The loss is 0 or more; the arguments can be exchanged. The gradient at equal values is 0. f16 and bf16 are computed
-///   in f32. The mean of nothing is NaN.
+/// - **Values**: any, such as coordinates in pixels. Images of `[0, 1]` only reach the logarithm with the default
+///   `omega`. The loss is 0 or more; the arguments can be exchanged. The gradient at equal values is 0. f16 and bf16
+///   are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
@@ -34,8 +34,9 @@ use crate::{Loss, Reduction, Result};
 ///
 /// mmpose, whose defaults these are, takes landmarks `[N, K, D]` and divides the sum by `N`.
 ///
-/// Source: [`WingLoss` of mmpose](https://github.com/open-mmlab/mmpose/blob/main/mmpose/models/losses/regression_loss.py);
-/// Z.-H. Feng et al., *Wing loss for robust facial landmark localisation with convolutional neural networks* (2018).
+/// Source: [`WingLoss` of
+/// mmpose](https://github.com/open-mmlab/mmpose/blob/main/mmpose/models/losses/regression_loss.py); Z.-H. Feng et
+/// al., *Wing loss for robust facial landmark localisation with convolutional neural networks* (2018).
 ///
 /// ```
 /// use tch::Tensor;

@@ -37,15 +37,15 @@ pub enum TotalVariationNorm {
 /// loss = reduce(l)                             over the images
 /// ```
 ///
-/// With `average`, means take the place of the sums, each over its own differences: the loss then does not grow with the
-/// image. [`WeightedTotalVariationLoss`](crate::WeightedTotalVariationLoss) has weights for the pixels.
+/// With `average`, means take the place of the sums, each over its own differences: the loss then does not grow with
+/// the image. [`WeightedTotalVariationLoss`](crate::WeightedTotalVariationLoss) has weights for the pixels.
 ///
 /// - **Shapes**: `input` `[N, C, H, W]`, all at least 1. An axis of one pixel has no differences, and adds nothing. The
 ///   loss is a scalar, or `[N]` with [`Reduction::None`].
 /// - **Values**: any. The loss is 0 or more. f16 and bf16 are computed in f32. A sum in f16 is infinite beyond 65504:
 ///   take `average`.
-/// - **Gradients**: 0 where the image is flat, for all norms. If the loss is reduced, forward computes the gradient, and
-///   second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
+/// - **Gradients**: 0 where the image is flat, for all norms. If the loss is reduced, forward computes the gradient,
+///   and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Map**: each pixel's part in the loss of its image, of which the map's mean is the loss. Differences count at the
 ///   earlier pixel. With the norm l2, the parts are proportional to the squares.
 /// - **Defaults**: `norm` l2, `average` false, `reduction` mean.

@@ -22,20 +22,20 @@ use crate::{Loss, Reduction, Result};
 /// multiplied by `C`. Without weights, [`TotalVariationLoss::basicsr`](crate::TotalVariationLoss::basicsr) is the same
 /// loss.
 ///
-/// - **Shapes**: `input` `[N, C, H, W]`, all at least 1; `weight` the same or `[N, 1, H, W]`. An axis of one pixel has no
-///   differences, and adds nothing. The loss is a scalar. With [`Reduction::None`] it has the shape of `input`: at each
-///   pixel its two weighted differences, which are 0 at the last pixels.
-/// - **Values**: any. With weights of 0 or more, the loss is 0 or more. If the weights of a direction sum to 0, their sum
-///   counts as 1. (BasicSR's loss is NaN.) f16 and bf16 are computed in f32.
+/// - **Shapes**: `input` `[N, C, H, W]`, all at least 1; `weight` the same or `[N, 1, H, W]`. An axis of one pixel
+///   has no differences, and adds nothing. The loss is a scalar. With [`Reduction::None`] it has the shape of
+///   `input`: at each pixel its two weighted differences, which are 0 at the last pixels.
+/// - **Values**: any. With weights of 0 or more, the loss is 0 or more. If the weights of a direction sum to 0, their
+///   sum counts as 1. (BasicSR's loss is NaN.) f16 and bf16 are computed in f32.
 /// - **Gradients**: to both arguments; 0 where the image is flat.
 /// - **Map**: each pixel's part in the mean, which is the map's mean.
 /// - **Defaults**: `reduction` mean.
-/// - **Errors**: arguments of different kinds or devices; an `input` that is no image; a `weight` that is neither of its
-///   shape nor of one channel.
+/// - **Errors**: arguments of different kinds or devices; an `input` that is no image; a `weight` that is neither of
+///   its shape nor of one channel.
 ///
-/// Source:
-/// [`WeightedTVLoss` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py), which
-/// has no reduction none.
+/// Source: [`WeightedTVLoss` of
+/// BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/basic_loss.py), which has no reduction
+/// none.
 ///
 /// ```
 /// use tch::Tensor;
