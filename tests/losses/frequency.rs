@@ -130,6 +130,22 @@ fn gradients_of_flat_images() {
     }
 }
 
+/// As in the package, where the greatest weight is infinite there are none.
+#[test]
+fn weights_that_overflow() {
+    let shape = [1, 3, 8, 8];
+    let (input, target) = (noise(1, &shape, Kind::Float) * 255.0, noise(2, &shape, Kind::Float) * 255.0);
+    for loss in [focal().with_alpha(1e3), focal().with_alpha(1e3).with_log_matrix(true)] {
+        let alone = leaf(&input);
+        let own = loss.forward(&alone, &target);
+        own.backward();
+        let (in_graph, gradient, _) = with_gradients(&loss, &input, &target);
+        for tensor in [own.detach(), in_graph, alone.grad(), gradient] {
+            assert_eq!(value(&tensor.abs().max()), 0.0, "{loss:?}");
+        }
+    }
+}
+
 /// Half of a matrix is not enough: weights need not have the symmetry of the spectrum.
 #[test]
 fn a_matrix_of_any_symmetry() {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::filter::images_in_cache;
+use crate::base::gradient::{pieces, with_gradient, Wanted};
 use crate::base::precision::{accumulation_kind, channel_mean};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -23,7 +25,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Values**: any. The loss scales with their `p`th power; it is 0 for equal images, never negative, and symmetric.
 ///   Each direction has a mean of its own; an image of one column or one row has none along it, which counts as 0. So
 ///   the mean is not that of the elements. f16 and bf16 are computed in f32.
-/// - **Gradients**: to both arguments. Where a difference of neighbours is 0, or equal in both images, it is 0.
+/// - **Gradients**: to both arguments. Where a difference of neighbours is 0, or equal in both images, it is 0. If the loss
+///   is reduced and `target` requires no gradient, forward computes the gradient, and second derivatives come out as zero.
 /// - **Map**: the elements, averaged over the channels, each direction scaled so that the map's mean is the loss.
 /// - **Defaults**: `p` 1, `reduction` mean.
 /// - **Errors**: arguments that are not images of one shape, kind and device; a `p` that is not positive and finite.
@@ -101,11 +104,40 @@ impl GradientDifferenceLoss {
         let [along_rows, along_columns] = AXES.map(|axis| part(self.differences(input, target, axis)?, axis));
         Ok(along_rows?.f_add(&along_columns?)?)
     }
+
+    /// The share of these images in the loss of a batch of this size.
+    fn reduced(&self, input: &Tensor, target: &Tensor, batch: &[i64]) -> Result<Tensor> {
+        self.both(input, target, |differences, axis| {
+            let sum = differences.f_sum(None)?;
+            match self.reduction {
+                Reduction::Mean => Ok(sum.f_mul_scalar(1.0 / count(batch, axis))?),
+                _ => Ok(sum),
+            }
+        })
+    }
+
+    /// The loss with the gradient taken here, a few images at a time, which stay in the cache.
+    fn streamed(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let (size, kind) = (input.size(), accumulation_kind(input.kind()));
+        let wide = input.f_to_kind(kind)?;
+        let gradient = wide.f_detach()?.f_empty_like()?;
+        let mut loss = Tensor::f_zeros([0i64; 0], (kind, input.device()))?;
+        let at_once = images_in_cache(input.device(), size[1] * size[2] * size[3]);
+        for (start, length) in pieces(size[0], at_once) {
+            let leaf = wide.f_detach()?.f_narrow(0, start, length)?.f_set_requires_grad(true)?;
+            let own = self.reduced(&leaf, &target.f_narrow(0, start, length)?, &size)?;
+            let gradients = Tensor::f_run_backward(&[&own], &[&leaf], false, false)?;
+            gradient.f_narrow(0, start, length)?.f_copy_(&gradients[0])?;
+            loss = loss.f_add_(&own.f_detach()?)?;
+        }
+        with_gradient(&loss, &wide, &gradient, 1.0)
+    }
 }
 
-/// How many differences there are; 1 where there are none, to divide by.
-fn count(differences: &Tensor) -> f64 {
-    differences.numel().max(1) as f64
+/// How many differences along an axis images of this size have; 1 where there are none, to divide by.
+fn count(size: &[i64], axis: i64) -> f64 {
+    let along = size[axis as usize];
+    (size.iter().product::<i64>() / along * (along - 1)).max(1) as f64
 }
 
 impl Loss for GradientDifferenceLoss {
@@ -117,11 +149,11 @@ impl Loss for GradientDifferenceLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
         check::image_pair(input, target)?;
-        let loss = self.both(input, target, |differences, axis| match self.reduction {
-            Reduction::None => placed(&differences, axis),
-            Reduction::Mean => Ok(differences.f_sum(None)?.f_mul_scalar(1.0 / count(&differences))?),
-            Reduction::Sum | Reduction::BatchMean => Ok(differences.f_sum(None)?),
-        })?;
+        let loss = match self.reduction {
+            Reduction::None => self.both(input, target, |differences, axis| placed(&differences, axis))?,
+            _ if Wanted::of(input, Some(target))? == Wanted::InputGradient => self.streamed(input, target)?,
+            _ => self.reduced(input, target, &input.size())?,
+        };
         Ok(loss.f_to_kind(input.kind())?)
     }
 
@@ -129,7 +161,7 @@ impl Loss for GradientDifferenceLoss {
         self.check_options()?;
         check::image_pair(input, target)?;
         let map = self.both(input, target, |differences, axis| {
-            let share = input.numel() as f64 / count(&differences);
+            let share = input.numel() as f64 / count(&input.size(), axis);
             channel_mean(&placed(&differences, axis)?.f_mul_scalar(share)?)
         })?;
         Ok(Some(map.f_to_kind(input.kind())?))

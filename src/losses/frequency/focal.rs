@@ -168,9 +168,8 @@ impl FocalFrequencyLoss {
             true => weights.f_max()?,
             false => weights.f_amax([-2i64, -1].as_slice(), true)?,
         };
-        // Where all are 0, they stay 0.
-        let greatest = greatest.f_add(&greatest.f_eq(0.0)?)?;
-        Ok(weights.f_div_(&greatest)?)
+        // The package's answer to 0 / 0, where images are equal, and to powers that overflow.
+        Ok(weights.f_div_(&greatest)?.f_nan_to_num_(0.0, None, None)?)
     }
 
     /// In libtorch's graph, `[N, P, C, h, w]`.
