@@ -2,6 +2,7 @@
 
 pub(crate) mod color;
 pub(crate) mod per_image;
+pub(crate) mod planes;
 pub(crate) mod pool;
 mod range;
 mod root;

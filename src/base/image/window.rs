@@ -45,6 +45,11 @@ impl Window {
         self.weights.len() as i64
     }
 
+    /// The weights along one axis.
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
     /// The weighted sums of `planes` `[.., H, W]` for all places at which the window lies within them:
     /// `[.., H - size + 1, W - size + 1]`. Works in libtorch's graph and without; fastest for [`packed`] planes.
     pub(crate) fn sums(&self, planes: &Tensor) -> Result<Tensor> {

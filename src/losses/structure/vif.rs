@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use crate::base::image::color::{luma, Y};
 use crate::base::image::per_image::{per_image, PerImage};
+use crate::base::image::planes::{joined, spread, sums};
 use crate::base::image::score::loss_of_clamped;
 use crate::base::image::window::Window;
 use crate::base::{check, setters};
@@ -29,7 +30,8 @@ use crate::{DataRange, Loss, Reduction, Result};
 /// - **Shapes**: `input` and `target` `[N, C, H, W]`, equal, with 1 or 3 channels, `H` and `W` at least 41. The loss is a
 ///   scalar, or has one value for each image, `[N]`, with [`Reduction::None`].
 /// - **Values**: in `data_range`, which is not checked. The loss is between 0, for equal images, and 1. It is **not
-///   symmetric**: `target` is the reference. f16 and bf16 are computed in f32.
+///   symmetric**: `target` is the reference. A flat target has no information to keep: in f32, its score is one of
+///   roundings, as in piq. f16 and bf16 are computed in f32.
 /// - **Gradients**: to both arguments, finite for flat and black images. Where the score is above 1, in enhanced images,
 ///   they are 0. If `target` requires no gradient, forward computes the gradient, and second derivatives come out as zero.
 /// - **Map**: none, as the score is a ratio of sums over four scales.
@@ -103,7 +105,7 @@ struct Scale {
 impl Scale {
     fn new(window: Window, x: Tensor, y: Tensor) -> Result<Scale> {
         let planes = [x.shallow_clone(), y.shallow_clone(), x.f_square()?, y.f_square()?, x.f_mul(&y)?];
-        let sums = window.sums(&Tensor::f_cat(&planes, 0)?)?;
+        let sums = sums(&window, &joined(&planes)?)?;
         let count = x.size()[0];
         let sum = |index: i64| sums.f_narrow(0, index * count, count);
         let (mean_x, mean_y) = (sum(0)?, sum(1)?);
@@ -120,8 +122,8 @@ impl Scale {
         for size in SIZES {
             let window = Window::gaussian(size, size as f64 / 5.0, x.kind());
             if size != SIZES[0] {
-                let sums = every_second(&window.sums(&Tensor::f_cat(&[&x, &y], 0)?)?)?.f_contiguous()?;
-                let count = x.size()[0];
+                let sums = every_second(&sums(&window, &joined(&[x, y])?)?)?.f_contiguous()?;
+                let count = sums.size()[0] / 2;
                 (x, y) = (sums.f_narrow(0, 0, count)?, sums.f_narrow(0, count, count)?);
             }
             let scale = Scale::new(window, x, y)?;
@@ -186,7 +188,7 @@ impl Scale {
             .f_mul(&self.mean_x)?
             .f_mul_scalar_(-2.0)?
             .f_addcmul_(&to_covariance.f_neg()?, &self.mean_y)?;
-        let spread = self.window.spread(&Tensor::f_cat(&[&to_square, &to_covariance, &to_mean], 0)?)?;
+        let spread = spread(&self.window, &joined(&[to_square, to_covariance, to_mean])?)?;
         let count = self.x.size()[0];
         let part = |index: i64| spread.f_narrow(0, index * count, count);
         let gradient =
@@ -204,7 +206,7 @@ impl Scale {
         let options = (gradient.kind(), gradient.device());
         let sums = Tensor::f_zeros([count, channels, height - margin, width - margin], options)?;
         every_second(&sums)?.f_copy_(gradient)?;
-        self.window.spread(&sums)
+        spread(&self.window, &sums)
     }
 }
 
@@ -226,7 +228,8 @@ fn total(scales: &[Scale], of_scale: impl Fn(&Scale) -> Result<Tensor>) -> Resul
 }
 
 fn scales_of(input: &Tensor, target: &Tensor) -> Result<Vec<Scale>> {
-    let grey = |images: &Tensor| -> Result<Tensor> { Ok(luma(images)?.f_mul_scalar(HIGHEST)?) };
+    let grey =
+        |images: &Tensor| -> Result<Tensor> { Ok(luma(images)?.f_mul_scalar(HIGHEST)?.f_contiguous()?) };
     Scale::all(&grey(input)?, &grey(target)?)
 }
 
