@@ -319,8 +319,8 @@ impl PerImage for Measure<'_> {
         Ok((losses, gradient))
     }
 
-    fn images_at_once(&self, device: Device, _: i64) -> i64 {
-        images_at_once(device, self.channels)
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        images_at_once(device, pixels, self.channels, self.formula.has_closed_form())
     }
 }
 

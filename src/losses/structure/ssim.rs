@@ -8,7 +8,6 @@ use super::options::{SsimPadding, SsimWindow};
 use crate::base::image::per_image::{by_autograd, per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::{pool, DataRange};
-use crate::base::integer::div_ceil;
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -223,6 +222,10 @@ impl Measure<'_> {
         })
     }
 
+    fn has_closed_form(&self) -> bool {
+        self.formula.has_closed_form() && self.loss.form == SsimForm::OneMinus
+    }
+
     /// The losses `[N]` of the mean similarities of planes `[N * C]`.
     fn of_means(&self, means: &Tensor) -> Result<Tensor> {
         let means = means.f_view([-1, self.channels])?;
@@ -264,7 +267,7 @@ impl PerImage for Measure<'_> {
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        if !self.formula.has_closed_form() || self.loss.form != SsimForm::OneMinus {
+        if !self.has_closed_form() {
             return by_autograd(self, input, target);
         }
         no_grad(|| {
@@ -289,16 +292,17 @@ impl PerImage for Measure<'_> {
         })
     }
 
-    fn images_at_once(&self, device: Device, _: i64) -> i64 {
-        images_at_once(device, self.channels)
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        images_at_once(device, pixels, self.channels, self.has_closed_form())
     }
 }
 
-/// How many images of so many channels to work on at a time: in the time of one plane, oneDNN filters sixteen that lie
-/// side by side.
-pub(super) fn images_at_once(device: Device, channels: i64) -> i64 {
+/// How many images to work on at a time. In the time of one plane oneDNN filters sixteen that lie side by side, and the
+/// closed form goes through them in strips; libtorch's graph holds all that it computes.
+pub(super) fn images_at_once(device: Device, pixels: i64, channels: i64, closed_form: bool) -> i64 {
     match device {
-        Device::Cpu => (16 / channels).max(1),
+        Device::Cpu if closed_form => (16 / channels).max(1),
+        Device::Cpu => ((1 << 18) / pixels).max(1),
         // Elsewhere it is launches of kernels that cost.
         _ => i64::MAX,
     }
