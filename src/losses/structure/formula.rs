@@ -88,16 +88,18 @@ impl Formula {
         let gradient = Tensor::f_zeros(&size, (x.kind(), x.device()))?;
         for (start, rows) in strips {
             let strip = |images: &Tensor| images.f_narrow(2, start, rows + margin);
-            let images = [strip(x)?, strip(y)?, strip(&gradient)?];
-            let _ = sums.f_add_(&self.strip(window, images, part, &space.of(rows)?)?)?;
+            let (sum, back) = self.strip(window, &strip(x)?, &strip(y)?, part, &space.of(rows)?)?;
+            let _ = sums.f_add_(&sum)?;
+            let back = back.f_view([count, channels, rows + margin, width])?;
+            let _ = strip(&gradient)?.f_add_(&back)?;
         }
         let multiple = if part == Part::All { 4.0 } else { 2.0 };
         let factor = multiple / (places[0] * places[1]) as f64;
         Ok(Means { means: sums.f_mul_scalar_(factor)?.f_view([count, channels])?, gradient, factor })
     }
 
-    /// The sums `[N * C]` of `f` over the places of a strip, of which the similarity is a multiple. Adds their gradient
-    /// to `gradient`.
+    /// The sums `[N * C]` of `f` over the places of a strip, of which the similarity is a multiple, and their gradient
+    /// `[1, N * C, H, W]`.
     ///
     /// With the sums of the window `P = w * xy` and `S = w * (x² + y²)`, it is halves of the factors that are computed,
     /// as this saves passes over memory: `a1 = mx my + c1 / 2`, `a2 = P - mx my + c2 / 2`, `b1 = mx² + my² + c1` and
@@ -115,86 +117,58 @@ impl Formula {
     fn strip(
         &self,
         window: &Window,
-        [x, y, gradient]: [Tensor; 3],
+        x: &Tensor,
+        y: &Tensor,
         part: Part,
         space: &Space,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, Tensor)> {
         let Space { moments, slopes, halves } = space;
-        let size = x.size();
-        let blocks = |rows: i64| pieces(rows, rows_in_nearest_cache(x.device(), x.numel() as i64 / size[2]));
-        for (start, rows) in blocks(size[2]) {
-            let moment = |index: i64| moments.f_narrow(0, index, 1)?.f_narrow(2, start, rows);
-            for (index, images) in [(0, &x), (1, &y)] {
-                moment(index)?
-                    .f_view([size[0], size[1], rows, size[3]])?
-                    .f_copy_(&images.f_narrow(2, start, rows)?)?;
-            }
-            let (x, y) = (moment(0)?, moment(1)?);
-            let _ = x.f_mul_out(&moment(2)?, &x)?.f_addcmul_(&y, &y)?;
-            let _ = x.f_mul_out(&moment(3)?, &y)?;
-        }
+        let (size, moment) = (x.size(), |index: i64| moments.f_narrow(0, index, 1));
+        moment(0)?.f_view(&size[..])?.f_copy_(x)?;
+        moment(1)?.f_view(&size[..])?.f_copy_(y)?;
+        let (x, y) = (moment(0)?, moment(1)?);
+        let _ = x.f_mul_out(&moment(2)?, &x)?.f_addcmul_(&y, &y)?;
+        let _ = x.f_mul_out(&moment(3)?, &y)?;
         let sums = window.sums(moments)?;
-        for (start, rows) in blocks(sums.size()[2]) {
-            let block = |tensor: &Tensor| tensor.f_narrow(2, start, rows);
-            let (sums, slopes, halves) = (block(&sums)?, block(slopes)?, block(halves)?);
-            match part {
-                Part::All => self.slopes_of_all(&sums, &slopes, &halves)?,
-                Part::Contrast => self.slopes_of_contrast(&sums, &slopes, &halves)?,
-            }
+        let sum = |index: i64| sums.f_narrow(0, index, 1);
+        let (mx, my) = (sum(0)?, sum(1)?);
+        let mut a1 = mx.f_mul_out(&halves.f_narrow(0, 0, 1)?, &my)?;
+        let mut b1 = mx.f_mul_out(&halves.f_narrow(0, 1, 1)?, &mx)?.f_addcmul_(&my, &my)?;
+        let c1 = if part == Part::All { self.c1 } else { 0.0 };
+        if part == Part::All {
+            (a1, b1) = (a1.f_add_scalar_(c1 / 2.0)?, b1.f_add_scalar_(c1)?);
         }
-        // Where the two functions leave `f`.
+        let mut a2 = sum(3)?.f_sub_(&a1)?.f_add_scalar_((c1 + self.c2) / 2.0)?;
+        let b2 = sum(2)?.f_sub_(&b1)?.f_add_scalar_(c1 + self.c2)?;
+
+        let slope = |index: i64| slopes.f_narrow(0, index, 1);
+        let (mut of_means, of_squares, of_product) = (slope(0)?, slope(1)?, slope(2)?);
+        let contrast = a2.f_div_(&b2)?;
         let f = match part {
-            Part::All => halves.f_narrow(0, 0, 1)?,
-            Part::Contrast => sums.f_narrow(0, 3, 1)?,
+            Part::All => {
+                let mut luminance = a1.f_div_(&b1)?;
+                let _ = luminance.f_div_out(&of_product, &b2)?;
+                let f = luminance.f_mul_(&contrast)?;
+                let _ = f.f_div_out(&of_squares, &b2)?;
+                let of_mxy = a2.f_div_(&b1)?.f_sub_(&of_product)?;
+                let of_mxx = f.f_div_out(&b1, &b1)?.f_sub_(&of_squares)?.f_mul_scalar_(-2.0)?;
+                let _ = of_mxy.f_mul_out(&of_means, &my)?.f_addcmul_(&of_mxx, &mx)?;
+                f
+            }
+            Part::Contrast => {
+                let _ = b2.f_reciprocal_out(&of_product)?;
+                let _ = contrast.f_mul_out(&of_squares, &of_product)?;
+                let of_my = of_product.f_mul_out(&a1, &my)?;
+                let _ = of_squares.f_mul_out(&of_means, &mx)?.f_mul_scalar_(2.0)?;
+                let _ = of_means.f_sub_(&of_my)?;
+                contrast
+            }
         };
         let sum = f.f_sum_dim_intlist([0i64, 2, 3].as_slice(), false, None)?;
         let back = window.spread(slopes)?;
-        for (start, rows) in blocks(size[2]) {
-            let block = |tensor: &Tensor, index: i64| tensor.f_narrow(0, index, 1)?.f_narrow(2, start, rows);
-            let of_x = block(&back, 1)?.f_mul_scalar_(-2.0)?;
-            let mut total = block(&back, 0)?.f_addcmul_(&block(moments, 0)?, &of_x)?;
-            let total = total.f_addcmul_(&block(moments, 1)?, &block(&back, 2)?)?;
-            let total = total.f_view([size[0], size[1], rows, size[3]])?;
-            let _ = gradient.f_narrow(2, start, rows)?.f_add_(&total)?;
-        }
-        Ok(sum)
-    }
-
-    /// The slopes of SSIM, from the sums of the window, and `f` in the first of the halves. Changes the sums.
-    fn slopes_of_all(&self, sums: &Tensor, slopes: &Tensor, halves: &Tensor) -> Result<()> {
-        let of = |tensor: &Tensor, index: i64| tensor.f_narrow(0, index, 1);
-        let (mx, my, a1, b1) = (of(sums, 0)?, of(sums, 1)?, of(halves, 0)?, of(halves, 1)?);
-        let (of_means, of_squares, of_product) = (of(slopes, 0)?, of(slopes, 1)?, of(slopes, 2)?);
-        let mut a1 = mx.f_mul_out(&a1, &my)?.f_add_scalar_(self.c1 / 2.0)?;
-        let b1 = mx.f_mul_out(&b1, &mx)?.f_addcmul_(&my, &my)?.f_add_scalar_(self.c1)?;
-        let mut a2 = of(sums, 3)?.f_sub_(&a1)?.f_add_scalar_((self.c1 + self.c2) / 2.0)?;
-        let b2 = of(sums, 2)?.f_sub_(&b1)?.f_add_scalar_(self.c1 + self.c2)?;
-        let mut luminance = a1.f_div_(&b1)?;
-        let mut contrast = a2.f_div_(&b2)?;
-        let _ = luminance.f_div_out(&of_product, &b2)?;
-        let f = luminance.f_mul_(&contrast)?;
-        let _ = f.f_div_out(&of_squares, &b2)?;
-        let of_mxy = contrast.f_div_(&b1)?.f_sub_(&of_product)?;
-        let of_mxx = f.f_div_out(&b1, &b1)?.f_sub_(&of_squares)?.f_mul_scalar_(-2.0)?;
-        let _ = of_mxy.f_mul_out(&of_means, &my)?.f_addcmul_(&of_mxx, &mx)?;
-        Ok(())
-    }
-
-    /// The slopes of contrast and structure, and `f` in the last of the sums. Changes them.
-    fn slopes_of_contrast(&self, sums: &Tensor, slopes: &Tensor, halves: &Tensor) -> Result<()> {
-        let of = |tensor: &Tensor, index: i64| tensor.f_narrow(0, index, 1);
-        let (mx, my, a1, b1) = (of(sums, 0)?, of(sums, 1)?, of(halves, 0)?, of(halves, 1)?);
-        let (of_means, of_squares, of_product) = (of(slopes, 0)?, of(slopes, 1)?, of(slopes, 2)?);
-        let a1 = mx.f_mul_out(&a1, &my)?;
-        let b1 = mx.f_mul_out(&b1, &mx)?.f_addcmul_(&my, &my)?;
-        let mut a2 = of(sums, 3)?.f_sub_(&a1)?.f_add_scalar_(self.c2 / 2.0)?;
-        let b2 = of(sums, 2)?.f_sub_(&b1)?.f_add_scalar_(self.c2)?;
-        let f = a2.f_div_(&b2)?;
-        let _ = b2.f_reciprocal_out(&of_product)?;
-        let _ = f.f_mul_out(&of_squares, &of_product)?;
-        let of_my = of_product.f_mul_out(&a1, &my)?;
-        let _ = of_squares.f_mul_out(&of_means, &mx)?.f_mul_scalar_(2.0)?.f_sub_(&of_my)?;
-        Ok(())
+        let back = |index: i64| back.f_narrow(0, index, 1);
+        let gradient = back(0)?.f_addcmul_(&x, &back(1)?.f_mul_scalar_(-2.0)?)?.f_addcmul_(&y, &back(2)?)?;
+        Ok((sum, gradient))
     }
 }
 
@@ -204,15 +178,6 @@ fn rows_at_once(device: Device, row: i64, margin: i64) -> i64 {
     match device {
         Device::Cpu => ((1 << 18) / row - margin).max(3 * margin).max(1),
         // Elsewhere it is launches of kernels that cost.
-        _ => i64::MAX,
-    }
-}
-
-/// How many rows of so many elements each of two threads, or more, can do arithmetic on without waiting for memory:
-/// libtorch gives each thread at least 32768 elements, and ten tensors of so many take a megabyte.
-fn rows_in_nearest_cache(device: Device, row: i64) -> i64 {
-    match device {
-        Device::Cpu => (i64::from(tch::get_num_threads()) * (1 << 15) / row).max(1),
         _ => i64::MAX,
     }
 }
