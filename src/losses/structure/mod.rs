@@ -4,9 +4,11 @@ mod formula;
 mod ms_ssim_l1;
 mod multi_scale_ssim;
 mod options;
+mod pooling;
 mod ssim;
 
 pub use ms_ssim_l1::{MaskLayout, MsSsimL1Loss};
-pub use multi_scale_ssim::{MultiScaleSsimLoss, ScalePooling, SsimNormalize};
+pub use multi_scale_ssim::{MultiScaleSsimLoss, SsimNormalize};
 pub use options::{SsimPadding, SsimWindow};
+pub use pooling::ScalePooling;
 pub use ssim::{SsimForm, SsimLoss};
