@@ -112,8 +112,8 @@ impl Formula {
     ///
     /// and the gradient is `w' * df/dmx + 2 x (w' * df/dS) + y (w' * df/dP)`, where `w' *` is the adjoint of `w *`.
     /// For contrast and structure alone, 1 takes the place of `a1` and `b1`, `2 f` is the similarity, and
-    /// `df/dmx = 2 mx f / b2 - my / b2`. Where the images are the same, `a1` and `a2` are exact halves of `b1` and `b2`, and
-    /// SSIM is 1.
+    /// `df/dmx = 2 mx f / b2 - my / b2`. Where the images are the same, `a1` and `a2` are exact halves of `b1` and `b2`,
+    /// and SSIM is 1.
     fn strip(
         &self,
         window: &Window,

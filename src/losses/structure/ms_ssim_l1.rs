@@ -1,9 +1,8 @@
 //! [`MsSsimL1Loss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::ssim::images_at_once;
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::DataRange;
@@ -44,7 +43,7 @@ use crate::{Error, Loss, Reduction, Result};
 /// [*Loss functions for image restoration with neural networks*](https://arxiv.org/abs/1511.08861) (2016).
 ///
 /// ```
-/// use tch::{Device, Kind, Tensor};
+/// use tch::{Kind, Tensor};
 /// use tch_losses::{Loss, MsSsimL1Loss};
 ///
 /// let real = Tensor::rand([1, 3, 32, 32], (Kind::Float, Device::Cpu));
@@ -232,16 +231,11 @@ impl MsSsimL1Loss {
 /// The mean of the map of each image.
 struct Measure<'a> {
     loss: &'a MsSsimL1Loss,
-    channels: i64,
 }
 
 impl PerImage for Measure<'_> {
     fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         Ok(self.loss.map(input, target)?.f_mean_dim([1i64, 2].as_slice(), false, None)?)
-    }
-
-    fn images_at_once(&self, device: Device, _: i64) -> i64 {
-        images_at_once(device, self.channels)
     }
 }
 
@@ -270,7 +264,7 @@ impl Loss for MsSsimL1Loss {
             return Ok(self.unit_map(input, target)?.f_to_kind(input.kind())?);
         }
         let size = input.size();
-        let measure = Measure { loss: self, channels: size[1] };
+        let measure = Measure { loss: self };
         let values = per_image(&measure, self.data_range, input, target)?;
         let loss = reduce(&values, self.reduction, values.kind())?;
         let loss = match self.reduction {

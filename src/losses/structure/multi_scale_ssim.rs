@@ -5,6 +5,7 @@ use tch::{no_grad, Device, Tensor};
 
 use super::formula::{Formula, Means, Part};
 use super::options::{SsimPadding, SsimWindow};
+use super::pooling::ScalePooling;
 use super::ssim::images_at_once;
 use crate::base::image::per_image::{by_autograd, per_image, PerImage};
 use crate::base::image::window::{packed, Window};
@@ -41,15 +42,16 @@ use crate::{Error, Loss, Reduction, Result};
 ///   even size; weights that are none, more than 30, negative or not finite; other numbers that are not positive and
 ///   finite.
 ///
-/// pytorch-msssim asks for 161 pixels whatever the number of weights; here fewer scales take smaller images. The paper's
-/// weights have the sum 1.0001. piq's module divides them by it and its function does not: [`piq`](Self::piq) is the
-/// module, and with `with_weights` of the default the function.
+/// pytorch-msssim asks for 161 pixels whatever the number of weights; here fewer scales take smaller images. The
+/// paper's weights have the sum 1.0001. piq's module divides them by it and its function does not: [`piq`](Self::piq)
+/// is the module, and with `with_weights` of the default the function. A sum over images is the sum of their losses,
+/// where piq's module has `1 - sum of scores`.
 ///
 /// | preset | halving of odd sides | mean over channels | besides |
 /// |---|---|---|---|
 /// | [`default`](Self::default): pytorch-msssim | zeros around the image | of the product | window in f32 |
 /// | [`piq`](Self::piq) | the first row and column twice | of the product | weights of sum 1 |
-/// | [`torchmetrics`](Self::torchmetrics) | the last row and column left out | of each factor | the last scale mirrored at the border |
+/// | [`torchmetrics`](Self::torchmetrics) | the last row and column left out | of each factor | last scale mirrored |
 ///
 /// Source: [`MS_SSIM` of pytorch-msssim](https://github.com/VainF/pytorch-msssim); Z. Wang et al.,
 /// [*Multi-scale structural similarity for image quality
@@ -95,21 +97,6 @@ pub struct MultiScaleSsimLoss {
     pub clamp_variance: bool,
     /// How the images' losses are reduced.
     pub reduction: Reduction,
-}
-
-/// How the images of a scale become those of the next one: means of 2 by 2 pixels. What differs is where a side is odd.
-///
-/// In an objective's file it is a word: `pooling = "floor"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScalePooling {
-    /// Zeros lie around an odd side, and count.
-    #[default]
-    Zeros,
-    /// If any side is odd, the first row and the first column count twice.
-    Replicate,
-    /// The last row or column of an odd side is left out.
-    Floor,
 }
 
 /// What keeps the factors of a product from being negative.
@@ -319,47 +306,8 @@ impl PerImage for Measure<'_> {
         Ok((losses, gradient))
     }
 
-    fn images_at_once(&self, device: Device, _: i64) -> i64 {
-        images_at_once(device, self.channels)
-    }
-}
-
-impl ScalePooling {
-    /// How many rows and columns lie around planes before they are halved: repeated ones above and to the left, or
-    /// zeros on all sides.
-    fn margins(self, planes: &Tensor) -> (i64, [i64; 2]) {
-        let size = planes.size();
-        let odd = [size[2] % 2, size[3] % 2];
-        match self {
-            ScalePooling::Zeros => (0, odd),
-            ScalePooling::Replicate => (odd[0].max(odd[1]), [0, 0]),
-            ScalePooling::Floor => (0, [0, 0]),
-        }
-    }
-
-    fn halved(self, planes: &Tensor) -> Result<Tensor> {
-        let (repeated, zeros) = self.margins(planes);
-        let planes = self.repeated(planes, repeated)?;
-        Ok(planes.f_avg_pool2d([2, 2], [2, 2], zeros, false, true, None)?)
-    }
-
-    /// The adjoint of [`halved`](Self::halved) for such planes.
-    fn back(self, gradient: &Tensor, planes: &Tensor) -> Result<Tensor> {
-        let (repeated, zeros) = self.margins(planes);
-        let pooled = self.repeated(planes, repeated)?;
-        let gradient = pooled.f_avg_pool2d_backward(gradient, [2, 2], [2, 2], zeros, false, true, None)?;
-        match repeated {
-            0 => Ok(gradient),
-            _ => Ok(planes.f_replication_pad2d_backward(&gradient, [repeated, 0, repeated, 0])?),
-        }
-    }
-
-    /// With so many more rows above and columns to the left.
-    fn repeated(self, planes: &Tensor, count: i64) -> Result<Tensor> {
-        match count {
-            0 => Ok(planes.shallow_clone()),
-            _ => Ok(planes.f_replication_pad2d([count, 0, count, 0])?),
-        }
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        images_at_once(device, pixels, self.channels, self.formula.has_closed_form())
     }
 }
 

@@ -29,8 +29,8 @@ use crate::{Error, Loss, Reduction, Result};
 /// - **Values**: from 0, for equal images, to 2. Negative structure is legal: an image against its negative has an SSIM
 ///   below 0 and a loss above 1. `input` and `target` can be exchanged. `1 - loss` under [`tch::no_grad`] is the score.
 ///   f16 and bf16 are computed in f32.
-/// - **Gradients**: to both arguments, finite everywhere. If `target` requires none, forward computes the gradient in
-///   closed form, a few images at a time, and second derivatives come out as zero.
+/// - **Gradients**: to both arguments, finite everywhere. If `target` requires none, forward computes the gradient, in
+///   closed form without `eps`, `clamp_variance` and [`SsimForm::Halved`], and second derivatives come out as zero.
 /// - **Map**: the mean over the channels. With [`SsimPadding::Valid`] it lies in the middle, within a border of zeros as
 ///   wide as half the window; it is scaled so that its mean is the loss. Pixels that `downsample` joins have one value.
 /// - **Defaults**: those of pytorch-msssim for values from 0 to 1: a Gaussian window of 11 pixels with `sigma` 1.5 that
@@ -49,10 +49,10 @@ use crate::{Error, Loss, Reduction, Result};
 /// | [`kornia`](Self::kornia) | exact | reflect | `(1 - ssim) / 2`, `eps` in the denominator |
 /// | [`torchmetrics`](Self::torchmetrics) | exact | reflect | variances of at least 0 |
 ///
-/// The default and piq's without `downsample` differ by the rounding of the window: 1e-6. scikit-image has a uniform window of
-/// 7 pixels and sample variances, which no option gives. A sum over images is the sum of their losses, where piq's module
-/// has `1 - sum of scores`; with [`Reduction::None`] and kornia's preset there is a value for each image, where kornia has
-/// one for each element.
+/// The default and piq's without `downsample` differ by the rounding of the window: 1e-6. scikit-image has a uniform
+/// window of 7 pixels and sample variances, which no option gives. A sum over images is the sum of their losses, where
+/// piq's module has `1 - sum of scores`; with [`Reduction::None`] and kornia's preset there is a value for each image,
+/// where kornia has one for each element.
 ///
 /// Source: [`SSIM` of pytorch-msssim](https://github.com/VainF/pytorch-msssim); Z. Wang et al.,
 /// [*Image quality assessment: from error visibility to structural
@@ -155,16 +155,16 @@ impl SsimLoss {
         SsimLoss { exact_window: true, downsample: true, ..SsimLoss::default() }
     }
 
-    /// kornia's: `SSIMLoss(11)` of version 0.9. Its `padding="valid"` is [`SsimPadding::Valid`]; its `window_size` is the
-    /// size of the Gaussian, of which `sigma` stays 1.5.
+    /// kornia's: `SSIMLoss(11)` of version 0.9. Its `padding="valid"` is [`SsimPadding::Valid`]; its `window_size` is
+    /// the size of the Gaussian, of which `sigma` stays 1.5.
     pub fn kornia() -> SsimLoss {
         let (padding, form) = (SsimPadding::Reflect, SsimForm::Halved);
         SsimLoss { exact_window: true, padding, eps: 1e-12, form, ..SsimLoss::default() }
     }
 
-    /// torchmetrics': 1 - `structural_similarity_index_measure` of version 1.9 with a `data_range` of 1. Its Gaussian has
-    /// the size `2 * floor(3.5 * sigma + 0.5) + 1`, whatever its `kernel_size`, which is that of its uniform window. Two
-    /// numbers as its `data_range` clamp the values; here they do not.
+    /// torchmetrics': 1 - `structural_similarity_index_measure` of version 1.9 with a `data_range` of 1. Its Gaussian
+    /// has the size `2 * floor(3.5 * sigma + 0.5) + 1`, whatever its `kernel_size`, which is that of its uniform window.
+    /// Two numbers as its `data_range` clamp the values; here they do not.
     pub fn torchmetrics() -> SsimLoss {
         let padding = SsimPadding::Reflect;
         SsimLoss { exact_window: true, padding, clamp_variance: true, ..SsimLoss::default() }
@@ -222,6 +222,10 @@ impl Measure<'_> {
         })
     }
 
+    fn has_closed_form(&self) -> bool {
+        self.formula.has_closed_form() && self.loss.form == SsimForm::OneMinus
+    }
+
     /// The losses `[N]` of the mean similarities of planes `[N * C]`.
     fn of_means(&self, means: &Tensor) -> Result<Tensor> {
         let means = means.f_view([-1, self.channels])?;
@@ -263,7 +267,7 @@ impl PerImage for Measure<'_> {
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        if !self.formula.has_closed_form() || self.loss.form != SsimForm::OneMinus {
+        if !self.has_closed_form() {
             return by_autograd(self, input, target);
         }
         no_grad(|| {
@@ -288,16 +292,17 @@ impl PerImage for Measure<'_> {
         })
     }
 
-    fn images_at_once(&self, device: Device, _: i64) -> i64 {
-        images_at_once(device, self.channels)
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        images_at_once(device, pixels, self.channels, self.has_closed_form())
     }
 }
 
-/// How many images of so many channels to work on at a time: in the time of one plane, oneDNN filters sixteen that lie
-/// side by side.
-pub(super) fn images_at_once(device: Device, channels: i64) -> i64 {
+/// How many images to work on at a time. In the time of one plane oneDNN filters sixteen that lie side by side, and the
+/// closed form goes through them in strips; libtorch's graph holds all that it computes.
+pub(super) fn images_at_once(device: Device, pixels: i64, channels: i64, closed_form: bool) -> i64 {
     match device {
-        Device::Cpu => (16 / channels).max(1),
+        Device::Cpu if closed_form => (16 / channels).max(1),
+        Device::Cpu => ((1 << 18) / pixels).max(1),
         // Elsewhere it is launches of kernels that cost.
         _ => i64::MAX,
     }
