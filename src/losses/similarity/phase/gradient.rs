@@ -122,15 +122,21 @@ impl Responses {
             Ok(per_amplitude.f_mul(own)?.f_add_(of_sum)?.f_addcmul_(&self.sign, other_sum)?)
         };
         let against_odd = self.sum_odd.f_mul(&factor)?.f_neg_()?;
-        let of_even = response(&of_sum_even, &self.even, &against_odd)?;
-        let of_odd = response(&of_sum_odd, &self.odd, &self.sum_even.f_mul(&factor)?)?;
+        let mut of_even = response(&of_sum_even, &self.even, &against_odd)?;
+        let mut of_odd = response(&of_sum_odd, &self.odd, &self.sum_even.f_mul(&factor)?)?;
         // The threshold depends on the one pixel that is the median.
         let mut of_threshold = over_pixels(&of_energy)?.f_neg_()?.f_mul_(threshold)?;
         let of_median = of_threshold.f_div_(&self.median.f_clamp_min(bank.smallest)?.f_sqrt_()?)?;
-        for (gradient, own) in [(&of_even, &self.even), (&of_odd, &self.odd)] {
-            let own = own.f_select(1, 0)?.f_flatten(1, -1)?.f_gather(1, &self.place, false)?;
-            let mut first = gradient.f_select(1, 0)?.f_view([own.size()[0], -1])?;
-            let _ = first.f_scatter_add_(1, &self.place, &own.f_mul(&of_median)?)?;
+        let (place, of_median) = (self.place.f_squeeze_dim(1)?, of_median.f_squeeze_dim(1)?);
+        let width = of_energies.size()[3];
+        let indices = [
+            Some(Tensor::f_arange(place.size()[0], (Kind::Int64, place.device()))?),
+            Some(place.f_zeros_like()?),
+            Some(place.f_floor_divide_scalar(width)?),
+            Some(place.f_remainder(width)?),
+        ];
+        for (gradient, own) in [(&mut of_even, &self.even), (&mut of_odd, &self.odd)] {
+            let _ = gradient.f_index_put_(&indices, &own.f_index(&indices)?.f_mul_(&of_median)?, true)?;
         }
         Ok([of_even, of_odd])
     }
