@@ -1,7 +1,7 @@
 //! [`FsimLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{no_grad, Tensor};
+use tch::{no_grad, Device, Tensor};
 
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::phase::{Bank, Wavelets};
@@ -173,6 +173,14 @@ impl Measure {
 impl PerImage for Measure {
     fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.weighted(input, target)?.scores()
+    }
+
+    /// One: the responses of an image are 32 planes and more.
+    fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
+        match device {
+            Device::Cpu => ((1 << 16) / pixels).max(1),
+            _ => i64::MAX,
+        }
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {

@@ -1,7 +1,7 @@
 //! [`VsiLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{no_grad, Tensor};
+use tch::{no_grad, Device, Tensor};
 
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::saliency::{Priors, Salience};
@@ -199,6 +199,14 @@ fn real_power(base: &Tensor, exponent: f64) -> Result<Tensor> {
 impl PerImage for Measure<'_> {
     fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.weighted(input, target)?.scores()
+    }
+
+    /// One: however small it is, salience takes dozens of planes of 256x256 pixels.
+    fn images_at_once(&self, device: Device, _pixels: i64) -> i64 {
+        match device {
+            Device::Cpu => 1,
+            _ => i64::MAX,
+        }
     }
 }
 

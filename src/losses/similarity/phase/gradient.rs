@@ -13,6 +13,11 @@ pub(in crate::losses::similarity) struct Trace {
     amplitudes: Tensor,
     /// By orientation; empty if no gradient is wanted.
     responses: Vec<Responses>,
+    /// By orientation, what of the energy is beyond the threshold: `[N, 1, H, W]`.
+    excesses: Vec<Tensor>,
+    /// The medians of `A` at the first scale, and where in the images they are: `[O, N]`.
+    medians: Tensor,
+    places: Tensor,
 }
 
 /// Of one orientation.
@@ -23,33 +28,26 @@ struct Responses {
     amplitude: Tensor,
     /// The sign of `(a, b) x e`.
     sign: Tensor,
-    /// `[N, 1, H, W]`, and so the next four.
+    /// `[N, 1, H, W]`, and so the next three.
     sum_even: Tensor,
     sum_odd: Tensor,
     /// `R`.
     length: Tensor,
     energy: Tensor,
-    /// What of the energy is beyond the threshold.
-    excess: Tensor,
-    /// The median of `A²` at the first scale, and where in the image it is: `[N, 1]`.
-    median: Tensor,
-    place: Tensor,
 }
 
 impl Bank {
     /// The phase congruency of greyscale images, without a graph.
     pub fn trace(&self, grey: &Tensor, for_gradient: bool) -> Result<Trace> {
         let [for_even, for_odd] = self.spectra(grey)?;
-        let mut energies = grey.f_full_like(self.eps)?;
         let mut amplitudes = grey.f_full_like(self.eps)?;
-        let mut responses = Vec::new();
-        for ((of_even, of_odd), threshold) in self.even.iter().zip(&self.odd).zip(&self.thresholds) {
+        let (mut responses, mut energies, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        for (of_even, of_odd) in self.even.iter().zip(&self.odd) {
             let even = images(&for_even.f_mul(of_even)?, self.size)?;
             let odd = images(&for_odd.f_mul(of_odd)?, self.size)?;
-            let mut amplitude = even.f_square()?.f_addcmul_(&odd, &odd)?;
-            let (median, place) = amplitude.f_select(1, 0)?.f_flatten(1, -1)?.f_median_dim(1, true)?;
             // As `image::sqrt`.
-            let amplitude = amplitude.f_clamp_min_(self.smallest)?.f_sqrt_()?;
+            let amplitude =
+                even.f_square()?.f_addcmul_(&odd, &odd)?.f_clamp_min_(self.smallest)?.f_sqrt_()?;
             let (sum_even, sum_odd) = (over_scales(&even)?, over_scales(&odd)?);
             let squared_length = sum_even.f_square()?.f_addcmul_(&sum_odd, &sum_odd)?;
             let mut across = even.f_mul(&sum_odd)?.f_addcmul_(&odd, &sum_even.f_neg()?)?;
@@ -57,27 +55,25 @@ impl Bank {
             let mut across = over_scales(&across.f_abs_()?)?;
             let length = squared_length.f_clamp_min(self.smallest)?.f_sqrt_()?;
             let energy = across.f_neg_()?.f_add_(&squared_length)?.f_div_(&length.f_add_scalar(self.eps)?)?;
-            let noise = median.f_clamp_min(self.smallest)?.f_sqrt_()?.f_mul_(threshold)?;
-            let excess = energy.f_sub(&noise.f_view([-1, 1, 1, 1])?)?.f_relu_()?;
-            energies = energies.f_add_(&excess)?;
             amplitudes = amplitudes.f_add_(&over_scales(&amplitude)?)?;
+            firsts.push(amplitude.f_select(1, 0)?.f_flatten(1, -1)?);
+            energies.push(energy.shallow_clone());
             if for_gradient {
-                responses.push(Responses {
-                    even,
-                    odd,
-                    amplitude,
-                    sign,
-                    sum_even,
-                    sum_odd,
-                    length,
-                    energy,
-                    excess,
-                    median,
-                    place,
-                });
+                responses.push(Responses { even, odd, amplitude, sign, sum_even, sum_odd, length, energy });
             }
         }
-        Ok(Trace { congruency: energies.f_div_(&amplitudes)?, amplitudes, responses })
+        // All at once: libtorch takes a median with one thread.
+        let (medians, places) = Tensor::f_stack(&firsts, 0)?.f_median_dim(2, false)?;
+        let mut total = grey.f_full_like(self.eps)?;
+        let mut excesses = Vec::new();
+        for (index, energy) in energies.iter().enumerate() {
+            let noise = medians.f_get(index as i64)?.f_mul(&self.thresholds[index])?;
+            let excess = energy.f_sub(&noise.f_view([-1, 1, 1, 1])?)?.f_relu_()?;
+            total = total.f_add_(&excess)?;
+            excesses.push(excess);
+        }
+        let congruency = total.f_div_(&amplitudes)?;
+        Ok(Trace { congruency, amplitudes, responses, excesses, medians, places })
     }
 
     /// The gradient of the images, given that of their phase congruency.
@@ -86,8 +82,15 @@ impl Bank {
         let of_amplitudes = of_energies.f_mul(&trace.congruency)?.f_neg_()?;
         let (mut sum_even, mut sum_odd): (Option<Tensor>, Option<Tensor>) = (None, None);
         for (index, responses) in trace.responses.iter().enumerate() {
-            let [of_even, of_odd] =
-                responses.gradient(&of_energies, &of_amplitudes, &self.thresholds[index], self)?;
+            let of_energy = of_energies.f_mul(&trace.excesses[index].f_sgn()?)?;
+            let [mut of_even, mut of_odd] = responses.gradient(&of_energy, &of_amplitudes, self.eps)?;
+            // The threshold depends on the one pixel that is the median.
+            let of_threshold = over_pixels(&of_energy)?.f_neg_()?.f_mul_(&self.thresholds[index])?;
+            let of_median = of_threshold.f_div(&trace.medians.f_get(index as i64)?)?;
+            let place = place_of(&trace.places.f_get(index as i64)?, self.size[1])?;
+            for (gradient, own) in [(&mut of_even, &responses.even), (&mut of_odd, &responses.odd)] {
+                let _ = gradient.f_index_put_(&place, &own.f_index(&place)?.f_mul_(&of_median)?, true)?;
+            }
             // The filters are real in space: the adjoint of each turns it around, to the conjugate in frequency.
             sum_even = Some(sum_of_products(sum_even, &spectra(&of_even)?, &self.even[index])?);
             sum_odd = Some(sum_of_products(sum_odd, &spectra(&of_odd)?, &self.odd[index])?);
@@ -99,18 +102,10 @@ impl Bank {
 }
 
 impl Responses {
-    /// The gradients of the even and the odd responses, given those of all energies beyond the threshold and of all
-    /// amplitudes.
-    fn gradient(
-        &self,
-        of_energies: &Tensor,
-        of_amplitudes: &Tensor,
-        threshold: &Tensor,
-        bank: &Bank,
-    ) -> Result<[Tensor; 2]> {
-        let of_energy = of_energies.f_mul(&self.excess.f_sgn()?)?;
+    /// The gradients of the even and the odd responses, given those of the energy and of all amplitudes.
+    fn gradient(&self, of_energy: &Tensor, of_amplitudes: &Tensor, eps: f64) -> Result<[Tensor; 2]> {
         // energy = (R² - Σ|c|) / (R + eps), c = even * sum_odd - odd * sum_even.
-        let factor = of_energy.f_div(&self.length.f_add_scalar(bank.eps)?)?;
+        let factor = of_energy.f_div(&self.length.f_add_scalar(eps)?)?;
         let along = self.energy.f_div(&self.length)?.f_neg_()?.f_add_scalar_(2.0)?;
         let base = |sum: &Tensor, signed: &Tensor| -> Result<Tensor> {
             Ok(along.f_mul(sum)?.f_add_(signed)?.f_mul_(&factor)?)
@@ -124,21 +119,23 @@ impl Responses {
         let against_odd = self.sum_odd.f_mul(&factor)?.f_neg_()?;
         let of_even = response(&of_sum_even, &self.even, &against_odd)?;
         let of_odd = response(&of_sum_odd, &self.odd, &self.sum_even.f_mul(&factor)?)?;
-        // The threshold depends on the one pixel that is the median.
-        let mut of_threshold = over_pixels(&of_energy)?.f_neg_()?.f_mul_(threshold)?;
-        let of_median = of_threshold.f_div_(&self.median.f_clamp_min(bank.smallest)?.f_sqrt_()?)?;
-        for (gradient, own) in [(&of_even, &self.even), (&of_odd, &self.odd)] {
-            let own = own.f_select(1, 0)?.f_flatten(1, -1)?.f_gather(1, &self.place, false)?;
-            let mut first = gradient.f_select(1, 0)?.f_view([own.size()[0], -1])?;
-            let _ = first.f_scatter_add_(1, &self.place, &own.f_mul(&of_median)?)?;
-        }
         Ok([of_even, of_odd])
     }
 }
 
-/// `[N, 1]`.
+/// Indices into `[N, S, H, W]` of one pixel of each image, at the first scale.
+fn place_of(pixels: &Tensor, width: i64) -> Result<[Option<Tensor>; 4]> {
+    Ok([
+        Some(Tensor::f_arange(pixels.size()[0], (Kind::Int64, pixels.device()))?),
+        Some(pixels.f_zeros_like()?),
+        Some(pixels.f_floor_divide_scalar(width)?),
+        Some(pixels.f_remainder(width)?),
+    ])
+}
+
+/// `[N]`.
 fn over_pixels(planes: &Tensor) -> Result<Tensor> {
-    Ok(planes.f_sum_dim_intlist([2i64, 3].as_slice(), false, None::<Kind>)?)
+    Ok(planes.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None::<Kind>)?)
 }
 
 fn sum_of_products(sum: Option<Tensor>, spectra: &Tensor, filter: &Tensor) -> Result<Tensor> {
