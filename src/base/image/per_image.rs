@@ -87,12 +87,9 @@ pub(crate) fn per_image(
 
 /// The `values` `[N]`, of which the gradient of each with respect to its image of `input` is `factor * gradient`.
 fn with_gradients(values: &Tensor, input: &Tensor, gradient: &Tensor, factor: f64) -> Result<Tensor> {
-    let count = input.size()[0];
-    // Products of a row and a column: the backward pass reads nothing but the gradient.
-    let row = input.f_reshape([count, 1, -1])?;
-    let column = gradient.f_reshape([count, -1, 1])?;
-    let products = row.f_bmm(&column)?.f_mul_scalar(factor)?.f_view([count])?;
-    // Neither operation reads its result again.
+    let products = input.f_mul(gradient)?.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?;
+    let products = products.f_mul_scalar(factor)?;
+    // The backward pass reads the gradient alone.
     products.f_detach()?.f_copy_(values)?;
     Ok(products)
 }
