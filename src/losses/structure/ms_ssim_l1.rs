@@ -43,7 +43,7 @@ use crate::{Error, Loss, Reduction, Result};
 /// [*Loss functions for image restoration with neural networks*](https://arxiv.org/abs/1511.08861) (2016).
 ///
 /// ```
-/// use tch::{Kind, Tensor};
+/// use tch::{Device, Kind, Tensor};
 /// use tch_losses::{Loss, MsSsimL1Loss};
 ///
 /// let real = Tensor::rand([1, 3, 32, 32], (Kind::Float, Device::Cpu));
