@@ -1,7 +1,6 @@
 //! The Rust half of `scripts/bench_peers.py`, which says what is measured and how: does the work that it is
 //! asked for, one request a line, and answers with one line of JSON.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
@@ -10,10 +9,10 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
-use tch_losses::manager::{Inputs, LossSpec, Objective};
+use tch_losses::manager::{LossSpec, Objective};
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, Sobel, Streaming,
-    VggPerceptual,
+    TotalVariationLoss, UnaryLoss, VggPerceptual,
 };
 
 #[derive(Deserialize)]
@@ -108,15 +107,15 @@ impl Work {
                         + vgg.try_forward(fake, &real)? * 10.0)
                 })
             }
+            "TotalVariationLoss" => Box::new(|fake| Ok(TotalVariationLoss::default().try_forward(fake)?)),
             loss => {
                 let mut objective = Objective::default();
-                objective.losses.insert("loss".into(), LossSpec::named(loss)?.into());
+                objective.losses.insert(loss.into(), LossSpec::named(loss)?.into());
                 let manager = objective.build(device)?;
-                let takes_two = !manager.losses(&[]).is_empty();
-                let manager = RefCell::new(manager);
                 Box::new(move |fake| {
-                    let inputs = if takes_two { Inputs::from((fake, &real)) } else { Inputs::from(fake) };
-                    Ok(manager.borrow_mut().compute("loss", inputs)?)
+                    // Without the manager, which remembers values.
+                    let (_, loss) = manager.losses(&[]).remove(0);
+                    Ok(loss.try_forward(fake, &real)?)
                 })
             }
         };

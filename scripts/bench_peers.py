@@ -293,10 +293,13 @@ def measure(commands, setup, seconds):
         print(f"bench_peers: {setup['work']}: {flavour}: {first.pop(flavour)['refused']}", flush=True)
         processes.pop(flavour).close()
     # What they computed is the same, or the times mean nothing.
-    tolerance = 1e-4 if setup["compute"] == "f32" else 5e-2
+    tolerance = {what: 1e-4 if setup["compute"] == "f32" else 5e-2 for what in ("value", "norm")}
+    if setup["work"] in peers.LOSSES:
+        # In f32, the gradients of some originals are half a percent off those of f64.
+        tolerance["norm"] = 1e-2
     for flavour, answer in first.items():
         for what, expected in first["eager"].items():
-            if abs(answer[what] - expected) > tolerance * abs(expected):
+            if abs(answer[what] - expected) > tolerance[what] * abs(expected):
                 sys.exit(f"bench_peers: {setup['work']}: the {what} of {flavour} is {answer[what]}, not {expected}")
     memory = {}
     for flavour, peer in processes.items():
