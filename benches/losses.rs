@@ -2,15 +2,17 @@
 //! name to run some of them, with `--features cuda` on CUDA. `scripts/bench_peers.py` compares the image
 //! losses with PyTorch.
 
+use std::cell::RefCell;
+
 use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
 use tch::{nn, Cuda, Device, Kind, Tensor};
+use tch_losses::manager::{Inputs, LossSpec, Objective};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss,
-    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss,
-    KlDivLoss, L1Loss, Laplacian, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss,
-    MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss,
-    PoissonNllLoss, SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, TernaryLoss,
-    TripletMarginLoss, TripletMarginWithDistanceLoss, VggPerceptual,
+    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, KlDivLoss,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PoissonNllLoss, SequenceLoss,
+    SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, VggPerceptual,
 };
 
 fn device() -> Device {
@@ -57,13 +59,41 @@ fn pair(name: &'static str, loss: impl Loss + 'static, input: Tensor, target: Te
     case(name, input, move |input| loss.forward(input, &target))
 }
 
+/// A loss of the catalogue, of as many images as it takes.
+fn of_images(name: &'static str, size: &[i64]) -> Case {
+    let mut objective = Objective::default();
+    objective.losses.insert(name.into(), LossSpec::named(name).unwrap().into());
+    let manager = RefCell::new(objective.build(device()).unwrap());
+    let [input, second, third] = [(); 3].map(|()| probabilities(size));
+    let compute = move |input: &Tensor, count: usize| {
+        let inputs = match count {
+            1 => Inputs::One(input),
+            2 => Inputs::Two(input, &second),
+            _ => Inputs::Three(input, &second, &third),
+        };
+        manager.borrow_mut().compute(name, inputs)
+    };
+    let count = (1..=3).find(|count| compute(&input, *count).is_ok()).expect(name);
+    case(name, input, move |input| compute(input, count).unwrap())
+}
+
 fn image_losses() -> Vec<Case> {
+    let families = ["pixel", "edge", "structure", "similarity", "frequency"];
+    LossSpec::NAMES
+        .iter()
+        .filter(|name| families.contains(&LossSpec::named(name).unwrap().family()))
+        .flat_map(|name| {
+            let sizes: &[[i64; 4]] = match *name {
+                "L1Loss" | "Sobel" | "Laplacian" => &[[1, 3, 256, 256], [8, 3, 256, 256], [16, 3, 512, 512]],
+                _ => &[[4, 3, 256, 256]],
+            };
+            sizes.iter().map(|size| of_images(name, size))
+        })
+        .collect()
+}
+
+fn perceptual_losses() -> Vec<Case> {
     let mut cases = Vec::new();
-    for size in [[1, 3, 256, 256], [8, 3, 256, 256], [16, 3, 512, 512]] {
-        cases.push(pair("L1Loss", L1Loss::default(), noise(&size), noise(&size)));
-        cases.push(pair("Sobel", Sobel::default(), noise(&size), noise(&size)));
-        cases.push(pair("Laplacian", Laplacian::default(), noise(&size), noise(&size)));
-    }
     let vgg = Network::new(&nn::VarStore::new(device()).root(), &Architecture::VGG19);
     let reduced = vgg.to_kind(Kind::BFloat16).unwrap();
     for size in [[1, 3, 256, 256], [4, 3, 256, 256], [16, 3, 256, 256]] {
@@ -103,9 +133,6 @@ fn other_losses() -> Vec<Case> {
     let (frames, transcripts) =
         (noise(&[200, 32, 64]).log_softmax(-1, Kind::Float), classes(63, &[32, 30]) + 1);
     vec![
-        pair("MseLoss", MseLoss::default(), noise(&values), noise(&values)),
-        pair("SmoothL1Loss", SmoothL1Loss::default(), noise(&values), noise(&values)),
-        pair("HuberLoss", HuberLoss::default(), noise(&values), noise(&values)),
         pair("BceLoss", BceLoss::default(), probabilities(&values), probabilities(&values)),
         pair("BceWithLogitsLoss", BceWithLogitsLoss::default(), noise(&values), probabilities(&values)),
         pair("CrossEntropyLoss", CrossEntropyLoss::default(), noise(&logits), labels()),
@@ -148,7 +175,7 @@ fn other_losses() -> Vec<Case> {
 fn losses(criterion: &mut Criterion) {
     // Convolutions are tuned to their sizes when they are first run.
     Cuda::cudnn_set_benchmark(true);
-    for case in image_losses().into_iter().chain(other_losses()) {
+    for case in image_losses().into_iter().chain(perceptual_losses()).chain(other_losses()) {
         let mut group = criterion.benchmark_group(case.name);
         // Of the large sizes, one takes seconds.
         group.sample_size(10);

@@ -1,6 +1,7 @@
 //! Loss functions for image-to-image and GAN training with [`tch`] (libtorch).
 //!
-//! Names, defaults and numbers are PyTorch's. Every loss is tested against PyTorch, value and gradient.
+//! Names, defaults and numbers are those of PyTorch and of the libraries that its users know: pytorch-msssim, piq,
+//! kornia, BasicSR. Every loss is tested against its original, value and gradient.
 //!
 //! ```
 //! use tch::{Device, Kind, Tensor};
@@ -105,10 +106,10 @@
 //!
 //! # Speed
 //!
-//! When `target` needs no gradient (the usual case in training), [`Sobel`], [`Laplacian`] and [`VggPerceptual`]
-//! compute the input's gradient during `forward`, a few images at a time, instead of storing activations for
-//! `backward`. [`Streaming`] sets how many. A network computes in f32 unless another kind is chosen; bf16 halves its
-//! time.
+//! When `target` needs no gradient (the usual case in training), most losses on images compute the input's gradient
+//! during `forward`, a few images at a time, instead of storing intermediate results for `backward`. Their second
+//! derivatives are zero then: the page of such a loss says so. For [`VggPerceptual`], [`Streaming`] sets how many
+//! images it takes at a time. A network computes in f32 unless another kind is chosen; bf16 halves its time.
 //!
 //! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
 //! [`VggPerceptual`] prevents that within a batch. For the rest of a training program on the CPU, set
@@ -124,7 +125,7 @@
 //!
 //! # Conventions
 //!
-//! - **Options** are public fields with PyTorch's defaults. Set them by struct update (`Sobel { eps: 1e-4,
+//! - **Options** are public fields with the defaults of the original. Set them by struct update (`Sobel { eps: 1e-4,
 //!   ..Default::default() }`) or by `with_*` methods. A new field is a minor change: do not write all fields of a struct.
 //! - **Losses are data**: they are cloned, compared and serialised. The device and the kind of the result follow the
 //!   input. Losses with parameters or a network are the exceptions; their options are data

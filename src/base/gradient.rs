@@ -4,7 +4,7 @@
 //! pieces that fit the cache, takes each piece's gradient while the intermediate results are at hand, and
 //! keeps only the gradient.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::integer::div_ceil;
 use crate::Result;
@@ -50,6 +50,19 @@ pub(crate) fn with_gradient(
     // The graph holds the gradient now. Neither of the two operations reads its result again.
     scalar.f_detach()?.f_copy_(value)?;
     Ok(scalar)
+}
+
+/// How many numbers of f32 are a megabyte.
+pub(crate) const MEGABYTE: i64 = 1 << 18;
+
+/// How many parts of so many `elements` to work on at a time. On a CPU they have `most` elements together, which stay
+/// in the cache. One at least.
+pub(crate) fn at_once(device: Device, elements: i64, most: i64) -> i64 {
+    match device {
+        Device::Cpu => (most / elements).max(1),
+        // Elsewhere it is launches of kernels that cost.
+        _ => i64::MAX,
+    }
 }
 
 /// Cuts `count` images into pieces of about equal length, `most` at most. Yields start and length of each.

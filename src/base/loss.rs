@@ -73,8 +73,13 @@ pub trait Loss: Debug {
     /// a loss that has no map.
     ///
     /// The map's mean is the loss with [`Reduction::Mean`](crate::Reduction::Mean), whatever the loss's own
-    /// reduction. (For losses on features, such as [`VggPerceptual`](crate::VggPerceptual), it is so where the
-    /// image's size is a multiple of their stride.)
+    /// reduction. There are two exceptions, and the page of each loss says which applies:
+    ///
+    /// - A loss that is no mean over places, such as a deviation ([`GmsdLoss`](crate::GmsdLoss)), has the map that it
+    ///   is computed from.
+    /// - Losses that look at fewer places than the image has pixels enlarge their map, and some pixels count more
+    ///   or less than others. With features ([`VggPerceptual`](crate::VggPerceptual)) the mean is the loss where the
+    ///   image's size is a multiple of their stride.
     ///
     /// # Errors
     /// As [`try_forward`](Self::try_forward), and where the arguments are not images.
@@ -98,7 +103,7 @@ pub trait Loss: Debug {
     }
 
     /// What the loss compares, seen in one image `[N, C, H, W]`: the edges, the activations; `[N, 1, H, W]`.
-    /// `None` for a loss that compares the pixels as they are.
+    /// `None` for a loss that has no such picture, for instance because it compares the pixels as they are.
     ///
     /// # Errors
     /// As [`try_forward`](Self::try_forward).

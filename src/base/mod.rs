@@ -12,6 +12,7 @@ pub(crate) mod precision;
 mod printable;
 pub(crate) mod reduction;
 mod setters;
+pub(crate) mod tensor;
 pub(crate) mod weight;
 mod weighted_sum;
 

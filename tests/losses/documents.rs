@@ -26,6 +26,43 @@ fn the_front_page_lists_every_loss() {
     assert_eq!(listed, catalogue);
 }
 
+/// The tables of the README have every loss of the catalogue.
+#[test]
+fn the_readme_lists_every_loss() {
+    let readme = text_of("README.md");
+    let heads = ["| family | losses | originals |", "| here | in `torch.nn` | options beside `reduction` |"];
+    let listed: BTreeSet<String> =
+        heads.iter().flat_map(|head| rows(&readme, head)).flat_map(|row| quoted(&row)).collect();
+    for name in LossSpec::NAMES {
+        assert!(listed.contains(*name), "{name}");
+    }
+}
+
+/// The documentation above the declaration of a type.
+fn page_of(name: &str) -> String {
+    let declaration = format!("\npub struct {name} {{");
+    let source = sources().into_iter().find(|source| source.contains(&declaration)).expect(name);
+    let above: Vec<&str> = source.split(&declaration).next().unwrap().lines().collect();
+    let page = above.rsplit(|line| !(line.starts_with("///") || line.starts_with("#["))).next().unwrap();
+    page.join("\n")
+}
+
+/// Whoever looks something up finds it at the same place on the page of each loss on images.
+#[test]
+fn pages_of_losses_on_images_have_the_same_parts() {
+    let families = ["pixel", "edge", "structure", "similarity", "frequency", "perceptual"];
+    let parts = ["Shapes", "Values", "Gradients", "Map", "Defaults", "Errors"];
+    for name in LossSpec::NAMES {
+        if families.contains(&LossSpec::named(name).unwrap().family()) {
+            let page = page_of(name);
+            for part in parts {
+                assert!(page.contains(&format!("/// - **{part}**: ")), "{name} lacks {part}");
+            }
+            assert!(page.contains("/// ```text") && page.contains("\n/// Source:"), "{name}");
+        }
+    }
+}
+
 /// The text of every source file of the crate.
 fn sources() -> Vec<String> {
     fn visit(folder: &Path, found: &mut Vec<String>) {

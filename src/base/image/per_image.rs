@@ -6,7 +6,7 @@
 use tch::{no_grad, Device, Tensor};
 
 use super::DataRange;
-use crate::base::gradient::{pieces, Wanted};
+use crate::base::gradient::{at_once, pieces, Wanted, MEGABYTE};
 use crate::base::precision::accumulation_kind;
 use crate::Result;
 
@@ -22,12 +22,7 @@ pub(crate) trait PerImage {
 
     /// How many images of so many pixels to work on at a time.
     fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        match device {
-            // A megabyte per plane in f32.
-            Device::Cpu => ((1 << 18) / pixels).max(1),
-            // Elsewhere it is launches of kernels that cost.
-            _ => i64::MAX,
-        }
+        at_once(device, pixels, MEGABYTE)
     }
 }
 
@@ -51,17 +46,16 @@ pub(crate) fn per_image(
     input: &Tensor,
     target: &Tensor,
 ) -> Result<Tensor> {
-    let kind = accumulation_kind(input.kind());
-    let unit = |images: &Tensor| data_range.to_unit(&images.f_to_kind(kind)?);
+    let unit = |images: &Tensor| data_range.to_unit(images);
     let wanted = Wanted::of(input, Some(target))?;
     if wanted == Wanted::Graph {
         return measure.values(&unit(input)?, &unit(target)?);
     }
     let size = input.size();
     let [count, _, height, width] = size[..] else { unreachable!("an image has four dimensions") };
-    let at_once = measure.images_at_once(input.device(), height * width);
+    let most = measure.images_at_once(input.device(), height * width);
     let (mut values, mut gradients) = (Vec::new(), Vec::new());
-    for (start, length) in pieces(count, at_once) {
+    for (start, length) in pieces(count, most) {
         let piece = |images: &Tensor| unit(&images.f_detach()?.f_narrow(0, start, length)?);
         let (input, target) = no_grad(|| -> Result<_> { Ok((piece(input)?, piece(target)?)) })?;
         if wanted == Wanted::InputGradient {
@@ -82,7 +76,12 @@ pub(crate) fn per_image(
     if gradients.is_empty() {
         return Ok(values);
     }
-    with_gradients(&values, &input.f_to_kind(kind)?, &joined(gradients)?, data_range.slope())
+    with_gradients(
+        &values,
+        &input.f_to_kind(accumulation_kind(input.kind()))?,
+        &joined(gradients)?,
+        data_range.slope(),
+    )
 }
 
 /// The `values` `[N]`, of which the gradient of each with respect to its image of `input` is `factor * gradient`.

@@ -3,6 +3,10 @@
 //! In f32 on the CPU, oneDNN filters at the speed of the memory where what it takes for channels lie side by side. The
 //! pixels of a row do, along columns. So the planes are filtered along columns, transposed, and filtered along what was
 //! their rows; the result's elements lie in columns. Filtered once more, they lie in rows again.
+//!
+//! [`packed`](super::window::packed) planes, which SSIM has, are another way to the same end. For images of few channels
+//! it is slower: five planes of 256x256 under 17 pixels took 2.4 times as long on one thread, twenty 3.5 times. SSIM's
+//! strips are packed once for all its passes.
 
 use tch::{utils, Device, Kind, Tensor};
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::base::precision::accumulation_kind;
 use crate::{Error, Result};
 
 /// The range of an image's values: what libraries call `data_range`, `max_val` or `L`.
@@ -61,10 +62,11 @@ impl DataRange {
         }
     }
 
-    /// The images with values from 0 to 1, in their own kind.
+    /// The images with values from 0 to 1, in [`accumulation_kind`].
     pub(crate) fn to_unit(self, images: &Tensor) -> Result<Tensor> {
+        let images = images.f_to_kind(accumulation_kind(images.kind()))?;
         match self.ends() {
-            (0.0, 1.0) => Ok(images.shallow_clone()),
+            (0.0, 1.0) => Ok(images),
             (0.0, highest) => Ok(images.f_mul_scalar(1.0 / highest)?),
             (lowest, highest) => Ok(images.f_sub_scalar(lowest)?.f_mul_scalar(1.0 / (highest - lowest))?),
         }

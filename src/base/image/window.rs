@@ -2,6 +2,7 @@
 
 use tch::{utils, Device, Kind, Tensor};
 
+use crate::base::tensor::side;
 use crate::Result;
 
 /// A window that is the product of the same symmetric weights along both axes.
@@ -96,8 +97,7 @@ impl Window {
     /// Along one axis. The weights are symmetric: two shifted views have the same one.
     fn along(&self, planes: &Tensor, dim: i64) -> Result<Tensor> {
         let size = self.size();
-        let axis = (planes.dim() as i64 + dim) as usize;
-        let length = planes.size()[axis] - size + 1;
+        let length = side(planes, dim) - size + 1;
         let shifted = |by: i64| planes.f_narrow(dim, by, length);
         let mut sum: Option<Tensor> = None;
         for index in 0..(size + 1) / 2 {

@@ -11,9 +11,9 @@
 //! Half and BFloat16 images are filtered in f32; the result has the images' kind. A value that is not finite
 //! spreads to the neighbours for which the kernel has a weight. (A convolution spreads it to all nine.)
 
-use tch::{no_grad, Device, Tensor};
+use tch::{no_grad, Tensor};
 
-use crate::base::gradient::{pieces, with_gradient, Wanted};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
 use crate::base::precision::accumulation_kind;
 use crate::{Reduction, Result};
 
@@ -54,7 +54,7 @@ pub(super) fn streamed(
     let gradient = input_grey.f_detach()?;
     let sum = no_grad(|| -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
-        for (start, length) in pieces(count, images_in_cache(input.device(), height * width)) {
+        for (start, length) in pieces(count, at_once(input.device(), height * width, MEGABYTE)) {
             let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
             let out = match wanted {
                 Wanted::InputGradient => Some(piece(&gradient)?),
@@ -78,21 +78,6 @@ pub(super) fn streamed(
         loss = with_gradient(&loss, &input_grey, &gradient, factor)?;
     }
     Ok(Some(loss.f_to_kind(input.kind())?))
-}
-
-/// How many images of so many pixels to filter at a time.
-pub(super) fn images_in_cache(device: Device, pixels: i64) -> i64 {
-    match device {
-        // A megabyte per plane in f32; a handful of planes is in use at a time.
-        Device::Cpu => ((1 << 18) / pixels).max(1),
-        // Elsewhere it is launches of kernels that cost.
-        _ => i64::MAX,
-    }
-}
-
-/// A constant as an operand, on the device without a copy from the host.
-pub(super) fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::f_full([0i64; 0].as_slice(), value, (like.kind(), like.device()))?)
 }
 
 pub(super) fn padded(grey: &Tensor) -> Result<Tensor> {

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::filter::images_in_cache;
-use crate::base::gradient::{pieces, with_gradient, Wanted};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
 use crate::base::precision::{accumulation_kind, channel_mean};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -122,8 +121,8 @@ impl GradientDifferenceLoss {
         let wide = input.f_to_kind(kind)?;
         let gradient = wide.f_detach()?.f_empty_like()?;
         let mut loss = Tensor::f_zeros([0i64; 0], (kind, input.device()))?;
-        let at_once = images_in_cache(input.device(), size[1] * size[2] * size[3]);
-        for (start, length) in pieces(size[0], at_once) {
+        let most = at_once(input.device(), size[1] * size[2] * size[3], MEGABYTE);
+        for (start, length) in pieces(size[0], most) {
             let leaf = wide.f_detach()?.f_narrow(0, start, length)?.f_set_requires_grad(true)?;
             let own = self.reduced(&leaf, &target.f_narrow(0, start, length)?, &size)?;
             let gradients = Tensor::f_run_backward(&[&own], &[&leaf], false, false)?;

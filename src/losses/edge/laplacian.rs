@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::filter::{padded, scalar, streamed, Filter};
+use super::filter::{padded, streamed, Filter};
 use crate::base::precision::channel_mean;
 use crate::base::reduction::reduce;
+use crate::base::tensor::scalar;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -23,6 +24,10 @@ use crate::{Loss, Reduction, Result};
 /// - **Shapes**: `input` and `target` `[N, C, H, W]`, all at least 1. The loss is a scalar, or `[N, 1, H, W]`
 ///   with [`Reduction::None`].
 /// - **Values**: any (usual are `[-1, 1]`). The loss scales with them.
+/// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward
+///   computes the gradient, and second derivatives come out as zero. For second derivatives, take
+///   [`Reduction::None`] and reduce its result.
+/// - **Map**: `|L(input) - L(target)|`.
 /// - **Defaults**: `reduction` mean.
 /// - **Errors**: arguments that are not images of one shape, kind and device.
 ///

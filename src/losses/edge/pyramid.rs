@@ -7,7 +7,7 @@
 
 use tch::Tensor;
 
-use super::filter::scalar;
+use crate::base::tensor::scalar;
 use crate::Result;
 
 /// Of `[0.05, 0.25, 0.4, 0.25, 0.05]` along both axes, from the border to the centre.

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::filter::{padded, scalar, streamed, Filter};
+use super::filter::{padded, streamed, Filter};
 use crate::base::precision::channel_mean;
 use crate::base::reduction::reduce;
+use crate::base::tensor::scalar;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -31,6 +32,7 @@ use crate::{Loss, Reduction, Result};
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward
 ///   computes the gradient, and second derivatives come out as zero. For second derivatives, take
 ///   [`Reduction::None`] and reduce its result.
+/// - **Map**: `|M(input) - M(target)|`.
 /// - **Defaults**: `reduction` mean, `eps` 1e-6.
 /// - **Errors**: arguments that are not images of one shape, kind and device; an `eps` that is negative or
 ///   not finite.

@@ -26,6 +26,7 @@ use crate::{Architecture, InputNormalization, Loss, Network, Result, Tap};
 ///   are averaged in f32. The loss has the images' kind.
 /// - **Gradients**: to both arguments. If `target` requires none, `forward` computes the input's gradient, a
 ///   few images at a time, and there are no second derivatives: see [`Streaming`].
+/// - **Map**: the mean differences at the taps, weighted, enlarged to the images' size and added up.
 /// - **Errors**: arguments that are not RGB images of one shape, kind and device; a device that is not the
 ///   network's; images that are too small; no taps, a tap that the network lacks, or a weight that is
 ///   negative or not finite.

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::elementwise::{difference, forward, Elementwise};
 use super::map_of_elements;
+use crate::base::tensor::scalar;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -94,8 +95,7 @@ impl Elementwise for CharbonnierLoss {
     }
 
     fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
-        let (kind, device) = (difference.kind(), difference.device());
-        let eps = Tensor::f_full([0i64; 0].as_slice(), self.eps_in(kind), (kind, device))?;
+        let eps = scalar(self.eps_in(difference.kind()), &difference)?;
         let squares = eps.f_addcmul(&difference, &difference)?;
         // libtorch is faster at this than at the root itself.
         let inverse = squares.f_rsqrt()?;

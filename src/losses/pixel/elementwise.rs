@@ -5,10 +5,10 @@
 
 use std::cmp::Reverse;
 
-use tch::{no_grad, Device, Tensor};
+use tch::{no_grad, Tensor};
 
 use crate::base::check;
-use crate::base::gradient::{pieces, with_gradient, Wanted};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::{Reduction, Result};
@@ -47,7 +47,7 @@ pub(super) fn forward(
     let gradient = difference.f_detach()?;
     let sum = no_grad(|| -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
-        for (start, length) in pieces(count, elements_in_cache(input.device())) {
+        for (start, length) in pieces(count, at_once(input.device(), 1, MEGABYTE)) {
             let part = loss.sum_and_slopes(gradient.f_narrow(0, start, length)?)?;
             sum = Some(match sum {
                 Some(mut sum) => sum.f_add_(&part)?,
@@ -70,13 +70,4 @@ fn flat(tensor: &Tensor) -> Result<Tensor> {
     let mut axes: Vec<i64> = (0..strides.len() as i64).collect();
     axes.sort_by_key(|axis| Reverse(strides[*axis as usize]));
     Ok(tensor.f_permute(axes)?.f_reshape([-1i64].as_slice())?)
-}
-
-fn elements_in_cache(device: Device) -> i64 {
-    match device {
-        // A megabyte in f32. Two or three tensors of this size are in use at a time, and each thread works on its part.
-        Device::Cpu => 1 << 18,
-        // Elsewhere it is launches of kernels that cost.
-        _ => i64::MAX,
-    }
 }

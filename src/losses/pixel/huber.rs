@@ -22,6 +22,8 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
+/// - **Gradients**: to both arguments.
+/// - **Map**: the mean of `l` over the channels.
 /// - **Defaults**: `delta` 1, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices; a `delta` that is not positive and finite.
 ///

@@ -18,6 +18,8 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: any. The mean of nothing is NaN, as in PyTorch.
+/// - **Gradients**: to both arguments.
+/// - **Map**: the mean of `(input - target)²` over the channels.
 /// - **Defaults**: `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices. (PyTorch broadcasts with a warning and
 ///   promotes kinds. The first is nearly always a mistake, the second a hidden copy.)

@@ -5,6 +5,7 @@
 
 use tch::{Device, Tensor};
 
+use crate::base::gradient::{at_once, MEGABYTE};
 use crate::base::image::color::Row;
 use crate::base::image::per_image::PerImage;
 use crate::Result;
@@ -24,7 +25,7 @@ pub(super) trait Filtered {
     /// How many pixels of images to work on at a time, so that the planes stay in the cache of a CPU. Most measures
     /// have planes of a quarter of that: 256 kilobytes in f32.
     fn pixels_at_once(&self) -> i64 {
-        1 << 18
+        MEGABYTE
     }
 }
 
@@ -44,11 +45,7 @@ impl<T: Filtered> PerImage for T {
     }
 
     fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        match device {
-            Device::Cpu => (self.pixels_at_once() / pixels).max(1),
-            // Elsewhere it is launches of kernels that cost.
-            _ => i64::MAX,
-        }
+        at_once(device, pixels, self.pixels_at_once())
     }
 }
 

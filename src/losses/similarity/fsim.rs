@@ -5,10 +5,12 @@ use tch::{no_grad, Device, Tensor};
 
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::phase::{Bank, Wavelets};
-use super::weighted::{clamped_loss, Weighted};
+use super::weighted::Weighted;
 use super::yiq::{color_similarity, grey, grey_gradient};
+use crate::base::gradient::at_once;
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::pool::{average, average_gradient, factor_to_256};
+use crate::base::image::score::loss_of_clamped;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{DataRange, Error, Loss, Reduction, Result};
@@ -175,12 +177,9 @@ impl PerImage for Measure {
         self.weighted(input, target)?.scores()
     }
 
-    /// One: the responses of an image are 32 planes and more.
+    /// One of 256x256 pixels: its responses are 32 planes and more.
     fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        match device {
-            Device::Cpu => ((1 << 16) / pixels).max(1),
-            _ => i64::MAX,
-        }
+        at_once(device, pixels, 1 << 16)
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
@@ -227,14 +226,13 @@ impl Loss for FsimLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_arguments(input, target)?;
         let scores = per_image(&self.measure(input)?, self.data_range, input, target)?;
-        clamped_loss(&scores, self.reduction, input.kind())
+        loss_of_clamped(&scores, self.reduction, input.kind())
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check_arguments(input, target)?;
         let measure = self.measure(input)?;
-        let kind = accumulation_kind(input.kind());
-        let unit = |images: &Tensor| self.data_range.to_unit(&images.f_to_kind(kind)?);
+        let unit = |images: &Tensor| self.data_range.to_unit(images);
         let weighted = measure.weighted(&unit(input)?, &unit(target)?)?;
         Ok(Some(weighted.map(input)?))
     }

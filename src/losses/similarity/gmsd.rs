@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::filtered::{channels_back, halved_back, Filtered};
 use super::gradient_deviation::GradientDeviation;
 use super::gradient_magnitude::Operator;
-use super::map::{enlarged, in_unit};
+use super::map::enlarged;
 use crate::base::image::per_image::per_image;
 use crate::base::image::{self, color, pool, DataRange};
 use crate::base::reduction::reduce;
@@ -121,7 +121,7 @@ impl Loss for GmsdLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let found = |images| self.filter(&in_unit(images, self.data_range)?);
+        let found = |images| self.filter(&self.data_range.to_unit(images)?);
         let (own, other) = (found(input)?, found(target)?);
         let map = self.deviation().dissimilarity([&own[0], &own[1]], [&other[0], &other[1]])?;
         Ok(Some(enlarged(&map, 2, 0, input)?))

@@ -6,6 +6,7 @@
 use tch::Tensor;
 
 use crate::base::image;
+use crate::base::tensor::side;
 use crate::Result;
 
 /// A pair of 3x3 kernels that finds gradients, with zeros around the plane.
@@ -97,11 +98,6 @@ impl Lengths {
 fn difference(padded: &Tensor, dim: i64) -> Result<Tensor> {
     let length = side(padded, dim) - 2;
     Ok(padded.f_narrow(dim, 2, length)?.f_sub(&padded.f_narrow(dim, 0, length)?)?)
-}
-
-fn side(planes: &Tensor, dim: i64) -> i64 {
-    let sizes = planes.size();
-    sizes[(sizes.len() as i64 + dim) as usize]
 }
 
 /// `1 - (2ab + c) / (a² + b² + c)`: 0 where both are equal, 1 where they have nothing in common.

@@ -5,6 +5,7 @@
 
 use tch::Tensor;
 
+use crate::base::tensor::side;
 use crate::Result;
 
 /// The sizes of the squares.
@@ -99,11 +100,6 @@ fn sums_of(padded: &Tensor) -> Result<Tensor> {
 /// Two views of `length` along `dim`, of which the second begins `by` after the first.
 fn shifted(planes: &Tensor, dim: i64, by: i64, start: i64, length: i64) -> Result<[Tensor; 2]> {
     Ok([planes.f_narrow(dim, start, length)?, planes.f_narrow(dim, start + by, length)?])
-}
-
-fn side(planes: &Tensor, dim: i64) -> i64 {
-    let sizes = planes.size();
-    sizes[(sizes.len() as i64 + dim) as usize]
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use super::filtered::{channels_back, halved_back, Filtered};
 use super::gradient_magnitude::dissimilarity;
 use super::haar::{self, SIZES};
-use super::map::{enlarged, in_unit};
+use super::map::enlarged;
 use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
 use crate::base::reduction::reduce;
@@ -227,7 +227,7 @@ impl Loss for HaarPsiLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let found = |images| self.filter(&in_unit(images, self.data_range)?);
+        let found = |images| self.filter(&self.data_range.to_unit(images)?);
         let (mut map, mut weights) = (None, None);
         for Comparison { dissimilarity, weight } in self.comparisons(&found(input)?, &found(target)?)? {
             add(&mut map, dissimilarity.f_mul(&weight)?)?;

@@ -2,14 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::base::image::DataRange;
-use crate::base::precision::accumulation_kind;
 use crate::Result;
-
-/// Images as a measure gets them: from 0 to 1, in f32 at least.
-pub(super) fn in_unit(images: &Tensor, data_range: DataRange) -> Result<Tensor> {
-    data_range.to_unit(&images.f_to_kind(accumulation_kind(images.kind()))?)
-}
 
 /// Gives each pixel of `images` the value of its block. The blocks have `size` by `size` pixels; the first one starts
 /// `before` pixels above and to the left of the image. Pixels behind the last block get that one's value.

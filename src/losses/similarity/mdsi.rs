@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::filtered::{channels_back, Filtered};
 use super::gradient_magnitude::{Lengths, Operator};
-use super::map::{enlarged, in_unit};
+use super::map::enlarged;
 use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
 use crate::base::reduction::reduce;
@@ -321,7 +321,7 @@ impl Loss for MdsiLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let found = |images| self.filter(&in_unit(images, self.data_range)?);
+        let found = |images| self.filter(&self.data_range.to_unit(images)?);
         let map = power(&self.squared_deviations(&found(input)?, &found(target)?)?, 0.5)?;
         let (factor, [before, _]) = shrinking(input);
         Ok(Some(enlarged(&map, factor, before, input)?))

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::gradient_deviation::GradientDeviation;
-use super::map::{enlarged, in_unit};
+use super::map::enlarged;
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::{self, color, pool, DataRange};
 use crate::base::reduction::reduce;
@@ -220,8 +220,7 @@ impl Loss for MultiScaleGmsdLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let unit = |images| in_unit(images, self.data_range);
-        let (unit_input, unit_target) = (unit(input)?, unit(target)?);
+        let (unit_input, unit_target) = (self.data_range.to_unit(input)?, self.data_range.to_unit(target)?);
         let deviation = self.deviation();
         let maps = self
             .on_scales(&unit_input, &unit_target, |input, target| deviation.dissimilarity(input, target))?;

@@ -5,10 +5,11 @@ use tch::{no_grad, Device, Kind, Tensor};
 
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::resize::{resized, resizing};
-use super::weighted::{clamped_loss, Weighted};
+use super::weighted::Weighted;
 use super::yiq::{color_similarity, grey};
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::pool::{average, factor_to_256};
+use crate::base::image::score::loss_of_clamped;
 use crate::base::image::window::Window;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
@@ -37,7 +38,8 @@ use crate::{DataRange, Error, Loss, Reduction, Result};
 ///   `1 - loss`, under `tch::no_grad`. With the default [`SaliencyRange::Batch`], an image's loss depends on what else is in
 ///   the batch.
 /// - **Gradients**: to both arguments. They are 0 where a magnitude is 0, as on flat and black images. Where an image has
-///   next to nothing of a frequency, they are large and depend on rounding.
+///   next to nothing of a frequency, they are large and depend on rounding. With [`SaliencyRange::Image`], if `target`
+///   requires no gradient, forward computes the gradient, a few images at a time, and second derivatives come out as zero.
 /// - **Map**: `(1 - S) max(V, V') / mean(max(V, V'))`, of which the mean is the loss of each image where none is averaged
 ///   first. Where it is, the map is enlarged again, and its mean is near the loss.
 /// - **Defaults**: `data_range` unit, `chromatic` false, `scale` 0.25, `kernel_size` 3, `sigma` 3.8, `gaussian_size` 10,
@@ -267,24 +269,19 @@ impl Loss for SrSimLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_arguments(input, target)?;
         let measure = self.measure(input)?;
+        let unit = |images: &Tensor| self.data_range.to_unit(images);
         let scores = match self.saliency_range {
             SaliencyRange::Image => per_image(&measure, self.data_range, input, target)?,
             // Each image's score depends on all images.
-            SaliencyRange::Batch => measure.weighted(&self.unit(input)?, &self.unit(target)?)?.scores()?,
+            SaliencyRange::Batch => measure.weighted(&unit(input)?, &unit(target)?)?.scores()?,
         };
-        clamped_loss(&scores, self.reduction, input.kind())
+        loss_of_clamped(&scores, self.reduction, input.kind())
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check_arguments(input, target)?;
-        let weighted = self.measure(input)?.weighted(&self.unit(input)?, &self.unit(target)?)?;
+        let unit = |images: &Tensor| self.data_range.to_unit(images);
+        let weighted = self.measure(input)?.weighted(&unit(input)?, &unit(target)?)?;
         Ok(Some(weighted.map(input)?))
-    }
-}
-
-impl SrSimLoss {
-    /// The images with values from 0 to 1, in f32 at least.
-    fn unit(&self, images: &Tensor) -> Result<Tensor> {
-        self.data_range.to_unit(&images.f_to_kind(accumulation_kind(images.kind()))?)
     }
 }

@@ -234,8 +234,7 @@ impl Loss for VsiLoss {
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check_arguments(input, target)?;
         let measure = self.measure(input)?;
-        let kind = accumulation_kind(input.kind());
-        let unit = |images: &Tensor| self.data_range.to_unit(&images.f_to_kind(kind)?);
+        let unit = |images: &Tensor| self.data_range.to_unit(images);
         Ok(Some(measure.weighted(&unit(input)?, &unit(target)?)?.map(input)?))
     }
 }

@@ -2,8 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::base::reduction::reduce;
-use crate::{Reduction, Result};
+use crate::Result;
 
 /// How alike two images are at each place, and how much that counts: `[N, 1, H, W]`.
 pub(super) struct Weighted {
@@ -33,15 +32,5 @@ impl Weighted {
             false => map.f_upsample_nearest2d([size[2], size[3]], None::<f64>, None::<f64>)?,
         };
         Ok(map.f_to_kind(input.kind())?)
-    }
-}
-
-/// `1 - score`, with scores from 0 to 1, in the images' `kind`. The mean is that of the scores, clamped as a whole: so does
-/// piq. A sum is that of the images' losses.
-pub(super) fn clamped_loss(scores: &Tensor, reduction: Reduction, kind: Kind) -> Result<Tensor> {
-    let loss = |scores: &Tensor| scores.f_clamp(0.0, 1.0)?.f_neg()?.f_add_scalar(1.0);
-    match reduction {
-        Reduction::Mean => Ok(loss(&scores.f_mean(None)?)?.f_to_kind(kind)?),
-        _ => reduce(&loss(scores)?, reduction, kind),
     }
 }

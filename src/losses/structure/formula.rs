@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use crate::base::gradient::pieces;
+use crate::base::gradient::{pieces, MEGABYTE};
 use crate::base::image::window::Window;
 use crate::Result;
 
@@ -176,7 +176,7 @@ impl Formula {
 /// on rows that the next strip has, too.
 fn rows_at_once(device: Device, row: i64, margin: i64) -> i64 {
     match device {
-        Device::Cpu => ((1 << 18) / row - margin).max(3 * margin).max(1),
+        Device::Cpu => (MEGABYTE / row - margin).max(3 * margin).max(1),
         // Elsewhere it is launches of kernels that cost.
         _ => i64::MAX,
     }

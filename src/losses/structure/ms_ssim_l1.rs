@@ -6,7 +6,6 @@ use tch::{Kind, Tensor};
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::DataRange;
-use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result};
@@ -215,8 +214,7 @@ impl MsSsimL1Loss {
 
     /// The map of images with values of `data_range`, in f32 at least.
     fn unit_map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let kind = accumulation_kind(input.kind());
-        let unit = |images: &Tensor| self.data_range.to_unit(&images.f_to_kind(kind)?);
+        let unit = |images: &Tensor| self.data_range.to_unit(images);
         self.map(&unit(input)?, &unit(target)?)
     }
 

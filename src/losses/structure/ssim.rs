@@ -5,6 +5,7 @@ use tch::{no_grad, Device, Tensor};
 
 use super::formula::{Formula, Means, Part};
 use super::options::{SsimPadding, SsimWindow};
+use crate::base::gradient::{at_once, MEGABYTE};
 use crate::base::image::per_image::{by_autograd, per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::{pool, DataRange};
@@ -302,9 +303,7 @@ impl PerImage for Measure<'_> {
 pub(super) fn images_at_once(device: Device, pixels: i64, channels: i64, closed_form: bool) -> i64 {
     match device {
         Device::Cpu if closed_form => (16 / channels).max(1),
-        Device::Cpu => ((1 << 18) / pixels).max(1),
-        // Elsewhere it is launches of kernels that cost.
-        _ => i64::MAX,
+        _ => at_once(device, pixels, MEGABYTE),
     }
 }
 
@@ -334,8 +333,7 @@ impl Loss for SsimLoss {
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         self.check(input, target)?;
-        let kind = accumulation_kind(input.kind());
-        let unit = |images: &Tensor| self.data_range.to_unit(&images.f_to_kind(kind)?);
+        let unit = |images: &Tensor| self.data_range.to_unit(images);
         let map = self.measure(input).map(&unit(input)?, &unit(target)?)?;
         Ok(Some(map.f_to_kind(input.kind())?))
     }

@@ -1,9 +1,9 @@
 //! Total variation with its gradient, a few images at a time, in pieces that stay in the cache.
 
-use tch::{no_grad, Device, Tensor};
+use tch::{no_grad, Tensor};
 
 use super::{TotalVariationLoss, TotalVariationNorm};
-use crate::base::gradient::{pieces, with_gradient};
+use crate::base::gradient::{at_once, pieces, with_gradient, MEGABYTE};
 use crate::base::image;
 use crate::base::precision::accumulation_kind;
 use crate::{Reduction, Result};
@@ -29,10 +29,10 @@ pub(super) fn streamed(loss: &TotalVariationLoss, input: &Tensor) -> Result<Tens
         let images = rows.f_detach()?.f_contiguous()?;
         let options = (images.kind(), images.device());
         let gradient = Tensor::f_empty([count, elements], options)?;
-        let at_once = images_in_cache(images.device(), elements).min(count);
-        let room = Tensor::f_zeros([at_once, 2 * elements + 1 + size[3]], options)?;
+        let most = at_once(images.device(), elements, MEGABYTE).min(count);
+        let room = Tensor::f_zeros([most, 2 * elements + 1 + size[3]], options)?;
         let mut sum: Option<Tensor> = None;
-        for (start, length) in pieces(count, at_once) {
+        for (start, length) in pieces(count, most) {
             let differences = Differences::new(&room.f_narrow(0, 0, length)?, &size)?;
             let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
             differences.take(&piece(&images)?)?;
@@ -46,16 +46,6 @@ pub(super) fn streamed(loss: &TotalVariationLoss, input: &Tensor) -> Result<Tens
     })?;
     let value = with_gradient(&sum.f_mul_scalar(of_value * each)?, &rows, &gradient, of_gradient * each)?;
     Ok(value.f_to_kind(input.kind())?)
-}
-
-/// How many images of so many elements to work on at a time.
-fn images_in_cache(device: Device, elements: i64) -> i64 {
-    match device {
-        // Four tensors of a megabyte in f32; each thread works on its part.
-        Device::Cpu => ((1 << 18) / elements).max(1),
-        // Elsewhere it is launches of kernels that cost.
-        _ => i64::MAX,
-    }
 }
 
 /// The differences of images, `[N, C * H * W]` in each direction; 0 at the last pixels.
