@@ -3,8 +3,8 @@
 use crate::common::{assert_close, device, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
-    Architecture, Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, Network, Reduction,
-    Sobel, Streaming, Tap, VggPerceptual,
+    Architecture, Error, FeatureCriterion, FsimLoss, InputNormalization, L1Loss, Laplacian, Loss, MdsiLoss,
+    Network, Reduction, Sobel, SsimLoss, Streaming, Tap, VggPerceptual, VifLoss,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -555,4 +555,23 @@ fn large_maps() {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// Large images are shrunk by 2 first: the gradient goes back to all pixels of each block.
+#[test]
+fn gradients_of_shrunk_images() {
+    let shape = [1, 1, 385, 386];
+    let images = |seed| noise(seed, &shape, Kind::Double) * 0.4 + 0.5;
+    let (input, target) = (images(1), images(2));
+    let losses: [&dyn Loss; 3] = [&SsimLoss::piq(), &MdsiLoss::default(), &FsimLoss::default()];
+    for loss in losses {
+        assert_same("shrunk", loss, &input, &target, 1e-9);
+    }
+}
+
+/// Where a gain explains all of the input, its variance has no gradient through what is left unexplained.
+#[test]
+fn the_gradient_of_vif_where_nothing_is_unexplained() {
+    let target = noise(1, &[1, 1, 44, 42], Kind::Double) * 0.4 + 0.5;
+    assert_same("a gain alone", &VifLoss::default(), &(&target * 0.5), &target, 1e-9);
 }

@@ -190,24 +190,34 @@ fn gradients_are_finite() {
     }
 }
 
-/// In f32, a variance is off by some roundings of 255², which is 0.1 at most, of variances of 100 and more.
+/// In f32, a sum of 2 * 17 squares is off by 34 roundings of 255² at most, that is 0.13, and by a tenth of that in the
+/// mean of all places. Stripes and noise have variances of more than 1000 on all scales: the relative error of what is
+/// summed up is below 1e-4, and that of a gradient, which divides by variances twice, a few times as large.
 #[test]
 fn f32_is_near_f64() {
-    let shape = [2, 3, 52, 50];
-    let y = waves(shape).1 * 0.8 + 0.1 + noise(1, &shape, Kind::Double) * 0.1;
-    let x = &y + noise(2, &shape, Kind::Double) * 0.1;
-    for (name, loss) in losses() {
-        let run = |kind| {
-            let input = leaf(&x.to_kind(kind));
-            let loss = loss.forward(&input, &y.to_kind(kind));
-            loss.backward();
-            assert_eq!((loss.kind(), input.grad().kind()), (kind, kind));
-            (loss.to_kind(Kind::Double), input.grad().to_kind(Kind::Double))
-        };
-        let ((own, own_gradient), (exact, exact_gradient)) = (run(Kind::Float), run(Kind::Double));
-        assert!((value(&own) - value(&exact)).abs() < 1e-2, "{name}: {own:?} {exact:?}");
-        let error = value(&((own_gradient - &exact_gradient).norm() / exact_gradient.norm()));
-        assert!(error < 1e-2, "{name}: {error}");
+    let shape = [2, 3, 60, 52];
+    let rows = Tensor::arange(shape[2], (Kind::Double, device())).view([1, 1, -1, 1]);
+    let stripes = (rows * 0.4).sin() * 0.25 + 0.5;
+    for seed in 0..4 {
+        let y = &stripes + noise(2 * seed, &shape, Kind::Double) * 0.25;
+        let x = &y * 0.7 + noise(2 * seed + 1, &shape, Kind::Double) * 0.15 + 0.15;
+        for (name, loss) in losses() {
+            let run = |kind, both| {
+                let input = leaf(&x.to_kind(kind));
+                let target = y.to_kind(kind).detach().set_requires_grad(both);
+                let loss = loss.forward(&input, &target);
+                loss.backward();
+                assert_eq!((loss.kind(), input.grad().kind()), (kind, kind));
+                (value(&loss.to_kind(Kind::Double)), input.grad().to_kind(Kind::Double))
+            };
+            let (exact, exact_gradient) = run(Kind::Double, true);
+            for both in [false, true] {
+                let (own, gradient) = run(Kind::Float, both);
+                assert!((own - exact).abs() < 1e-4, "{name} {both}: {own} {exact}");
+                let error = value(&((gradient - &exact_gradient).norm() / exact_gradient.norm()));
+                assert!(error < 5e-4, "{name} {both}: {error}");
+            }
+        }
     }
 }
 
