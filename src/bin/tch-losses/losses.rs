@@ -25,6 +25,8 @@ const VGG: (&str, &str) = ("vgg", "VGG19 perceptual");
 /// The word for all losses of two images, and the families that have them.
 const ALL: &str = "all";
 const FAMILIES: [&str; 5] = ["pixel", "edge", "structure", "similarity", "frequency"];
+/// The loss of these families whose second tensor is no image but a weight for each pixel.
+const WITH_WEIGHTS: &str = "WeightedTotalVariationLoss";
 
 /// The losses that were chosen.
 pub struct Chosen {
@@ -148,8 +150,9 @@ fn every_name(vgg: Option<&Path>, device: Device) -> Result<Vec<String>> {
         }
     }
     let manager = objective.build(device)?;
-    // Some take one tensor or three.
-    let mut names: Vec<String> = manager.losses(&[]).into_iter().map(|(name, _)| name.to_owned()).collect();
+    // Some take one tensor or three, and one has weights in the place of the other image.
+    let of_images = manager.losses(&[]).into_iter().filter(|(name, _)| *name != WITH_WEIGHTS);
+    let mut names: Vec<String> = of_images.map(|(name, _)| name.to_owned()).collect();
     names.extend(vgg.map(|_| VGG.0.to_owned()));
     Ok(names)
 }
