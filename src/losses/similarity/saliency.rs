@@ -20,7 +20,7 @@ pub(super) struct Priors {
 
 /// What is the same for all images.
 pub(super) struct Salience {
-    /// The band-pass filter: `[SIDE, SIDE / 2 + 1, 1]`.
+    /// The band-pass filter: `[SIDE, SIDE / 2 + 1, 2]`.
     band: Tensor,
     /// How near the middle a pixel is: `[SIDE, SIDE]`.
     nearness: Tensor,
@@ -44,7 +44,9 @@ impl Salience {
         let distance = distance.f_unsqueeze(1)?.f_add(&distance)?;
         let nearness = distance.f_mul_scalar(-1.0 / priors.sigma_d.powi(2))?.f_exp()?;
         let eps = if options.0 == Kind::Double { f64::EPSILON } else { f64::from(f32::EPSILON) };
-        Ok(Salience { band: half(&band)?.f_unsqueeze(-1)?, nearness, sigma_c: priors.sigma_c, eps })
+        // Products of equal shapes are faster than those that repeat a number.
+        let band = half(&band)?.f_unsqueeze(-1)?.f_expand([SIDE, SIDE / 2 + 1, 2], false)?.f_contiguous()?;
+        Ok(Salience { band, nearness, sigma_c: priors.sigma_c, eps })
     }
 
     /// The salience `[N, 1, H, W]` of images `[N, 3, H, W]`, from 0 to 1.
