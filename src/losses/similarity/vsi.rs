@@ -1,7 +1,7 @@
 //! [`VsiLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{no_grad, Device, Tensor};
+use tch::{no_grad, Device, Kind, Tensor};
 
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::saliency::{Priors, Salience};
@@ -153,13 +153,11 @@ struct Features {
 }
 
 impl Measure<'_> {
-    fn features(&self, images: &Tensor) -> Result<Features> {
-        // Grey is a colour, too.
-        let size = images.size();
-        let images = images.f_expand([size[0], 3, size[2], size[3]], false)?;
+    fn features(&self, images: &Tensor, salience: &Tensor) -> Result<Features> {
+        let images = colorful(images)?;
         let row = |row: Row| self.shrunk(&channel(&images, row.map(|weight| weight * LEVELS))?);
         Ok(Features {
-            salience: self.shrunk(&self.salience.of(&images)?)?,
+            salience: self.shrunk(salience)?,
             magnitude: Operator::Scharr.magnitude(&row(L)?)?,
             colors: [row(M)?, row(N)?],
         })
@@ -174,7 +172,11 @@ impl Measure<'_> {
     }
 
     fn weighted(&self, input: &Tensor, target: &Tensor) -> Result<Weighted> {
-        let (input, target) = (self.features(input)?, self.features(target)?);
+        let features = |images: &Tensor| self.features(images, &self.salience.of(&colorful(images)?)?);
+        self.compare(&features(input)?, &features(target)?)
+    }
+
+    fn compare(&self, input: &Features, target: &Features) -> Result<Weighted> {
         let alike = |a: &Tensor, b: &Tensor, constant: f64| -> Result<Tensor> {
             Ok(dissimilarity(a, b, constant)?.f_neg()?.f_add_scalar(1.0)?)
         };
@@ -189,6 +191,12 @@ impl Measure<'_> {
     }
 }
 
+/// Images of three channels: grey is a colour, too.
+fn colorful(images: &Tensor) -> Result<Tensor> {
+    let size = images.size();
+    Ok(images.f_expand([size[0], 3, size[2], size[3]], false)?)
+}
+
 /// The real part of the complex power.
 fn real_power(base: &Tensor, exponent: f64) -> Result<Tensor> {
     let power = power_of_magnitude(base, exponent)?;
@@ -199,6 +207,27 @@ fn real_power(base: &Tensor, exponent: f64) -> Result<Tensor> {
 impl PerImage for Measure<'_> {
     fn values(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.weighted(input, target)?.scores()
+    }
+
+    fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (trace, target) = no_grad(|| -> Result<_> {
+            let of_target = self.salience.of(&colorful(target)?)?;
+            Ok((self.salience.trace(&colorful(input)?)?, self.features(target, &of_target)?))
+        })?;
+        // All but the salience is cheap enough for libtorch's graph.
+        let leaf = |tensor: &Tensor| tensor.f_detach()?.f_set_requires_grad(true);
+        let leaves = [leaf(input)?, leaf(trace.salience())?];
+        let scores = self.compare(&self.features(&leaves[0], &leaves[1])?, &target)?.scores()?;
+        let gradients = Tensor::f_run_backward(&[scores.f_sum(None)?], &leaves, false, false)?;
+        let [of_images, of_salience] = &gradients[..] else { unreachable!("a gradient for each leaf") };
+        no_grad(|| -> Result<_> {
+            let of_colors = self.salience.gradient(&trace, of_salience)?;
+            let of_colors = match input.size()[1] {
+                3 => of_colors,
+                _ => of_colors.f_sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)?,
+            };
+            Ok((scores.f_detach()?, of_colors.f_add(of_images)?))
+        })
     }
 
     /// One: however small it is, salience takes dozens of planes of 256x256 pixels.
