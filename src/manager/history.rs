@@ -28,7 +28,7 @@ pub enum NonFinite {
 /// As many values are fetched together as cost little memory on the device.
 const PENDING: usize = 1000;
 
-/// A loss whose value is still on its device.
+/// A loss that is no record yet.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub name: Arc<str>,
@@ -36,8 +36,16 @@ pub(super) struct Pending {
     pub epoch: u64,
     pub step: u64,
     pub weight: f64,
-    /// A scalar without a graph.
-    pub value: Tensor,
+    pub value: Kept,
+}
+
+/// A value that was computed.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// A scalar without a graph, still on its device.
+    Tensor(Tensor),
+    /// The number, without and with its weight.
+    Numbers(f64, f64),
 }
 
 impl Pending {
@@ -80,7 +88,13 @@ impl Default for History {
 }
 
 impl History {
-    pub fn push(&mut self, pending: Pending) -> Result<()> {
+    pub fn push(&mut self, mut pending: Pending) -> Result<()> {
+        if matches!(&pending.value, Kept::Tensor(value) if value.device() == Device::Cpu) {
+            // There is nothing to wait for. And thousands of small tensors between those of the training steps would
+            // keep the allocator from joining the memory that these free.
+            let (value, weighted) = fetch(std::slice::from_ref(&pending))?[0];
+            pending.value = Kept::Numbers(value, weighted);
+        }
         self.pending.push(pending);
         if self.pending.len() >= PENDING.min(self.capacity) {
             self.gather()?;
@@ -198,17 +212,25 @@ impl Drop for History {
 
 /// The values, without and with their weights, on the host: one transfer for each device and kind.
 fn fetch(pending: &[Pending]) -> Result<Vec<(f64, f64)>> {
-    let mut groups: Vec<((Device, Kind), Vec<usize>)> = Vec::new();
+    type Members<'a> = Vec<(usize, &'a Tensor)>;
+    let mut groups: Vec<((Device, Kind), Members)> = Vec::new();
+    let mut values = vec![(f64::NAN, f64::NAN); pending.len()];
     for (index, Pending { value, .. }) in pending.iter().enumerate() {
+        let value = match value {
+            Kept::Tensor(value) => value,
+            Kept::Numbers(value, weighted) => {
+                values[index] = (*value, *weighted);
+                continue;
+            }
+        };
         let key = (value.device(), value.kind());
         match groups.iter_mut().find(|(group, _)| *group == key) {
-            Some((_, indices)) => indices.push(index),
-            None => groups.push((key, vec![index])),
+            Some((_, members)) => members.push((index, value)),
+            None => groups.push((key, vec![(index, value)])),
         }
     }
-    let mut values = vec![(f64::NAN, f64::NAN); pending.len()];
-    for (_, indices) in groups {
-        let scalars: Vec<&Tensor> = indices.iter().map(|index| &pending[*index].value).collect();
+    for (_, members) in groups {
+        let (indices, scalars): (Vec<usize>, Vec<&Tensor>) = members.into_iter().unzip();
         let host = no_grad(|| Tensor::f_stack(&scalars, 0)?.f_to_device(Device::Cpu))?;
         let weights: Vec<f64> = indices.iter().map(|index| pending[*index].weight).collect();
         let weighted = weigh(&host, &weights)?;

@@ -6,7 +6,7 @@ use indexmap::map::Entry;
 use indexmap::IndexMap;
 use tch::{no_grad, Tensor};
 
-use super::history::{History, Pending};
+use super::history::{History, Kept, Pending};
 use super::{Inputs, LogSink, ManagerError, NonFinite, Record, Term};
 use crate::base::check;
 use crate::base::precision::accumulation_kind;
@@ -335,7 +335,7 @@ impl LossManager {
             _ => value.f_mean(accumulation_kind(value.kind())),
         })?;
         let (name, tags, epoch, step) = (name.clone(), tags.clone(), self.epoch, self.step);
-        self.history.push(Pending { name, tags, epoch, step, weight, value: kept })?;
+        self.history.push(Pending { name, tags, epoch, step, weight, value: Kept::Tensor(kept) })?;
         Ok(weighted)
     }
 }

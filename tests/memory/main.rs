@@ -11,6 +11,7 @@ mod common;
 #[path = "../common/pth.rs"]
 mod files;
 
+mod history;
 mod linear;
 mod log;
 mod pth;
@@ -29,7 +30,12 @@ type Test = (bool, &'static str, fn());
 /// Elsewhere there is no /proc, and on CUDA the memory is the device's.
 const HAS_PEAK: bool = cfg!(target_os = "linux") && !cfg!(feature = "cuda");
 
-const TESTS: [Test; 6] = [
+const TESTS: [Test; 7] = [
+    (
+        HAS_PEAK,
+        "history::remembered_values_do_not_hold_the_memory_around_them",
+        history::remembered_values_do_not_hold_the_memory_around_them,
+    ),
     (
         cfg!(target_os = "linux"),
         "linear::the_logits_are_never_in_memory_all_at_once",

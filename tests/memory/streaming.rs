@@ -8,7 +8,7 @@ use tch_losses::{Architecture, Loss, Network, Streaming, VggPerceptual};
 
 use crate::common::{noise, status};
 
-const MB: u64 = 1 << 20;
+pub const MB: u64 = 1 << 20;
 
 /// A measurement, in bytes.
 pub fn measure(name: &str, arguments: &[String]) -> u64 {

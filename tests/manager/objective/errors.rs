@@ -291,10 +291,11 @@ fn losses_by_another_name() {
         ("VGG", "VggPerceptual"),
         ("VGGLoss", "VggPerceptual"),
         ("Perceptual", "VggPerceptual"),
+        ("SSIM", "SsimLoss"),
     ] {
         assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
     }
-    for name in ["SSIM", "Dice", "", "x", "Wasserstein"] {
+    for name in ["LPIPS", "Dice", "", "x", "Wasserstein"] {
         assert_eq!(problem(name), format!("`{name}` is no loss, expected one of {list}"));
     }
     for (name, meant) in [
