@@ -59,6 +59,7 @@ impl Fixture {
         let bytes = std::fs::read(&path).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let cases: Vec<Case> = serde_json::from_str(&header.metadata().as_ref().unwrap()["cases"]).unwrap();
+        assert!(!cases.is_empty());
         Fixture { cases, tensors: Tensor::read_safetensors(&path).unwrap().into_iter().collect() }
     }
 

@@ -50,8 +50,9 @@ use crate::{Error, Loss, Reduction, Result};
 /// | [`kornia`](Self::kornia) | exact | reflect | `(1 - ssim) / 2`, `eps` in the denominator |
 /// | [`torchmetrics`](Self::torchmetrics) | exact | reflect | variances of at least 0 |
 ///
-/// The default and piq's without `downsample` differ by the rounding of the window: 1e-6. scikit-image has a uniform
-/// window of 7 pixels and sample variances, which no option gives. A sum over images is the sum of their losses, where
+/// The default and piq's without `downsample` differ by the rounding of the window: 1e-6. With another `sigma` than 1.5, the
+/// exponentials of PyTorch may round the window otherwise in the last bit of f32, which moves the loss by some 1e-7.
+/// scikit-image has a uniform window of 7 pixels and sample variances, which no option gives. A sum over images is the sum of their losses, where
 /// piq's module has `1 - sum of scores`; with [`Reduction::None`] and kornia's preset there is a value for each image,
 /// where kornia has one for each element.
 ///
