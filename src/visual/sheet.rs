@@ -1,7 +1,7 @@
 //! One picture that tells what a loss makes of two images.
 
 use image::{imageops, Rgb, RgbImage};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::heat::{heat, heat_colour, photo, range_option};
 use super::numbers::{number, ticks};
@@ -104,7 +104,10 @@ impl ContactSheet<'_> {
         let map_picture = resized(map, fitted((width, height), MAP))?;
         let map_picture = heat(Image::single("map", &map_picture, &[1], None)?, map_range)?;
         let map_notes = map_values.beyond_notes(map_range);
-        let headline = [self.name, &format!("mean {}", number(self.value, 6))];
+        // Some losses are no mean of their map.
+        let mean = self.map.f_mean(Kind::Double)?.f_double_value(&[])?;
+        let what = if (mean - self.value).abs() > 0.01 * self.value.abs() { "loss" } else { "mean" };
+        let headline = [self.name, &format!("{what} {}", number(self.value, 6))];
         Ok(compose(headline, &columns, &notes, (&map_picture, map_range), &map_notes))
     }
 }
