@@ -245,6 +245,31 @@ fn all_losses_of_two_images_give_what_their_references_give() -> Result<()> {
 }
 
 #[test]
+fn all_losses_with_a_map_have_a_picture() -> Result<()> {
+    // Means of products, sums of spectra, and the like: there is no place where they come from.
+    let without = [
+        "PsnrLoss",
+        "MultiScaleSsimLoss",
+        "VifLoss",
+        "InformationWeightedSsimLoss",
+        "DssLoss",
+        "FocalFrequencyLoss",
+        "FftLoss",
+    ];
+    let folder = tempfile::tempdir()?;
+    let maps = folder.path().to_str().context("path")?;
+    let output = compare(SAMPLE.0, SAMPLE.1, &["--json", "--losses", "all", "--maps", maps])?;
+    let found: Values = serde_json::from_str(&output.stdout)?;
+    for name in found.keys() {
+        let has_none = output.stderr.contains(&format!("tch-losses: {name} has no map: no picture"));
+        let has_picture = folder.path().join(format!("{name}.png")).exists();
+        assert_eq!((has_none, has_picture), (without.contains(&name.as_str()), !has_none), "{name}");
+    }
+    assert_eq!(names(folder.path())?.len(), found.len() - without.len());
+    Ok(())
+}
+
+#[test]
 fn of_all_losses_those_that_refuse_the_images_are_left_out() -> Result<()> {
     let output = compare("rgb16.png", "real.png", &["--json", "--losses", "all"])?;
     let found: Values = serde_json::from_str(&output.stdout)?;
