@@ -295,8 +295,8 @@ def measure(commands, setup, seconds):
     # What they computed is the same, or the times mean nothing.
     tolerance = {what: 1e-4 if setup["compute"] == "f32" else 5e-2 for what in ("value", "norm")}
     if setup["work"] in peers.LOSSES:
-        # In f32, the gradients of some originals are half a percent off those of f64.
-        tolerance["norm"] = 1e-2
+        # In f32, some originals are up to 5e-4 off their f64, their gradients half a percent.
+        tolerance = {"value": 1e-3, "norm": 1e-2}
     for flavour, answer in first.items():
         for what, expected in first["eager"].items():
             if abs(answer[what] - expected) > tolerance[what] * abs(expected):
