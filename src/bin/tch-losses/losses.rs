@@ -57,7 +57,7 @@ impl Chosen {
         if let Some(vgg) = vgg {
             objective.losses.insert(VGG.0.into(), perceptual(vgg).into());
         }
-        Chosen::of(objective, false, device).context("--vgg")
+        Chosen::of(objective, false, None, device).context("--vgg")
     }
 
     /// Losses by name: short names, those of the catalogue, or the word `all`. The images have values in `range`.
@@ -81,7 +81,7 @@ impl Chosen {
             }
             objective.losses.insert(key.into(), spec.into());
         }
-        let mut chosen = Chosen::of(in_range(objective, range)?, false, device)?;
+        let mut chosen = Chosen::of(objective, false, Some(range), device)?;
         chosen.optional = optional;
         Ok(chosen)
     }
@@ -108,13 +108,18 @@ impl Chosen {
                 ));
             }
         }
-        Chosen::of(objective, true, device)
+        Chosen::of(objective, true, None, device)
     }
 
-    fn of(objective: Objective, weighted: bool, device: Device) -> Result<Chosen> {
+    /// If there is a `range`, it takes the place of that in the options.
+    fn of(objective: Objective, weighted: bool, range: Option<DataRange>, device: Device) -> Result<Chosen> {
         if let Some((name, _)) = objective.losses.iter().find(|(_, term)| term.loss.has_parameters()) {
             bail!("`{}` does not compare two images: it has parameters of its own", printable(name));
         }
+        let objective = match range {
+            Some(range) => in_range(objective, range)?,
+            None => objective,
+        };
         let manager = objective.build(device)?;
         let chosen = Chosen { objective, manager, weighted, optional: false };
         if let Some(name) = chosen.manager.names(&[]).iter().find(|name| chosen.loss(name).is_none()) {
@@ -159,9 +164,6 @@ fn every_name(vgg: Option<&Path>, device: Device) -> Result<Vec<String>> {
 
 /// The objective with the range of the images' values in all losses that have such an option.
 fn in_range(objective: Objective, range: DataRange) -> Result<Objective> {
-    if objective.losses.values().all(|term| term.loss.data_range().is_none()) {
-        return Ok(objective);
-    }
     let mut file: serde_json::Value = serde_json::from_str(&objective.to_json()?)?;
     for (name, term) in &objective.losses {
         if term.loss.data_range().is_some() {
