@@ -5,6 +5,7 @@
 
 use tch::Tensor;
 
+use super::elementwise::difference;
 use crate::base::check;
 use crate::base::precision::{accumulation_kind, channel_mean};
 use crate::{Error, Reduction, Result};
@@ -22,6 +23,13 @@ pub(super) fn check_weight(input: &Tensor, weight: &Tensor) -> Result<()> {
         return Err(Error::Shape { argument: "weight", given, expected });
     }
     Ok(())
+}
+
+/// `input - target` of images with weights, in f32 at least, after the check of all three.
+pub(super) fn weighted_difference(input: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    check::image_pair(input, target)?;
+    check_weight(input, weight)?;
+    difference(input, target)
 }
 
 /// The reduced `elements` `[N, C, H, W]`, in their kind.

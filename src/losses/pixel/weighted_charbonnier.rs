@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::elementwise::{difference, Elementwise};
-use super::weighted::{check_weight, weighted, weighted_map};
+use super::elementwise::Elementwise;
+use super::weighted::{weighted, weighted_difference, weighted_map};
 use crate::base::{check, setters};
 use crate::{CharbonnierLoss, Reduction, Result, TernaryLoss};
 
@@ -62,9 +62,8 @@ impl WeightedCharbonnierLoss {
     /// In f32 at least, without their weights.
     fn elements(&self, input: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        check::image_pair(input, target)?;
-        check_weight(input, weight)?;
-        CharbonnierLoss::default().with_eps(self.eps).elements(&difference(input, target)?)
+        let difference = weighted_difference(input, target, weight)?;
+        CharbonnierLoss::default().with_eps(self.eps).elements(&difference)
     }
 }
 

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::elementwise::difference;
-use super::weighted::{check_weight, weighted, weighted_map};
-use crate::base::{check, setters};
+use super::weighted::{weighted, weighted_difference, weighted_map};
+use crate::base::setters;
 use crate::{Reduction, Result, TernaryLoss};
 
 /// Absolute error with a weight for each pixel or element.
@@ -54,9 +53,7 @@ impl WeightedL1Loss {
     /// In f32 at least, without their weights.
     fn elements(&self, input: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        check::image_pair(input, target)?;
-        check_weight(input, weight)?;
-        Ok(difference(input, target)?.f_abs()?)
+        Ok(weighted_difference(input, target, weight)?.f_abs()?)
     }
 }
 
