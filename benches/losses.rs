@@ -11,8 +11,8 @@ use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss,
     CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, KlDivLoss,
     LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PoissonNllLoss, SequenceLoss,
-    SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss, VggPerceptual,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PerceptualLoss, PoissonNllLoss,
+    SequenceLoss, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
 };
 
 fn device() -> Device {
@@ -98,16 +98,17 @@ fn perceptual_losses() -> Vec<Case> {
     let reduced = vgg.to_kind(Kind::BFloat16).unwrap();
     for size in [[1, 3, 256, 256], [4, 3, 256, 256], [16, 3, 256, 256]] {
         let (fake, real) = (|| noise(&size), || noise(&size));
-        let single = VggPerceptual::new(vgg.clone());
-        let graph = VggPerceptual { streaming: Streaming::Off, ..single.clone() };
-        let bf16 = VggPerceptual::new(reduced.clone());
+        let single = PerceptualLoss::new(vgg.clone());
+        let graph = PerceptualLoss { streaming: Streaming::Off, ..single.clone() };
+        let bf16 = PerceptualLoss::new(reduced.clone());
         let features = single.target_features(&real()).unwrap();
         let cached = single.clone();
-        cases.push(pair("VggPerceptual", single, fake(), real()));
-        cases.push(pair("VggPerceptual in a graph", graph, fake(), real()));
-        cases.push(pair("VggPerceptual in bf16", bf16, fake(), real()));
-        cases
-            .push(case("VggPerceptual cached", fake(), move |fake| cached.forward_features(fake, &features)));
+        cases.push(pair("PerceptualLoss", single, fake(), real()));
+        cases.push(pair("PerceptualLoss in a graph", graph, fake(), real()));
+        cases.push(pair("PerceptualLoss in bf16", bf16, fake(), real()));
+        cases.push(case("PerceptualLoss cached", fake(), move |fake| {
+            cached.forward_features(fake, &features)
+        }));
     }
     cases
 }

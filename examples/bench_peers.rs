@@ -11,8 +11,8 @@ use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
 use tch_losses::manager::{LossSpec, Objective};
 use tch_losses::{
-    Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, Sobel, Streaming,
-    TotalVariationLoss, UnaryLoss, VggPerceptual,
+    Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
+    Streaming, TotalVariationLoss, UnaryLoss,
 };
 
 #[derive(Deserialize)]
@@ -71,9 +71,9 @@ impl Work {
             Ok(tensors.get(name).with_context(|| format!("no {name} in {}", setup.images))?.to_device(device))
         };
         let (fake, real, logits) = (tensor("fake")?, tensor("real")?, tensor("logits")?);
-        let perceptual = || -> Result<VggPerceptual> {
+        let perceptual = || -> Result<PerceptualLoss> {
             let vgg = Network::from_file(&setup.weights, &Architecture::VGG19, device)?;
-            Ok(VggPerceptual::new(match setup.compute {
+            Ok(PerceptualLoss::new(match setup.compute {
                 Compute::F32 => vgg,
                 Compute::Bf16 => vgg.to_kind(Kind::BFloat16)?,
                 Compute::F16 => vgg.to_kind(Kind::Half)?,
@@ -87,7 +87,7 @@ impl Work {
             "sobel" => simple(Box::<Sobel>::default()),
             "laplacian" => simple(Box::<Laplacian>::default()),
             "vgg" => simple(Box::new(perceptual()?)),
-            "vgg_graph" => simple(Box::new(VggPerceptual { streaming: Streaming::Off, ..perceptual()? })),
+            "vgg_graph" => simple(Box::new(PerceptualLoss { streaming: Streaming::Off, ..perceptual()? })),
             "vgg_cached" => {
                 let vgg = perceptual()?;
                 let features = vgg.target_features(&real)?;

@@ -1,11 +1,11 @@
 //! The Rust half of `scripts/measure_precision.py`, which says what is measured and how: how far
-//! [`VggPerceptual`] in reduced precision is from f64, for libtorch's graph in f32 and for the streamed ways.
+//! [`PerceptualLoss`] in reduced precision is from f64, for libtorch's graph in f32 and for the streamed ways.
 
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use tch::{vision::image, Device, Kind, Tensor};
-use tch_losses::{Architecture, FeatureCriterion, Loss, Network, Streaming, Tap, VggPerceptual};
+use tch_losses::{Architecture, FeatureCriterion, Loss, Network, PerceptualLoss, Streaming, Tap};
 
 const SIDE: i64 = 256;
 
@@ -57,11 +57,11 @@ fn main() -> Result<()> {
             let step = |kind, streaming| -> Result<(Tensor, Tensor)> {
                 let kind_of_images = if kind == Kind::Double { kind } else { Kind::Float };
                 let input = input.to_kind(kind_of_images).copy().set_requires_grad(true);
-                let loss = VggPerceptual {
+                let loss = PerceptualLoss {
                     taps: taps.iter().map(|tap| (tap.clone(), 1.0)).collect(),
                     criterion,
                     streaming,
-                    ..VggPerceptual::new(vgg.to_kind(kind)?)
+                    ..PerceptualLoss::new(vgg.to_kind(kind)?)
                 };
                 let value = loss.try_forward(&input, &target.to_kind(kind_of_images))?;
                 value.backward();

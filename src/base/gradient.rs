@@ -52,6 +52,20 @@ pub(crate) fn with_gradient(
     Ok(scalar)
 }
 
+/// The `values` `[N]`, of which the gradient of each with respect to its image of `input` is `factor * gradient`.
+pub(crate) fn with_gradients(
+    values: &Tensor,
+    input: &Tensor,
+    gradient: &Tensor,
+    factor: f64,
+) -> Result<Tensor> {
+    let products = input.f_mul(gradient)?.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?;
+    let products = products.f_mul_scalar(factor)?;
+    // The backward pass reads the gradient alone.
+    products.f_detach()?.f_copy_(values)?;
+    Ok(products)
+}
+
 /// How many numbers of f32 are a megabyte.
 pub(crate) const MEGABYTE: i64 = 1 << 18;
 

@@ -78,7 +78,7 @@ pub trait Loss: Debug {
     /// - A loss that is no mean over places, such as a deviation ([`GmsdLoss`](crate::GmsdLoss)), has the map that it
     ///   is computed from.
     /// - Losses that look at fewer places than the image has pixels enlarge their map, and some pixels count more
-    ///   or less than others. With features ([`VggPerceptual`](crate::VggPerceptual)) the mean is the loss where the
+    ///   or less than others. With features ([`PerceptualLoss`](crate::PerceptualLoss)) the mean is the loss where the
     ///   image's size is a multiple of their stride.
     ///
     /// # Errors

@@ -93,11 +93,11 @@ impl Network {
     ///
     /// ```no_run
     /// use tch::Device;
-    /// use tch_losses::{Architecture, Network, VggPerceptual};
+    /// use tch_losses::{Architecture, Network, PerceptualLoss};
     ///
     /// let device = Device::cuda_if_available();
     /// let network = Network::from_file("vgg19.safetensors", &Architecture::VGG19, device)?;
-    /// let loss = VggPerceptual::new(network);
+    /// let loss = PerceptualLoss::new(network);
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn from_file(path: impl AsRef<Path>, architecture: &Architecture, device: Device) -> Result<Network> {

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use tch::{nn, Kind, Tensor};
 use tch_losses::{
-    Architecture, Error, FeatureCriterion, InputNormalization, Loss, Network, Tap, VggPerceptual,
+    Architecture, DataRange, Error, FeatureCriterion, InputNormalization, Loss, Network, PerceptualLoss,
+    Streaming, Tap,
 };
 
 use crate::common::{assert_close, device, noise, relus, value, vgg, Relative};
@@ -18,11 +19,12 @@ fn maps_of_features_are_enlarged_by_nearest_neighbours() {
     let (input, target) = images(Kind::Double);
     let vgg = vgg().to_kind(Kind::Double).unwrap();
     let taps = vec![(Tap::RELU1_2, 0.5), (Tap::RELU3_3, 3.0)];
-    let loss = VggPerceptual {
+    let loss = PerceptualLoss {
         taps: taps.clone(),
         criterion: FeatureCriterion::Mse,
-        normalization: InputNormalization::ImageNetFromSigned,
-        ..VggPerceptual::new(vgg.clone())
+        data_range: DataRange::Signed,
+        normalization: InputNormalization::ImageNet,
+        ..PerceptualLoss::new(vgg.clone())
     };
     let features = |images: &Tensor| {
         let channel = |values: [f64; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(device());
@@ -59,10 +61,10 @@ fn features_of_reduced_precision_are_compared_in_f32() {
     // epsilon, 5e-4, of numbers up to three times the difference; the square doubles that: 9e-3 where all add up.
     let (input, target) =
         (noise(1, &[1, 3, 4, 4], Kind::Float) * 1e3, noise(2, &[1, 3, 4, 4], Kind::Float) * 1e3);
-    let with = |kind| VggPerceptual {
+    let with = |kind| PerceptualLoss {
         taps: vec![(Tap::RELU1_1, 1.0)],
         criterion: FeatureCriterion::Mse,
-        ..VggPerceptual::new(vgg().to_kind(kind).unwrap())
+        ..PerceptualLoss::new(vgg().to_kind(kind).unwrap())
     };
     let (half, single) = (with(Kind::Half), with(Kind::Float));
     let expected = single.forward(&input, &target);
@@ -85,8 +87,8 @@ fn features_of_reduced_precision_are_compared_in_f32() {
 /// median over several images is compared, with room for five times as many: 2 √0.05, a cosine of 0.9.
 #[test]
 fn a_network_in_reduced_precision_serves_f32_images() {
-    let single = VggPerceptual::new(vgg());
-    let reduced = VggPerceptual::new(single.network.to_kind(Kind::BFloat16).unwrap());
+    let single = PerceptualLoss::new(vgg());
+    let reduced = PerceptualLoss::new(single.network.to_kind(Kind::BFloat16).unwrap());
     assert_eq!((single.network.kind(), reduced.network.kind()), (Kind::Float, Kind::BFloat16));
     let mut cosines: Vec<f64> = (0..11)
         .map(|seed| {
@@ -107,7 +109,7 @@ fn a_network_in_reduced_precision_serves_f32_images() {
 #[test]
 fn the_network_is_frozen() {
     let vs = nn::VarStore::new(device());
-    let loss = VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19));
+    let loss = PerceptualLoss::new(Network::new(&vs.root(), &Architecture::VGG19));
     let before: HashMap<String, Tensor> =
         vs.variables().into_iter().map(|(name, parameter)| (name, parameter.copy())).collect();
     let (input, target) = images(Kind::Float);
@@ -122,7 +124,7 @@ fn the_network_is_frozen() {
 #[test]
 fn target_features_serve_many_inputs() {
     let (input, target) = images(Kind::Double);
-    let loss = VggPerceptual::new(vgg().to_kind(Kind::Double).unwrap());
+    let loss = PerceptualLoss::new(vgg().to_kind(Kind::Double).unwrap());
     let features = loss.target_features(&leaf(&target)).unwrap();
     for input in [&input, &input.flip([3])] {
         let (expected, gradient, _) = with_gradients(&loss, input, &target);
@@ -139,8 +141,12 @@ fn target_features_serve_many_inputs() {
 #[test]
 fn images_that_vgg19_cannot_take() {
     let vgg = vgg();
-    let loss = VggPerceptual::new(vgg.clone());
-    for shape in [[1, 1, 8, 8], [1, 4, 8, 8], [1, 3, 3, 8], [1, 3, 8, 3]] {
+    let loss = PerceptualLoss::new(vgg.clone());
+    for shape in [[1, 2, 8, 8], [1, 4, 8, 8]] {
+        let expected = format!("`input` has shape {shape:?}, expected [N, C, H, W] with 1 or 3 channels");
+        assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
+    }
+    for shape in [[1, 1, 3, 8], [1, 3, 3, 8], [1, 3, 8, 3]] {
         let expected = format!(
             "`input` has shape {shape:?}, expected [N, 3, H, W] with H and W at least 4 to reach relu3_3"
         );
@@ -162,7 +168,7 @@ fn images_that_vgg19_cannot_take() {
 #[test]
 fn options_of_the_perceptual_loss() {
     let image = zeros(&[1, 3, 8, 8]);
-    let with = |taps: &[(Tap, f64)]| VggPerceptual { taps: taps.into(), ..VggPerceptual::new(vgg()) };
+    let with = |taps: &[(Tap, f64)]| PerceptualLoss { taps: taps.into(), ..PerceptualLoss::new(vgg()) };
     let expected = "option `taps` is empty, expected at least one tap";
     assert_eq!(refusal(&with(&[]), &image, &image), expected);
     assert_eq!(with(&[]).response(&image).unwrap_err().to_string(), expected);
@@ -195,28 +201,55 @@ fn options_of_the_perceptual_loss() {
 #[test]
 fn target_features_of_another_making() {
     let image = noise(1, &[1, 3, 8, 8], Kind::Float);
-    let loss = VggPerceptual::new(vgg());
+    let loss = PerceptualLoss::new(vgg());
     let features = loss.target_features(&image).unwrap();
     let refused =
-        |loss: &VggPerceptual, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
+        |loss: &PerceptualLoss, image: &Tensor| loss.try_forward_features(image, &features).unwrap_err();
 
-    let other_taps = VggPerceptual { taps: vec![(Tap::RELU1_2, 1.0)], ..loss.clone() };
+    let other_taps = PerceptualLoss { taps: vec![(Tap::RELU1_2, 1.0)], ..loss.clone() };
     assert!(matches!(refused(&other_taps, &image), Error::Option { option: "target features", .. }));
-    let normalization = InputNormalization::ImageNetFromUnit;
-    let other_range = VggPerceptual { normalization, ..loss.clone() };
+    let normalization = InputNormalization::ImageNet;
+    let other_range = PerceptualLoss { normalization, ..loss.clone() };
     assert!(matches!(refused(&other_range, &image), Error::Option { option: "target features", .. }));
     // A batch of two against the features of one would be broadcast.
     for shape in [[1, 3, 8, 9], [2, 3, 8, 8]] {
         let other_size = noise(1, &shape, Kind::Float);
         assert!(matches!(refused(&loss, &other_size), Error::Option { option: "target features", .. }));
     }
-    let other_kind = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    let other_kind = PerceptualLoss { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
     // The weights and the criterion are the comparison's own affair.
-    let other_weights = VggPerceptual {
+    let other_weights = PerceptualLoss {
         taps: loss.taps.iter().map(|(tap, _)| (tap.clone(), 0.5)).collect(),
         criterion: FeatureCriterion::Mse,
         ..loss.clone()
     };
     assert!(other_weights.try_forward_features(&image, &features).is_ok());
+}
+
+/// As LPIPS does with images of one channel.
+#[test]
+fn one_channel_is_repeated_to_three() {
+    let gray = |seed| noise(seed, &[2, 1, 8, 12], Kind::Double);
+    let (input, target) = (gray(1), gray(2));
+    let repeated = |images: &Tensor| images.repeat([1, 3, 1, 1]);
+    let network = vgg().to_kind(Kind::Double).unwrap();
+    for streaming in [Streaming::Auto, Streaming::Off] {
+        let loss = PerceptualLoss {
+            data_range: DataRange::Signed,
+            normalization: InputNormalization::ImageNet,
+            streaming,
+            ..PerceptualLoss::new(network.clone())
+        };
+        let (expected, gradient, _) = with_gradients(&loss, &repeated(&input), &repeated(&target));
+        let (found, found_gradient, _) = with_gradients(&loss, &input, &target);
+        assert_close("value", &found, &expected, 1e-12, Relative::ToLargest);
+        let sum = gradient.sum_dim_intlist([1i64].as_slice(), true, None);
+        assert_close("gradient", &found_gradient, &sum, 1e-10, Relative::ToLargest);
+        let map = |input: &Tensor, target: &Tensor| loss.loss_map(input, target).unwrap().unwrap();
+        let expected = map(&repeated(&input), &repeated(&target));
+        assert_close("map", &map(&input, &target), &expected, 1e-12, Relative::ToLargest);
+        let features = loss.target_features(&target).unwrap();
+        assert_close("cached", &loss.forward_features(&input, &features), &found, 1e-12, Relative::ToLargest);
+    }
 }

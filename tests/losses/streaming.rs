@@ -3,8 +3,8 @@
 use crate::common::{assert_close, device, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
-    Architecture, Error, FeatureCriterion, FsimLoss, InputNormalization, L1Loss, Laplacian, Loss, MdsiLoss,
-    Network, Reduction, Sobel, SsimLoss, Streaming, Tap, VggPerceptual, VifLoss,
+    Architecture, DataRange, Error, FeatureCriterion, FsimLoss, InputNormalization, L1Loss, Laplacian, Loss,
+    MdsiLoss, Network, PerceptualLoss, Reduction, Sobel, SsimLoss, Streaming, Tap, VifLoss,
 };
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -80,21 +80,22 @@ fn reduced_edge_losses() -> Vec<Box<dyn Loss>> {
 }
 
 /// Every option of the perceptual loss.
-fn perceptual_losses(vgg: &Network) -> Vec<VggPerceptual> {
-    let default = || VggPerceptual::new(vgg.clone());
+fn perceptual_losses(vgg: &Network) -> Vec<PerceptualLoss> {
+    let default = || PerceptualLoss::new(vgg.clone());
     vec![
         default(),
-        VggPerceptual { criterion: FeatureCriterion::Mse, ..default() },
+        PerceptualLoss { criterion: FeatureCriterion::Mse, ..default() },
         // Neither in order nor all different, one without weight, none where the network ends.
-        VggPerceptual {
+        PerceptualLoss {
             taps: vec![(Tap::RELU3_3, 1e-3), (Tap::RELU1_1, 2.0), (Tap::RELU2_1, 0.0), (Tap::RELU1_1, 0.5)],
-            normalization: InputNormalization::ImageNetFromSigned,
+            data_range: DataRange::Signed,
+            normalization: InputNormalization::ImageNet,
             ..default()
         },
-        VggPerceptual {
+        PerceptualLoss {
             taps: vec![(Tap::RELU5_4, 3.0)],
             criterion: FeatureCriterion::Mse,
-            normalization: InputNormalization::ImageNetFromUnit,
+            normalization: InputNormalization::ImageNet,
             ..default()
         },
     ]
@@ -144,7 +145,7 @@ fn perceptual_losses_are_those_of_the_graph() {
         let (input, target) = pair(&[5, 3, 17, 22], kind);
         for loss in perceptual_losses(vgg) {
             for streaming in ways {
-                let loss = VggPerceptual { streaming, ..loss.clone() };
+                let loss = PerceptualLoss { streaming, ..loss.clone() };
                 let what = format!("{kind:?} {loss:?}");
                 match kind {
                     Kind::Double => assert_same(&what, &loss, &input, &target, 1e-10),
@@ -163,7 +164,7 @@ fn images_and_network_of_different_kinds() {
     let double = single.to_kind(Kind::Double).unwrap();
     for (kind, vgg) in [(Kind::Double, single), (Kind::Float, double)] {
         let (input, target) = pair(&[2, 3, 16, 16], kind);
-        let loss = VggPerceptual::new(vgg);
+        let loss = PerceptualLoss::new(vgg);
         let (value, gradient) = streamed(&loss, &input, &target);
         assert_eq!((value.kind(), gradient.kind()), (kind, kind));
         // What has been computed in f64 differs by the rounding of the result only.
@@ -184,7 +185,7 @@ fn images_of_reduced_precision() {
         for loss in reduced_edge_losses() {
             assert_same_up_to_turns(&format!("{loss:?}"), loss.as_ref(), (&input, &target), tolerance, 0.25);
         }
-        let perceptual = VggPerceptual::new(vgg());
+        let perceptual = PerceptualLoss::new(vgg());
         assert_same_up_to_turns("perceptual", &perceptual, (&input, &target), tolerance, 0.1);
     }
 }
@@ -195,7 +196,7 @@ fn cached_features() {
     for loss in perceptual_losses(&vgg().to_kind(Kind::Double).unwrap()) {
         let (expected, expected_gradient) = in_graph(&loss, &input, &target);
         for streaming in [Streaming::Auto, Streaming::Images(2), Streaming::Off] {
-            let loss = VggPerceptual { streaming, ..loss.clone() };
+            let loss = PerceptualLoss { streaming, ..loss.clone() };
             let features = loss.target_features(&target).unwrap();
             // Twice: the features are not used up.
             for _ in 0..2 {
@@ -211,11 +212,11 @@ fn cached_features() {
 
 /// Every loss that can take its gradient inside forward.
 fn streaming_losses() -> Vec<Box<dyn Loss>> {
-    let perceptual = VggPerceptual::new(vgg().to_kind(Kind::Double).unwrap());
+    let perceptual = PerceptualLoss::new(vgg().to_kind(Kind::Double).unwrap());
     vec![
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),
-        Box::new(VggPerceptual { streaming: Streaming::Images(1), ..perceptual }),
+        Box::new(PerceptualLoss { streaming: Streaming::Images(1), ..perceptual }),
     ]
 }
 
@@ -332,7 +333,7 @@ fn equal_images() {
     }
     let image = noise(3, &[5, 3, 16, 16], Kind::Float);
     for loss in perceptual_losses(&vgg()) {
-        let loss = VggPerceptual { streaming: Streaming::Images(2), ..loss };
+        let loss = PerceptualLoss { streaming: Streaming::Images(2), ..loss };
         let (cost, gradient) = streamed(&loss, &image, &image.copy());
         assert_eq!((value(&cost), value(&gradient.abs().sum(None))), (0.0, 0.0), "{loss:?}");
     }
@@ -380,10 +381,10 @@ fn flat_regions_without_eps() {
 fn second_derivatives_through_the_graph() {
     let (input, target) = pair(&[1, 3, 4, 4], Kind::Double);
     let vgg = vgg().to_kind(Kind::Double).unwrap();
-    let perceptual = VggPerceptual {
+    let perceptual = PerceptualLoss {
         criterion: FeatureCriterion::Mse,
         streaming: Streaming::Off,
-        ..VggPerceptual::new(vgg)
+        ..PerceptualLoss::new(vgg)
     };
     let sobel = Sobel { reduction: Reduction::None, ..Default::default() };
     for loss in [&perceptual as &dyn Loss, &sobel] {
@@ -415,9 +416,9 @@ fn second_derivatives_through_the_graph() {
 #[test]
 fn an_error_in_the_middle_leaves_nothing_behind() {
     let vs = nn::VarStore::new(device());
-    let loss = VggPerceptual {
+    let loss = PerceptualLoss {
         streaming: Streaming::Images(1),
-        ..VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19))
+        ..PerceptualLoss::new(Network::new(&vs.root(), &Architecture::VGG19))
     };
     let (input, target) = pair(&[3, 3, 12, 12], Kind::Float);
     let input = leaf(&input);
@@ -430,9 +431,9 @@ fn an_error_in_the_middle_leaves_nothing_behind() {
     weight.set_data(&broken);
     assert!(matches!(loss.try_forward(&fake, &target), Err(Error::Torch(_))));
     // Features of another kind are found out only when there is something to compare them with.
-    let other = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
+    let other = PerceptualLoss { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     variables.get_mut("features.5.weight").unwrap().set_data(&whole);
-    let features = VggPerceptual { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() }
+    let features = PerceptualLoss { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() }
         .target_features(&target)
         .unwrap();
     assert!(matches!(loss.try_forward_features(&fake, &features), Err(Error::Kind { .. })));
@@ -453,7 +454,7 @@ fn an_error_in_the_middle_leaves_nothing_behind() {
 #[test]
 fn no_images_at_a_time() {
     let image = noise(1, &[1, 3, 8, 8], Kind::Float);
-    let loss = VggPerceptual { streaming: Streaming::Images(0), ..VggPerceptual::new(vgg()) };
+    let loss = PerceptualLoss { streaming: Streaming::Images(0), ..PerceptualLoss::new(vgg()) };
     let error = loss.try_forward(&image, &image).unwrap_err();
     assert_eq!(error.to_string(), "option `streaming` is 0, expected at least one image at a time");
 }
@@ -473,10 +474,10 @@ fn gradients_in_reduced_precision_neither_vanish_nor_overflow() {
             // Weights as small as a batch a thousand times as large would make them; images as large as can
             // be.
             for (weight, size) in [(1.0, 1.0), (1e-6, 1.0), (1e6, 1.0), (1.0, 255.0), (1.0, 5e3)] {
-                let with = |vgg: Network| VggPerceptual {
+                let with = |vgg: Network| PerceptualLoss {
                     taps: vec![(Tap::RELU1_2, weight), (Tap::RELU3_3, weight / 3.0)],
                     criterion,
-                    ..VggPerceptual::new(vgg)
+                    ..PerceptualLoss::new(vgg)
                 };
                 let (input, target) = (&input * size, &target * size);
                 let (expected, direction) = streamed(&with(single.clone()), &input, &target);
@@ -513,11 +514,11 @@ fn large_maps() {
     let single = vgg();
     let double = single.to_kind(Kind::Double).unwrap();
     for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
-        let loss = |vgg: &Network, streaming| VggPerceptual {
+        let loss = |vgg: &Network, streaming| PerceptualLoss {
             taps: vec![(Tap::RELU2_2, 1.0), (Tap::RELU3_3, 2.0)],
             criterion,
             streaming,
-            ..VggPerceptual::new(vgg.clone())
+            ..PerceptualLoss::new(vgg.clone())
         };
         let (mut own, mut libtorchs) = (Vec::new(), Vec::new());
         for seed in 0..7 {

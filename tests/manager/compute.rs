@@ -8,7 +8,7 @@ use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
 use tch_losses::manager::{LossManager, ManagerError, Ramp, Schedule, Term};
 use tch_losses::{
     BceLoss, BceWithLogitsLoss, CtcLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, NllLoss,
-    Reduction, Result, SmoothL1Loss, Sobel, TernaryLoss, UnaryLoss, VggPerceptual,
+    PerceptualLoss, Reduction, Result, SmoothL1Loss, Sobel, TernaryLoss, UnaryLoss,
 };
 
 use crate::common::{assert_close, noise, value, vgg, Relative};
@@ -306,7 +306,7 @@ fn totals_by_tag() {
 #[test]
 fn maps_are_the_losses_own_without_weight_and_graph() {
     let mut manager = tagged();
-    manager.register("VGG", Term::new(VggPerceptual::new(vgg())).weight(7.0).tags(["deep"])).unwrap();
+    manager.register("VGG", Term::new(PerceptualLoss::new(vgg())).weight(7.0).tags(["deep"])).unwrap();
     let fake = noise(1, &[2, 3, 8, 8], Kind::Float).set_requires_grad(true);
     let real = noise(2, &[2, 3, 8, 8], Kind::Float);
     let map = manager.loss_map("C", (&fake, &real)).unwrap();
@@ -337,7 +337,7 @@ fn all_image_losses_have_maps() {
     manager.register("BCE_P", BceLoss::default()).unwrap();
     manager.register("SOBEL", Sobel::default()).unwrap();
     manager.register("LAPLACIAN", Laplacian::default()).unwrap();
-    manager.register("VGG", VggPerceptual::new(vgg())).unwrap();
+    manager.register("VGG", PerceptualLoss::new(vgg())).unwrap();
     let [x, y] = [1, 2].map(|seed| noise(seed, &[1, 3, 8, 8], Kind::Float).abs());
     for name in manager.names(&[]) {
         let map = manager.loss_map(name, (&x, &y)).unwrap();

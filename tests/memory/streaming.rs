@@ -4,7 +4,7 @@
 use std::fs;
 
 use tch::{nn, Device, Kind};
-use tch_losses::{Architecture, Loss, Network, Streaming, VggPerceptual};
+use tch_losses::{Architecture, Loss, Network, PerceptualLoss, Streaming};
 
 use crate::common::{noise, status};
 
@@ -57,12 +57,12 @@ pub fn a_streamed_batch_uses_memory_again() {
     assert!(found <= kept + 124, "{found} MB handed out, {kept} MB where memory is kept");
 }
 
-fn loss(streaming: Streaming) -> VggPerceptual {
+fn loss(streaming: Streaming) -> PerceptualLoss {
     let vs = nn::VarStore::new(Device::Cpu);
-    VggPerceptual { streaming, ..VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19)) }
+    PerceptualLoss { streaming, ..PerceptualLoss::new(Network::new(&vs.root(), &Architecture::VGG19)) }
 }
 
-fn step(loss: &VggPerceptual, shape: &[i64]) {
+fn step(loss: &PerceptualLoss, shape: &[i64]) {
     let input = noise(1, shape, Kind::Float).set_requires_grad(true);
     let target = noise(2, shape, Kind::Float);
     loss.forward(&input, &target).backward();

@@ -6,7 +6,7 @@
 use tch::{no_grad, Device, Tensor};
 
 use super::DataRange;
-use crate::base::gradient::{at_once, pieces, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradients, Wanted, MEGABYTE};
 use crate::base::precision::accumulation_kind;
 use crate::Result;
 
@@ -82,13 +82,4 @@ pub(crate) fn per_image(
         &joined(gradients)?,
         data_range.slope(),
     )
-}
-
-/// The `values` `[N]`, of which the gradient of each with respect to its image of `input` is `factor * gradient`.
-fn with_gradients(values: &Tensor, input: &Tensor, gradient: &Tensor, factor: f64) -> Result<Tensor> {
-    let products = input.f_mul(gradient)?.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?;
-    let products = products.f_mul_scalar(factor)?;
-    // The backward pass reads the gradient alone.
-    products.f_detach()?.f_copy_(values)?;
-    Ok(products)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use tch::Device;
-use tch_losses::manager::{LossManager, LossSpec, Objective, VggPerceptualSpec, VggWeights};
+use tch_losses::manager::{LossManager, LossSpec, NetworkWeights, Objective, PerceptualLossSpec};
 use tch_losses::{printable, DataRange, Loss};
 
 use crate::note;
@@ -72,7 +72,7 @@ impl Chosen {
             let usual = USUAL.iter().find(|(key, name, _)| given == key || given == name);
             let (key, spec) = match (usual, vgg) {
                 (Some((key, name, _)), _) => (*key, LossSpec::named(name)?),
-                (None, Some(vgg)) if given == VGG.0 || given == "VggPerceptual" => (VGG.0, perceptual(vgg)),
+                (None, Some(vgg)) if given == VGG.0 || given == "PerceptualLoss" => (VGG.0, perceptual(vgg)),
                 (None, None) if given == VGG.0 => bail!("--losses vgg needs weights: name them with --vgg"),
                 (None, _) => (given.as_str(), LossSpec::named(given).context("--losses")?),
             };
@@ -175,10 +175,10 @@ fn in_range(objective: Objective, range: DataRange) -> Result<Objective> {
 
 fn perceptual(weights: &Path) -> LossSpec {
     let weights = match weights.to_str() {
-        Some("pretrained") => VggWeights::Pretrained,
-        _ => VggWeights::File(weights.into()),
+        Some("pretrained") => NetworkWeights::Pretrained,
+        _ => NetworkWeights::File(weights.into()),
     };
-    LossSpec::VggPerceptual(VggPerceptualSpec { weights, ..Default::default() })
+    LossSpec::PerceptualLoss(PerceptualLossSpec { weights, ..Default::default() })
 }
 
 /// How much of a picture a row of the loss's map depends on; all of it for losses of which that is not known here.

@@ -1,30 +1,49 @@
 //! What all losses on features share: pieces of a batch, gradients inside forward, cached targets, maps.
 
-use tch::{no_grad, Device, Kind, Tensor};
+use tch::{no_grad, Kind, Tensor};
 
-use super::comparison::{Comparison, Other};
+use super::comparison::{AcrossImages, Comparison};
+use super::preprocessing::Preprocessing;
 use super::scale::Scale;
 use super::streaming::Streaming;
 use super::target::{Preparation, TargetFeatures};
 use crate::base::check;
-use crate::base::gradient::{pieces, with_gradient, Wanted};
-use crate::base::precision::{accumulation_kind, channel_mean};
-use crate::networks::{Extractor, KeepFreedMemory, Pass, Trace};
-use crate::{Error, InputNormalization, Result, Tap};
+use crate::base::gradient::Wanted;
+use crate::base::image::sqrt;
+use crate::base::precision::channel_mean;
+use crate::base::reduction::reduce;
+use crate::networks::{Extractor, Place};
+use crate::{Error, Reduction, Result, Tap};
 
-/// A loss `Σ over taps of weight * comparison(features(input), features(target))`.
+/// A loss `Σ over terms of weight * comparison(features(input), features(target))`.
 pub(super) struct Engine<'a> {
-    network: &'a dyn Extractor,
-    comparison: &'a dyn Comparison,
-    normalization: InputNormalization,
-    streaming: Streaming,
-    taps: Vec<Tap>,
-    weights: Vec<f64>,
+    pub(super) network: &'a dyn Extractor,
+    pub(super) preprocessing: Preprocessing,
+    pub(super) streaming: Streaming,
+    pub(super) reduction: Reduction,
+    /// Each place in the network once, by the name that the first term gives it.
+    pub(super) taps: Vec<Tap>,
+    pub(super) terms: Vec<Part<'a>>,
+}
+
+/// A comparison at a tap.
+pub(super) struct Term<'a> {
+    pub tap: &'a Tap,
+    pub weight: f64,
+    pub comparison: &'a dyn Comparison,
+}
+
+/// A term in an [`Engine`].
+pub(super) struct Part<'a> {
+    /// The number of its tap.
+    pub tap: usize,
+    pub weight: f64,
+    pub comparison: &'a dyn Comparison,
 }
 
 /// What the input is compared with.
 #[derive(Clone, Copy)]
-enum Target<'a> {
+pub(super) enum Target<'a> {
     Images(&'a Tensor),
     Features(&'a [Tensor]),
 }
@@ -42,23 +61,46 @@ pub(super) fn check_weights(taps: &[(Tap, f64)]) -> Result<()> {
 }
 
 impl Engine<'_> {
-    /// Checks the options. The names of the taps are checked with the images.
+    /// For terms whose options have been checked: the reduction of the losses of images is the mean.
     pub(super) fn new<'a>(
         network: &'a dyn Extractor,
-        comparison: &'a dyn Comparison,
-        taps: &[(Tap, f64)],
-        normalization: InputNormalization,
+        terms: impl IntoIterator<Item = Term<'a>>,
+        preprocessing: Preprocessing,
         streaming: Streaming,
     ) -> Result<Engine<'a>> {
-        check_weights(taps)?;
+        preprocessing.check()?;
         streaming.check()?;
-        let (taps, weights) = taps.iter().cloned().unzip();
-        Ok(Engine { network, comparison, normalization, streaming, taps, weights })
+        let (mut taps, mut places, mut parts) = (Vec::new(), Vec::<Place>::new(), Vec::new());
+        for Term { tap, weight, comparison } in terms {
+            let place = network.place(tap)?;
+            let known = places.iter().position(|known| known.index == place.index);
+            let tap = known.unwrap_or_else(|| {
+                taps.push(tap.clone());
+                places.push(place);
+                places.len() - 1
+            });
+            parts.push(Part { tap, weight, comparison });
+        }
+        let reduction = Reduction::Mean;
+        Ok(Engine { network, preprocessing, streaming, reduction, taps, terms: parts })
+    }
+
+    /// With another reduction of the images' losses.
+    #[allow(dead_code)]
+    pub(super) fn reduced(self, reduction: Reduction) -> Self {
+        Engine { reduction, ..self }
     }
 
     /// The loss of two batches of one size.
     pub(super) fn compare_images(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.loss(input, Wanted::of(input, Some(target))?, Target::Images(target))
+        let wanted = Wanted::of(input, Some(target))?;
+        // Where a comparison looks at the target's whole batch, its features are there before the input's.
+        let is_streamed = wanted != Wanted::Graph && self.streaming.images(input).is_some();
+        if is_streamed && self.terms.iter().any(|term| term.comparison.needs_whole_target()) {
+            self.check_images("input", input)?;
+            return self.compare_features(input, &self.target_features(target)?);
+        }
+        self.loss(input, wanted, Target::Images(target))
     }
 
     /// The loss of a batch against features.
@@ -69,43 +111,61 @@ impl Engine<'_> {
 
     /// The features of a target, as constants.
     pub(super) fn target_features(&self, target: &Tensor) -> Result<TargetFeatures> {
-        self.network.check_images("target", target, &self.taps)?;
-        let prepared = self.normalization.apply(target)?;
+        self.check_images("target", target)?;
+        let prepared = self.preprocessing.apply(&target.f_detach()?)?;
         let features = no_grad(|| match self.streaming.images(target) {
-            Some(_) => self.network.pass(&target.size(), &self.taps)?.features(&prepared),
+            Some(_) => self.network.pass(&prepared.size(), &self.taps)?.features(&prepared),
             None => self.network.features(&prepared, &self.taps),
         })?;
         Ok(TargetFeatures::new(self.preparation(target), features))
     }
 
-    /// Where in the images the loss comes from: `[N, 1, H, W]`. For two batches of one size.
-    pub(super) fn map(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.network.check_images("input", input, &self.taps)?;
+    /// Where in the images the loss comes from: `[N, 1, H, W]`; `None` if some term has no map. For two batches of one
+    /// size.
+    pub(super) fn map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
+        self.check_images("input", input)?;
         let (features, others) = (self.features(input)?, self.features(target)?);
-        let maps = features.iter().zip(&others).map(|(own, other)| self.comparison.map(own, other));
-        self.sum_of_maps(input, maps)
+        let mut total = Sum::default();
+        for Part { tap, weight, comparison } in &self.terms {
+            let Some(map) = comparison.map(&features[*tap], &others[*tap])? else { return Ok(None) };
+            total.add(comparison.enlarged(&map, &input.size()[2..])?.f_mul_scalar(*weight)?)?;
+        }
+        Ok(Some(total.total().f_to_kind(input.kind())?))
     }
 
     /// The mean activation over the channels of each tap, weighted and summed: `[N, 1, H, W]`.
     pub(super) fn response(&self, image: &Tensor) -> Result<Tensor> {
-        self.network.check_images("image", image, &self.taps)?;
-        self.sum_of_maps(image, self.features(image)?.iter().map(channel_mean))
+        self.check_images("image", image)?;
+        let features = self.features(image)?;
+        let mut total = Sum::default();
+        for Part { tap, weight, .. } in &self.terms {
+            let map = channel_mean(&features[*tap])?;
+            total.add(map.f_upsample_nearest2d(&image.size()[2..], None, None)?.f_mul_scalar(*weight)?)?;
+        }
+        Ok(total.total().f_to_kind(image.kind())?)
+    }
+
+    fn check_images(&self, argument: &'static str, images: &Tensor) -> Result<()> {
+        Preprocessing::check_images(self.network, argument, images, &self.taps)
     }
 
     fn preparation(&self, images: &Tensor) -> Preparation {
-        Preparation { taps: self.taps.clone(), normalization: self.normalization, image_size: images.size() }
+        let (taps, preprocessing) = (self.taps.clone(), self.preprocessing);
+        Preparation { taps, preprocessing, image_size: images.size() }
     }
 
-    /// The features of the normalised images at the taps.
+    /// The features at the taps, in libtorch's graph.
     fn features(&self, images: &Tensor) -> Result<Vec<Tensor>> {
-        self.network.features(&self.normalization.apply(images)?, &self.taps)
+        self.network.features(&self.preprocessing.apply(images)?, &self.taps)
     }
 
     fn loss(&self, input: &Tensor, wanted: Wanted, target: Target) -> Result<Tensor> {
-        self.network.check_images("input", input, &self.taps)?;
+        self.check_images("input", input)?;
         let loss = match self.streaming.images(input) {
             Some(images) if wanted != Wanted::Graph => {
-                self.streamed(input, target, images, wanted == Wanted::InputGradient)?
+                // Prepared in the graph, which so accounts for it in the gradient.
+                let prepared = self.preprocessing.apply(input)?;
+                self.streamed(&prepared, target, images, wanted == Wanted::InputGradient)?
             }
             _ => {
                 let features = self.features(input)?;
@@ -120,131 +180,63 @@ impl Engine<'_> {
 
     /// The loss in libtorch's graph.
     fn in_graph(&self, features: &[Tensor], others: &[Tensor]) -> Result<Tensor> {
-        let mut total = Sum::default();
-        for (weight, (own, other)) in self.weights.iter().zip(features.iter().zip(others)) {
-            total.add(self.comparison.value(own, other)?.f_mul_scalar(*weight)?)?;
-        }
-        Ok(total.total())
-    }
-
-    /// The loss without a graph of it, at most so many images at a time. The gradient is taken at the same
-    /// time, if there is to be one.
-    fn streamed(&self, input: &Tensor, target: Target, images: i64, gradient: bool) -> Result<Tensor> {
-        // Normalised in the graph, which so accounts for it in the gradient.
-        let prepared = self.normalization.apply(input)?.f_to_kind(accumulation_kind(input.kind()))?;
-        let size = prepared.size();
-        let gradient = match gradient {
-            true => Some(Tensor::f_empty(&size, (prepared.kind(), prepared.device()))?),
-            false => None,
-        };
-        let scale = self.scale(&size)?;
-        let places =
-            self.taps.iter().map(|tap| Ok(self.network.place(tap)?.index)).collect::<Result<Vec<_>>>()?;
-        let pass = no_grad(|| self.network.pass(&size, &self.taps))?;
-        let _kept = (prepared.device() == Device::Cpu).then(KeepFreedMemory::new);
-        let value = no_grad(|| -> Result<Tensor> {
-            let mut value = Sum::default();
-            for (start, length) in pieces(size[0], images) {
-                let piece = prepared.f_narrow(0, start, length)?;
-                let mut others: Vec<_> =
-                    self.others(&*pass, target, start, length)?.into_iter().map(Some).collect();
-                let mut slopes: Vec<Option<Tensor>> = self.taps.iter().map(|_| None).collect();
-                // At once, so that a target's features are there no longer than needed.
-                let mut compare = |tap: usize, own: &Tensor| -> Result<()> {
-                    let other = others[tap].take().expect("a tap is visited once");
-                    check::partners(("input features", own), ("target features", &other))?;
-                    let is_free =
-                        matches!(target, Target::Images(_)) && !places[tap + 1..].contains(&places[tap]);
-                    let share = scale.shares[tap];
-                    let other = Other { features: other, is_free };
-                    let (part, slope) =
-                        self.comparison.piece(own, other, gradient.is_some().then_some(share))?;
-                    value.add(part.f_mul_scalar(share * scale.unit)?)?;
-                    slopes[tap] = slope;
-                    Ok(())
-                };
-                match &gradient {
-                    Some(gradient) => {
-                        let trace = pass.trace(&piece, &mut compare)?;
-                        gradient.f_narrow(0, start, length)?.f_copy_(&self.back(trace, slopes)?)?;
-                    }
-                    None => pass.run(&piece, &mut compare)?,
+        let (mut of_images, mut of_batch) = (Sum::default(), Sum::default());
+        for Part { tap, weight, comparison } in &self.terms {
+            let (own, other) = (&features[*tap], &others[*tap]);
+            check::partners(("input features", own), ("target features", other))?;
+            let sums = comparison.sums(own, other)?;
+            match comparison.across_images() {
+                AcrossImages::Reduced => {
+                    let count = comparison.count(&own.size());
+                    of_images.add(sums.f_mul_scalar(*weight / count)?)?;
+                }
+                AcrossImages::Norm => {
+                    of_batch.add(sqrt(&sums.f_sum(None)?)?.f_mul_scalar(*weight)?)?;
                 }
             }
-            Ok(value.total())
-        })?;
-        match gradient {
-            Some(gradient) => with_gradient(&value, &prepared, &gradient, scale.unit),
-            None => Ok(value),
+        }
+        self.joined(of_images, of_batch)
+    }
+
+    /// The loss from the numbers `[N]` of the images and the numbers of the whole batch.
+    pub(super) fn joined(&self, of_images: Sum, of_batch: Sum) -> Result<Tensor> {
+        let of_images = of_images.0.map(|values| reduce(&values, self.reduction, values.kind()));
+        match (of_images.transpose()?, of_batch.0) {
+            (Some(images), Some(batch)) => Ok(images.f_add(&batch)?),
+            (Some(value), None) | (None, Some(value)) => Ok(value),
+            (None, None) => unreachable!("there are taps"),
         }
     }
 
-    fn scale(&self, image_size: &[i64]) -> Result<Scale> {
-        let counts = self.taps.iter().zip(&self.weights).map(|(tap, weight)| {
-            Ok((*weight, self.comparison.count(&self.network.feature_size(tap, image_size)?)))
+    /// The scale of the terms' gradients for prepared images of a size.
+    pub(super) fn scale(&self, image_size: &[i64]) -> Result<Scale> {
+        let images = match self.reduction {
+            Reduction::Mean => image_size[0] as f64,
+            _ => 1.0,
+        };
+        let counts = self.terms.iter().map(|term| {
+            let size = self.network.feature_size(&self.taps[term.tap], image_size)?;
+            let count = match term.comparison.across_images() {
+                AcrossImages::Reduced => term.comparison.count(&size) * images,
+                AcrossImages::Norm => 1.0,
+            };
+            Ok((term.weight, count))
         });
         Ok(Scale::new(counts.collect::<Result<Vec<_>>>()?))
     }
 
-    /// The target's features of a piece, at each tap.
-    fn others(&self, pass: &dyn Pass, target: Target, start: i64, length: i64) -> Result<Vec<Tensor>> {
-        match target {
-            Target::Images(images) => {
-                pass.features(&self.normalization.apply(&images.f_narrow(0, start, length)?)?)
-            }
-            Target::Features(features) => {
-                features.iter().map(|features| Ok(features.f_narrow(0, start, length)?)).collect()
-            }
-        }
-    }
-
-    /// The gradient with respect to the images of a piece, from the `slopes` with respect to its features.
-    fn back(&self, trace: Box<dyn Trace + '_>, mut slopes: Vec<Option<Tensor>>) -> Result<Tensor> {
-        let kind = trace.kind();
-        // In f16, slopes go through the network scaled to at most 1/16, so that they neither overflow nor
-        // underflow.
-        let peak = match kind == Kind::Half && self.comparison.is_unbounded() {
-            true => Some(scale_to_sixteenth(&mut slopes)?),
-            false => None,
-        };
-        let slopes =
-            slopes.into_iter().map(|slope| Ok(slope.map(|slope| slope.f_to_kind(kind)).transpose()?));
-        let gradient = trace.back(slopes.collect::<Result<_>>()?)?;
-        Ok(match peak {
-            Some(peak) => gradient.f_to_kind(peak.kind())?.f_mul_(&peak)?,
-            None => gradient,
-        })
-    }
-
-    /// The weighted sum over the taps of `[N, 1, h, w]` maps, each brought to the images' size.
-    fn sum_of_maps(&self, images: &Tensor, maps: impl Iterator<Item = Result<Tensor>>) -> Result<Tensor> {
-        let size = &images.size()[2..];
-        let mut total = Sum::default();
-        for (weight, map) in self.weights.iter().zip(maps) {
-            total.add(map?.f_upsample_nearest2d(size, None, None)?.f_mul_scalar(*weight)?)?;
-        }
-        Ok(total.total().f_to_kind(images.kind())?)
+    /// Whether gradients in f16 need a scale that follows their values.
+    pub(super) fn is_unbounded_in(&self, kind: Kind) -> bool {
+        kind == Kind::Half && self.terms.iter().any(|term| term.comparison.is_unbounded())
     }
 }
 
-/// Divides the slopes by 16 times the largest of them, and returns that number.
-fn scale_to_sixteenth(slopes: &mut [Option<Tensor>]) -> Result<Tensor> {
-    let largest = slopes.iter().flatten().map(|slope| slope.f_abs()?.f_max());
-    let largest = largest.collect::<std::result::Result<Vec<_>, _>>()?;
-    // Slopes of nothing stay nothing.
-    let unit = Tensor::f_stack(&largest, 0)?.f_max()?.f_mul_scalar(16.0)?.f_clamp_min(1e-30)?;
-    for slope in slopes.iter_mut().flatten() {
-        let _ = slope.f_div_(&unit)?;
-    }
-    Ok(unit)
-}
-
-/// A sum of at least one term.
+/// A sum of terms.
 #[derive(Default)]
-struct Sum(Option<Tensor>);
+pub(super) struct Sum(Option<Tensor>);
 
 impl Sum {
-    fn add(&mut self, term: Tensor) -> Result<()> {
+    pub(super) fn add(&mut self, term: Tensor) -> Result<()> {
         self.0 = Some(match self.0.take() {
             Some(total) => total.f_add(&term)?,
             None => term,
@@ -252,7 +244,12 @@ impl Sum {
         Ok(())
     }
 
+    /// The sum, if there is a term.
+    pub(super) fn into_inner(self) -> Option<Tensor> {
+        self.0
+    }
+
     fn total(self) -> Tensor {
-        self.0.expect("there are taps, and there are images")
+        self.0.expect("there are taps")
     }
 }

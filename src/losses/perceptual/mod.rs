@@ -1,13 +1,16 @@
 //! Losses on the features of a frozen network.
 
 mod comparison;
+mod criterion;
 mod engine;
+mod perceptual_loss;
+mod pieces;
+mod preprocessing;
 mod scale;
 mod streaming;
 mod target;
-mod vgg_perceptual;
 
-pub use comparison::FeatureCriterion;
+pub use criterion::FeatureCriterion;
+pub use perceptual_loss::PerceptualLoss;
 pub use streaming::Streaming;
 pub use target::TargetFeatures;
-pub use vgg_perceptual::VggPerceptual;

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// - **Time**: less, because memory is used again while it is in the cache.
 /// - **Numbers**: the value is the same to rounding. So is the gradient, unless rounding turns a ReLU, a
 ///   maximum or the sign of a difference, as it does on every machine.
-///   [`VggPerceptual`](crate::VggPerceptual) has the figures.
+///   [`PerceptualLoss`](crate::PerceptualLoss) has the figures.
 /// - **Errors**: an error on the way adds no gradient to any tensor.
 /// - **Second derivatives**: there are none. `run_backward(.., create_graph = true)` shows zeros for them. A
 ///   gradient penalty needs [`Off`](Streaming::Off).
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// On a CPU in f32, a streamed loss computes large convolutions of 128 and more channels by [Winograd's
 /// algorithm](https://arxiv.org/abs/1509.09308). It takes about two thirds of the time of libtorch's
 /// convolutions and is as near to f64. The transformed weights take memory during `forward`: 26 MB with the
-/// default taps of [`VggPerceptual`](crate::VggPerceptual), and 38 MB more for each convolution of the fourth
+/// default taps of [`PerceptualLoss`](crate::PerceptualLoss), and 38 MB more for each convolution of the fourth
 /// block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Streaming {

@@ -4,10 +4,11 @@ use std::fmt;
 
 use tch::Tensor;
 
-use crate::{Error, InputNormalization, Result, Tap};
+use super::preprocessing::Preprocessing;
+use crate::{Error, Result, Tap};
 
 /// The features of a target, computed once and compared with many inputs: see
-/// [`VggPerceptual::target_features`](crate::VggPerceptual::target_features).
+/// [`PerceptualLoss::target_features`](crate::PerceptualLoss::target_features).
 #[derive(Debug)]
 pub struct TargetFeatures {
     of: Preparation,
@@ -18,7 +19,7 @@ pub struct TargetFeatures {
 #[derive(Debug, PartialEq)]
 pub(super) struct Preparation {
     pub taps: Vec<Tap>,
-    pub normalization: InputNormalization,
+    pub preprocessing: Preprocessing,
     pub image_size: Vec<i64>,
 }
 
@@ -42,12 +43,8 @@ impl TargetFeatures {
 
 impl fmt::Display for Preparation {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Preparation { taps, normalization, image_size } = self;
+        let Preparation { taps, preprocessing, image_size } = self;
         let taps: Vec<&str> = taps.iter().map(Tap::as_str).collect();
-        write!(
-            formatter,
-            "images of {image_size:?}, taps {}, normalization {normalization:?}",
-            taps.join(", ")
-        )
+        write!(formatter, "images of {image_size:?}, taps {}, {preprocessing}", taps.join(", "))
     }
 }

@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::{ObjectiveError, VggPerceptualSpec};
+use super::{ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -61,7 +61,7 @@ catalogue! {
         binary FftLoss = "FFTLoss";
     }
     perceptual {
-        made VggPerceptual(VggPerceptualSpec) = "VGGPerceptual";
+        made PerceptualLoss(PerceptualLossSpec);
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -93,13 +93,14 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 13] = [
+const SYNONYMS: [(&str, &str); 14] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
-    ("VGGLoss", "VggPerceptual"),
-    ("VGG19", "VggPerceptual"),
-    ("PerceptualLoss", "VggPerceptual"),
+    ("VGGLoss", "PerceptualLoss"),
+    ("VGG", "PerceptualLoss"),
+    ("VGG19", "PerceptualLoss"),
+    ("VGGPerceptual", "PerceptualLoss"),
     ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),

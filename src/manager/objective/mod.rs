@@ -4,14 +4,15 @@ mod catalogue;
 mod error;
 mod file;
 mod make;
+mod network;
 mod networks;
 mod node;
+mod perceptual;
 mod pix2pix;
 mod problem;
 mod read;
 mod spec;
 mod summary;
-mod vgg;
 
 use std::collections::HashSet;
 use std::fs;
@@ -23,8 +24,9 @@ use tch::{nn, Device};
 
 pub use catalogue::LossSpec;
 pub use error::ObjectiveError;
+pub use network::NetworkWeights;
+pub use perceptual::PerceptualLossSpec;
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
-pub use vgg::{VggPerceptualSpec, VggWeights};
 
 use super::{LossManager, Schedule, Term};
 use crate::{Error, Result};
@@ -51,13 +53,13 @@ use problem::Problem;
 /// tags = ["G", "image"]
 ///
 /// [losses.G_VGG]
-/// loss = "VggPerceptual"
-/// options = { weights = "pretrained", taps = { relu2_2 = 1.0, relu3_3 = 0.5 }, normalization = "imagenet_from_signed" }
+/// loss = "PerceptualLoss"
+/// options = { weights = "pretrained", taps = { relu2_2 = 1.0, relu3_3 = 0.5 }, data_range = "signed", normalization = "imagenet" }
 /// weight = 10.0
 /// ```
 ///
 /// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
-///   the perceptual loss, [`VggPerceptualSpec`].
+///   the perceptual loss, [`PerceptualLossSpec`].
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
 ///   [`Schedule`].
@@ -74,9 +76,9 @@ use problem::Problem;
 /// ```text
 /// G_L1     L1Loss         weight 100                                   tags G, image
 /// G_SOBEL  Sobel          weight 0 (epoch 1) to 10 (epoch 20), linear  tags G, image
-/// G_VGG    VggPerceptual  weight 10                                    no tags
+/// G_VGG    PerceptualLoss  weight 10                                    no tags
 ///          taps = { relu2_2 = 1.0, relu3_3 = 0.5 }
-///          normalization = "imagenet_from_signed"
+///          data_range = "signed", normalization = "imagenet"
 ///
 /// tag G      G_L1, G_SOBEL
 /// tag image  G_L1, G_SOBEL

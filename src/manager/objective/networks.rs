@@ -4,18 +4,18 @@ use std::collections::HashMap;
 
 use tch::{nn, no_grad, Device, Kind, Tensor};
 
-use super::VggWeights;
+use super::NetworkWeights;
 use crate::{Architecture, Network, Result};
 
 /// The networks that were made, by what they were made of.
 #[derive(Default)]
-pub(in crate::manager) struct Networks(HashMap<(&'static str, VggWeights, i64, Kind), Network>);
+pub(in crate::manager) struct Networks(HashMap<(&'static str, NetworkWeights, i64, Kind), Network>);
 
 impl Networks {
     pub fn get(
         &mut self,
         architecture: &Architecture,
-        weights: &VggWeights,
+        weights: &NetworkWeights,
         seed: i64,
         kind: Kind,
         device: Device,
@@ -25,9 +25,9 @@ impl Networks {
             Some(network) => network.clone(),
             None => {
                 let network = match weights {
-                    VggWeights::Pretrained => Network::pretrained(architecture, device)?,
-                    VggWeights::Random => random(architecture, seed, device)?,
-                    VggWeights::File(path) => Network::from_file(path, architecture, device)?,
+                    NetworkWeights::Pretrained => Network::pretrained(architecture, device)?,
+                    NetworkWeights::Random => random(architecture, seed, device)?,
+                    NetworkWeights::File(path) => Network::from_file(path, architecture, device)?,
                 };
                 self.0.insert(key.clone(), network.clone());
                 network

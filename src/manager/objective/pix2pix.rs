@@ -1,6 +1,6 @@
 //! The objective of pix2pix.
 
-use super::{LossSpec, Objective, TermSpec, VggPerceptualSpec};
+use super::{LossSpec, Objective, PerceptualLossSpec, TermSpec};
 use crate::manager::Schedule;
 use crate::{BceWithLogitsLoss, L1Loss, Laplacian, MseLoss, Sobel};
 
@@ -53,7 +53,7 @@ impl Default for Lambdas {
 /// | `G_L2` | `MseLoss` | `l2` | G, image | fake, real |
 /// | `G_SOBEL` | `Sobel` | `sobel` | G, image | fake, real |
 /// | `G_LAP` | `Laplacian` | `laplacian` | G, image | fake, real |
-/// | `G_VGG` | `VggPerceptual`, pretrained | `vgg` | G, image | fake, real |
+/// | `G_VGG` | `PerceptualLoss`, pretrained | `vgg` | G, image | fake, real |
 /// | `D_real` | `BceWithLogitsLoss` | 1 | D | the discriminator's output for the real, ones |
 /// | `D_fake` | `BceWithLogitsLoss` | 1 | D | its output for the fake, zeros |
 ///
@@ -75,7 +75,7 @@ impl Default for Lambdas {
 /// ```
 pub fn pix2pix(subspec: Subspec, lambdas: &Lambdas) -> Objective {
     let bce = || LossSpec::BceWithLogitsLoss(BceWithLogitsLoss::default());
-    let vgg = || LossSpec::VggPerceptual(VggPerceptualSpec::default());
+    let vgg = || LossSpec::PerceptualLoss(PerceptualLossSpec::default());
     let mut objective = Objective::default();
     let mut add = |name: &str, loss: LossSpec, weight: f64, tags: &[&str]| {
         let tags = tags.iter().map(|tag| tag.to_string()).collect();

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use tch::{autocast, Cuda, Device, Kind, Tensor};
 use tch_losses::{
-    Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, Sobel, Streaming, VggPerceptual,
+    DataRange, Error, FeatureCriterion, InputNormalization, L1Loss, Laplacian, Loss, PerceptualLoss, Sobel,
+    Streaming,
 };
 
 use super::for_each;
@@ -34,7 +35,7 @@ fn partners_on_another_device() {
 #[test]
 fn networks_on_another_device() {
     let on_cpu = noise(1, &[1, 3, 8, 8], Kind::Float).to_device(Device::Cpu);
-    let error = VggPerceptual::new(vgg()).try_forward(&on_cpu, &on_cpu).unwrap_err();
+    let error = PerceptualLoss::new(vgg()).try_forward(&on_cpu, &on_cpu).unwrap_err();
     assert_eq!(error.to_string(), "`input` is on Cpu, expected Cuda(0), the device of the network");
 }
 
@@ -68,21 +69,22 @@ fn no_loss_waits_for_the_device() {
         assert!((0..10).any(|_| returned_early()), "{what} waits for the device");
     };
     let (input, target) = (noise(1, &[4, 3, 64, 64], Kind::Float), noise(2, &[4, 3, 64, 64], Kind::Float));
-    let perceptual = VggPerceptual::new(vgg());
+    let perceptual = PerceptualLoss::new(vgg());
     let images: [Box<dyn Loss>; 6] = [
         Box::new(L1Loss::default()),
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),
-        Box::new(VggPerceptual {
-            normalization: InputNormalization::ImageNetFromSigned,
+        Box::new(PerceptualLoss {
+            data_range: DataRange::Signed,
+            normalization: InputNormalization::ImageNet,
             streaming: Streaming::Images(2),
             ..perceptual.clone()
         }),
-        Box::new(VggPerceptual {
+        Box::new(PerceptualLoss {
             criterion: FeatureCriterion::Mse,
-            ..VggPerceptual::new(perceptual.network.to_kind(Kind::Half).unwrap())
+            ..PerceptualLoss::new(perceptual.network.to_kind(Kind::Half).unwrap())
         }),
-        Box::new(VggPerceptual { streaming: Streaming::Off, ..perceptual }),
+        Box::new(PerceptualLoss { streaming: Streaming::Off, ..perceptual }),
     ];
     for loss in images {
         check(&format!("{loss:?}"), &|| {
@@ -91,7 +93,7 @@ fn no_loss_waits_for_the_device() {
         });
     }
     // Those that have to wait say so: the clusters of an adaptive soft-max have sizes, CTC reads its labels.
-    let wait = ["AdaptiveLogSoftmaxWithLoss", "CtcLoss", "VggPerceptual"];
+    let wait = ["AdaptiveLogSoftmaxWithLoss", "CtcLoss", "PerceptualLoss"];
     let mut seen = std::collections::BTreeSet::new();
     for_each(|subject| {
         if wait.contains(&subject.loss()) || !seen.insert(subject.loss()) {
@@ -110,7 +112,8 @@ fn no_loss_waits_for_the_device() {
 fn under_autocast() {
     let (input, target) = (noise(1, &[3, 3, 32, 32], Kind::Float), noise(2, &[3, 3, 32, 32], Kind::Float));
     for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
-        let loss = VggPerceptual { criterion, streaming: Streaming::Images(2), ..VggPerceptual::new(vgg()) };
+        let loss =
+            PerceptualLoss { criterion, streaming: Streaming::Images(2), ..PerceptualLoss::new(vgg()) };
         let step = |target: &Tensor| {
             let input = input.detach().set_requires_grad(true);
             let value = autocast(true, || loss.forward(&input, target));

@@ -6,7 +6,7 @@ use crate::common::{
 };
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::networks::Extractor;
-use tch_losses::{Architecture, FeatureCriterion, Loss, Network, Streaming, Tap, VggPerceptual};
+use tch_losses::{Architecture, FeatureCriterion, Loss, Network, PerceptualLoss, Streaming, Tap};
 
 /// In (-bound, bound), as the fixtures' script computes it.
 fn hashed(stream: usize, shape: &[i64], bound: f64) -> Tensor {
@@ -184,7 +184,7 @@ fn the_perceptual_loss_with_taps_before_and_after_batch_norm_relu_and_pooling() 
     for criterion in [FeatureCriterion::L1, FeatureCriterion::Mse] {
         let [streamed, graph] = [Streaming::Images(2), Streaming::Off].map(|streaming| {
             let taps = taps.clone();
-            let loss = VggPerceptual { taps, criterion, streaming, ..VggPerceptual::new(network.clone()) };
+            let loss = PerceptualLoss { taps, criterion, streaming, ..PerceptualLoss::new(network.clone()) };
             let input = input.detach().set_requires_grad(true);
             let value = loss.forward(&input, &target);
             value.backward();

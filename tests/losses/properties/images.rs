@@ -7,8 +7,8 @@
 
 use tch::{no_grad, Kind, Tensor};
 use tch_losses::{
-    BceWithLogitsLoss, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss, MseLoss,
-    Reduction, SmoothL1Loss, Sobel, Tap, VggPerceptual,
+    BceWithLogitsLoss, DataRange, FeatureCriterion, HuberLoss, InputNormalization, L1Loss, Laplacian, Loss,
+    MseLoss, PerceptualLoss, Reduction, SmoothL1Loss, Sobel, Tap,
 };
 
 use crate::common::{assert_close, device, few_roundings, noise, value, vgg, Relative};
@@ -36,12 +36,13 @@ fn distances(kind: Kind) -> Vec<Box<dyn Loss + Send>> {
         Box::new(HuberLoss { delta: 0.5, ..Default::default() }),
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),
-        Box::new(VggPerceptual::new(vgg.clone())),
-        Box::new(VggPerceptual {
+        Box::new(PerceptualLoss::new(vgg.clone())),
+        Box::new(PerceptualLoss {
             taps: vec![(Tap::RELU2_1, 0.5), (Tap::RELU1_1, 2.0)],
             criterion: FeatureCriterion::Mse,
-            normalization: InputNormalization::ImageNetFromSigned,
-            ..VggPerceptual::new(vgg)
+            data_range: DataRange::Signed,
+            normalization: InputNormalization::ImageNet,
+            ..PerceptualLoss::new(vgg)
         }),
     ]
 }
@@ -217,5 +218,5 @@ fn the_smallest_images() {
     }
     // The deepest of the default taps has a stride of 4.
     let (input, target) = (noise(8, &[1, 3, 4, 4], Kind::Float), noise(9, &[1, 3, 4, 4], Kind::Float));
-    assert!(value(&VggPerceptual::new(vgg()).forward(&input, &target)) > 0.0);
+    assert!(value(&PerceptualLoss::new(vgg()).forward(&input, &target)) > 0.0);
 }

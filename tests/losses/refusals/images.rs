@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 use tch_losses::{
-    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, Reduction, SmoothL1Loss,
-    Sobel, VggPerceptual,
+    BceLoss, BceWithLogitsLoss, Error, HuberLoss, L1Loss, Laplacian, Loss, MseLoss, PerceptualLoss,
+    Reduction, SmoothL1Loss, Sobel,
 };
 
 use crate::common::{assert_close, device, noise, vgg, Relative};
@@ -19,7 +19,7 @@ fn losses() -> Vec<Box<dyn Loss>> {
         Box::new(BceWithLogitsLoss::default()),
         Box::new(Sobel::default()),
         Box::new(Laplacian::default()),
-        Box::new(VggPerceptual::new(vgg())),
+        Box::new(PerceptualLoss::new(vgg())),
     ]
 }
 

@@ -51,9 +51,17 @@ fn options_have_their_ranges() {
         ("GaussianNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
         ("Sobel", "reduction = 'batchmean'", "reduction: given batchmean, expected none, mean or sum"),
         ("CtcLoss", "reduction = 'batchmean'", "reduction: given batchmean, expected none, mean or sum"),
-        ("VggPerceptual", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
-        ("VggPerceptual", "seed = 1", "seed: given 1, expected none: only `weights = \"random\"` has a seed"),
-        ("VggPerceptual", "taps = { relu1_1 = inf }", "taps: given inf, expected a finite number, 0 or more"),
+        ("PerceptualLoss", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
+        (
+            "PerceptualLoss",
+            "seed = 1",
+            "seed: given 1, expected none: only `weights = \"random\"` has a seed",
+        ),
+        (
+            "PerceptualLoss",
+            "taps = { relu1_1 = inf }",
+            "taps: given inf, expected a finite number, 0 or more",
+        ),
     ];
     for (name, options, message) in cases {
         let text = format!("[losses.X]\nloss = '{name}'\noptions = {{ {options} }}");
@@ -214,47 +222,46 @@ fn errors_in_options_say_what_is_accepted() {
         ),
         ("BCEWithLogitsLoss", "{ pos_weight = [1, 'x'] }", "options.pos_weight[1]: given the text \"x\", expected a number or a list of numbers"),
         ("BCEWithLogitsLoss", "{ pos_weight = {} }", "options.pos_weight: given a table, expected a number or a list of numbers"),
-        ("VggPerceptual", "{ kind = 'int8' }", "options.kind: given the text \"int8\", expected f16, bf16, f32 or f64"),
+        ("PerceptualLoss", "{ kind = 'int8' }", "options.kind: given the text \"int8\", expected f16, bf16, f32 or f64"),
         (
-            "VggPerceptual",
+            "PerceptualLoss",
             "{ streaming = false }",
             "options.streaming: given false, expected \"auto\", \"off\" or the number of images at a time",
         ),
         (
-            "VggPerceptual",
+            "PerceptualLoss",
             "{ streaming = -1 }",
             "options.streaming: given the number -1, expected \"auto\", \"off\" or the number of images at a time",
         ),
         (
-            "VggPerceptual",
+            "PerceptualLoss",
             "{ weights = 'Pretraind' }",
             "options.weights: given the text \"Pretraind\", did you mean `pretrained`? A file of that name is written \"./Pretraind\"",
         ),
         (
-            "VggPerceptual",
+            "PerceptualLoss",
             "{ weights = 'DEFAULT' }",
             "options.weights: given the text \"DEFAULT\", did you mean `pretrained`? A file of that name is written \"./DEFAULT\"",
         ),
         (
-            "VggPerceptual",
+            "PerceptualLoss",
             "{ layers = {} }",
             "options.layers: there is no such option, did you mean `taps`? There are `architecture`, `weights`, `seed`, `kind`, `taps`, \
-             `criterion`, `normalization`, `streaming`",
+             `criterion`, `data_range`, `normalization`, `streaming`",
         ),
         (
-            "VggPerceptual",
+            "PerceptualLoss",
             "{ taps = ['relu1_1'] }",
             "options.taps: given a list of 1, expected a table of weights by tap, such as { relu1_2 = 1.0 }",
         ),
-        ("VggPerceptual", "{ taps = { relu9_1 = 1 } }", "options.taps: given \"relu9_1\", expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to features.36"),
-        ("VggPerceptual", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
-        ("VggPerceptual", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
-        ("VggPerceptual", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`"),
+        ("PerceptualLoss", "{ taps = { relu9_1 = 1 } }", "options.taps: given \"relu9_1\", expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to features.36"),
+        ("PerceptualLoss", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
+        ("PerceptualLoss", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
+        ("PerceptualLoss", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`, `frobenius`, `charbonnier`"),
         (
-            "VggPerceptual",
-            "{ normalization = 'imagenet' }",
-            "options.normalization: `imagenet` is not known, did you mean `imagenet_from_unit`? There are `none`, \
-             `imagenet_from_unit`, `imagenet_from_signed`",
+            "PerceptualLoss",
+            "{ normalization = 'image_net' }",
+            "options.normalization: `image_net` is not known, did you mean `imagenet`? There are `none`, `unit`, `imagenet`, `caffe`",
         ),
     ];
     for (loss, options, message) in cases {
@@ -288,9 +295,9 @@ fn losses_by_another_name() {
         ("cross_entropy", "CrossEntropyLoss"),
         ("SmoothL1", "SmoothL1Loss"),
         ("KLDiv", "KlDivLoss"),
-        ("VGG", "VggPerceptual"),
-        ("VGGLoss", "VggPerceptual"),
-        ("Perceptual", "VggPerceptual"),
+        ("VGG", "PerceptualLoss"),
+        ("VGGLoss", "PerceptualLoss"),
+        ("Perceptual", "PerceptualLoss"),
         ("SSIM", "SsimLoss"),
     ] {
         assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));

@@ -11,17 +11,17 @@ use std::fs;
 
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::manager::{
-    pix2pix, Lambdas, LossSpec, NonFinite, Objective, Ramp, Schedule, Subspec, TermSpec, VggPerceptualSpec,
-    VggWeights,
+    pix2pix, Lambdas, LossSpec, NetworkWeights, NonFinite, Objective, PerceptualLossSpec, Ramp, Schedule,
+    Subspec, TermSpec,
 };
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss, Chunking,
-    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, Distance, Error, FeatureCriterion, GaussianNllLoss,
-    HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian,
+    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, DataRange, Distance, Error, FeatureCriterion,
+    GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian,
     LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PoissonNllLoss, Reduction, SequenceLoss,
-    SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, Tap, TernaryLoss, TripletMarginLoss,
-    TripletMarginWithDistanceLoss, VggPerceptual,
+    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PerceptualLoss, PoissonNllLoss, Reduction,
+    SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, Tap, TernaryLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -76,27 +76,28 @@ fn everything() -> Objective {
         }),
         Schedule::piecewise(0.0, [(2, 1.0), (5, 1e-300)]).unwrap(),
     );
-    let vgg = VggPerceptualSpec {
-        weights: VggWeights::File("weights/vgg19.safetensors".into()),
+    let vgg = PerceptualLossSpec {
+        weights: NetworkWeights::File("weights/vgg19.safetensors".into()),
         taps: vec![(Tap::RELU5_4, 0.25), ("features.15".into(), 4.0), ("conv3_2".into(), 0.5)],
         criterion: FeatureCriterion::Mse,
-        normalization: InputNormalization::ImageNetFromSigned,
+        data_range: DataRange::Signed,
+        normalization: InputNormalization::ImageNet,
         kind: Kind::BFloat16,
         streaming: Streaming::Images(3),
         ..Default::default()
     };
-    add("vgg", LossSpec::VggPerceptual(vgg), Schedule::constant(-0.1).unwrap());
-    let random = VggPerceptualSpec {
-        weights: VggWeights::Random,
+    add("vgg", LossSpec::PerceptualLoss(vgg), Schedule::constant(-0.1).unwrap());
+    let random = PerceptualLossSpec {
+        weights: NetworkWeights::Random,
         seed: Some(-7),
         kind: Kind::Double,
         streaming: Streaming::Off,
         ..Default::default()
     };
-    add("random", LossSpec::VggPerceptual(random), Schedule::constant(1.0).unwrap());
+    add("random", LossSpec::PerceptualLoss(random), Schedule::constant(1.0).unwrap());
     add(
         "pretrained",
-        LossSpec::VggPerceptual(VggPerceptualSpec::default()),
+        LossSpec::PerceptualLoss(PerceptualLossSpec::default()),
         Schedule::constant(1.0).unwrap(),
     );
     objective

@@ -9,10 +9,10 @@ fn networks_come_from_files() {
     let parameters = vgg_parameters();
     Tensor::write_safetensors(&parameters, &path).unwrap();
     let spec = |taps: &[(Tap, f64)]| {
-        let weights = VggWeights::File(path.clone());
-        let loss = VggPerceptualSpec { weights, taps: taps.into(), ..Default::default() };
+        let weights = NetworkWeights::File(path.clone());
+        let loss = PerceptualLossSpec { weights, taps: taps.into(), ..Default::default() };
         TermSpec {
-            loss: LossSpec::VggPerceptual(loss),
+            loss: LossSpec::PerceptualLoss(loss),
             weight: Schedule::constant(1.0).unwrap(),
             tags: vec![],
         }
@@ -24,7 +24,8 @@ fn networks_come_from_files() {
     let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
     let by_hand = |taps: &[(Tap, f64)]| {
         value(
-            &VggPerceptual { taps: taps.into(), ..VggPerceptual::new(crate::common::vgg()) }.forward(&x, &y),
+            &PerceptualLoss { taps: taps.into(), ..PerceptualLoss::new(crate::common::vgg()) }
+                .forward(&x, &y),
         )
     };
     let shallow = manager.compute("shallow", (&x, &y)).unwrap();
@@ -38,7 +39,7 @@ fn networks_come_from_files() {
 }
 
 fn vgg_options(options: &str) -> Objective {
-    Objective::from_toml(&format!("[losses.X]\nloss = 'VggPerceptual'\noptions = {{ {options} }}")).unwrap()
+    Objective::from_toml(&format!("[losses.X]\nloss = 'PerceptualLoss'\noptions = {{ {options} }}")).unwrap()
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn networks_compute_in_the_kind_of_the_file() {
         (&["bf16", "bfloat16", "torch.bfloat16"], Kind::BFloat16),
         (&["f64", "double"], Kind::Double),
     ] {
-        let by_hand = value(&VggPerceptual::new(network.to_kind(kind).unwrap()).forward(&x, &y));
+        let by_hand = value(&PerceptualLoss::new(network.to_kind(kind).unwrap()).forward(&x, &y));
         for name in names {
             let objective = vgg_options(&format!("weights = '{weights}', kind = '{name}'"));
             let computed = objective.build(device()).unwrap().compute("X", (&x, &y)).unwrap();
@@ -87,7 +88,7 @@ fn networks_compute_in_the_kind_of_the_file() {
         [("'auto'", Streaming::Auto), ("'off'", Streaming::Off), ("5", Streaming::Images(5))]
     {
         let objective = vgg_options(&format!("weights = 'random', streaming = {given}"));
-        let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+        let LossSpec::PerceptualLoss(spec) = &objective.losses["X"].loss else { panic!() };
         assert_eq!(spec.streaming, streaming);
         let manager = objective.build(device()).unwrap();
         assert!(format!("{manager:?}").contains(&format!("streaming: {streaming:?}")));
@@ -101,7 +102,7 @@ fn networks_compute_in_the_kind_of_the_file() {
 #[test]
 fn taps_are_any_layers() {
     let objective = vgg_options("weights = 'random', taps = { 'features.8' = 2, conv1_2 = 0.5 }");
-    let LossSpec::VggPerceptual(spec) = &objective.losses["X"].loss else { panic!() };
+    let LossSpec::PerceptualLoss(spec) = &objective.losses["X"].loss else { panic!() };
     let taps = vec![(Tap::new("features.8"), 2.0), (Tap::new("conv1_2"), 0.5)];
     assert_eq!(spec.taps, taps);
     // Told as a file has it.
@@ -126,7 +127,7 @@ fn other_architectures() {
     let (x, y) = (noise(1, &[1, 3, 8, 8], Kind::Float), noise(2, &[1, 3, 8, 8], Kind::Float));
     assert!(value(&manager.compute("X", (&x, &y)).unwrap()) > 0.0);
     let message = |options: &str| {
-        let text = format!("[losses.X]\nloss = 'VggPerceptual'\noptions = {{ {options} }}");
+        let text = format!("[losses.X]\nloss = 'PerceptualLoss'\noptions = {{ {options} }}");
         Objective::from_toml(&text).unwrap_err().to_string()
     };
     let cases = [

@@ -1,4 +1,4 @@
-//! The perceptual loss as data.
+//! What the options of losses on networks share.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,104 +8,24 @@ use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tch::Kind;
 
-use super::make::{Make, Site};
 use super::problem::nearest;
-use crate::manager::function::Function;
-use crate::{
-    Architecture, Error, FeatureCriterion, InputNormalization, Result, Streaming, Tap, VggPerceptual,
-};
+use crate::{Error, Result, Streaming, Tap};
 
-/// The options of [`VggPerceptual`] as data.
-///
-/// In a file:
-///
-/// ```toml
-/// [losses.G_VGG]
-/// loss = "VggPerceptual"
-///
-/// [losses.G_VGG.options]
-/// architecture = "vgg19"       # or vgg11, vgg13, vgg16, and each with _bn
-/// weights = "pretrained"       # or "random", or the path of a file
-/// # seed = 0                   # of random weights
-/// kind = "bf16"                # f16, bf16, f32 or f64
-/// taps = { relu2_2 = 1.0, relu3_3 = 0.5 }
-/// criterion = "l1"             # or "mse"
-/// normalization = "imagenet_from_signed"
-/// streaming = 4                # images at a time, "auto" or "off"
-/// ```
-///
-/// - **Defaults**: VGG19 with the pretrained weights in f32, and the loss's own defaults.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct VggPerceptualSpec {
-    /// The network; in a file its name in torchvision. So far, only `vgg19` has pretrained weights.
-    pub architecture: Architecture,
-    /// The weights of the network.
-    pub weights: VggWeights,
-    /// The seed of random weights; `None` is 0. Only [`VggWeights::Random`] has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<i64>,
-    /// What the network computes in: [`Network::to_kind`](crate::Network::to_kind). In a file `f16`, `bf16`, `f32` or
-    /// `f64`, or as PyTorch calls them.
-    #[serde(with = "kind")]
-    pub kind: Kind,
-    /// Its `taps`; in a file a table of weights by [`Tap`]: `{ relu1_2 = 1.0, conv5_4 = 0.5 }`.
-    #[serde(with = "taps")]
-    pub taps: Vec<(Tap, f64)>,
-    /// Its `criterion`.
-    pub criterion: FeatureCriterion,
-    /// Its `normalization`.
-    pub normalization: InputNormalization,
-    /// Its `streaming`; in a file `"auto"`, `"off"` or the number of images at a time.
-    #[serde(with = "streaming")]
-    pub streaming: Streaming,
-}
-
-impl Default for VggPerceptualSpec {
-    fn default() -> Self {
-        VggPerceptualSpec {
-            architecture: Architecture::VGG19,
-            weights: VggWeights::default(),
-            seed: None,
-            kind: Kind::Float,
-            taps: VggPerceptual::DEFAULT_TAPS.into(),
-            criterion: FeatureCriterion::default(),
-            normalization: InputNormalization::default(),
-            streaming: Streaming::default(),
-        }
-    }
-}
-
-impl Make for VggPerceptualSpec {
-    fn check(&self) -> Result<()> {
-        if let (Some(seed), VggWeights::Pretrained | VggWeights::File(_)) = (self.seed, &self.weights) {
+/// Only random weights have a seed.
+pub(super) fn check_seed(seed: Option<i64>, weights: &NetworkWeights) -> Result<()> {
+    match (seed, weights) {
+        (Some(seed), NetworkWeights::Pretrained | NetworkWeights::File(_)) => {
             let expected = "none: only `weights = \"random\"` has a seed".into();
-            return Err(Error::Option { option: "seed", given: seed.to_string(), expected });
+            Err(Error::Option { option: "seed", given: seed.to_string(), expected })
         }
-        if self.weights == VggWeights::Pretrained {
-            self.architecture.known_weights()?;
-        }
-        self.streaming.check()?;
-        VggPerceptual::check_taps(&self.architecture, &self.taps)
-    }
-
-    fn make(&self, site: &mut Site) -> Result<Function> {
-        let seed = self.seed.unwrap_or(0);
-        let network = site.networks.get(&self.architecture, &self.weights, seed, self.kind, site.device)?;
-        Ok(Function::Binary(Box::new(VggPerceptual {
-            taps: self.taps.clone(),
-            criterion: self.criterion,
-            normalization: self.normalization,
-            streaming: self.streaming,
-            ..VggPerceptual::new(network)
-        })))
+        _ => Ok(()),
     }
 }
 
 /// Where the weights of a network come from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "PathBuf", into = "PathBuf")]
-pub enum VggWeights {
+pub enum NetworkWeights {
     /// [`Network::pretrained`](crate::Network::pretrained); in a file the word `pretrained`.
     #[default]
     Pretrained,
@@ -127,38 +47,38 @@ const TORCHVISION: [(&str, &str); 4] = [
     ("true", "pretrained"),
 ];
 
-impl TryFrom<PathBuf> for VggWeights {
+impl TryFrom<PathBuf> for NetworkWeights {
     type Error = String;
 
-    fn try_from(path: PathBuf) -> std::result::Result<VggWeights, String> {
+    fn try_from(path: PathBuf) -> std::result::Result<NetworkWeights, String> {
         let text = path.to_str().unwrap_or_default();
         match text {
-            "pretrained" => Ok(VggWeights::Pretrained),
-            "random" => Ok(VggWeights::Random),
+            "pretrained" => Ok(NetworkWeights::Pretrained),
+            "random" => Ok(NetworkWeights::Random),
             "" => Err("given the text \"\", expected `pretrained`, `random` or the path of a file".into()),
             // The name of a file has an ending, nearly always.
             _ => match nearest(text, &WORDS, &TORCHVISION) {
                 Some(near) => Err(format!(
                     "given the text {text:?}, did you mean `{near}`? A file of that name is written \"./{text}\""
                 )),
-                None => Ok(VggWeights::File(path)),
+                None => Ok(NetworkWeights::File(path)),
             },
         }
     }
 }
 
-impl From<VggWeights> for PathBuf {
-    fn from(weights: VggWeights) -> PathBuf {
+impl From<NetworkWeights> for PathBuf {
+    fn from(weights: NetworkWeights) -> PathBuf {
         match weights {
-            VggWeights::Pretrained => "pretrained".into(),
-            VggWeights::Random => "random".into(),
-            VggWeights::File(path) => path,
+            NetworkWeights::Pretrained => "pretrained".into(),
+            NetworkWeights::Random => "random".into(),
+            NetworkWeights::File(path) => path,
         }
     }
 }
 
 /// A kind by its short name; PyTorch's names are read, too.
-mod kind {
+pub(super) mod kind {
     use super::*;
 
     const NAMES: [(&str, Kind); 12] = [
@@ -197,7 +117,7 @@ mod kind {
 }
 
 /// A word or a number.
-mod streaming {
+pub(super) mod streaming {
     use super::*;
 
     pub fn serialize<S: Serializer>(streaming: &Streaming, serializer: S) -> Result<S::Ok, S::Error> {
@@ -242,7 +162,7 @@ mod streaming {
 }
 
 /// Taps as a table, in the order given.
-mod taps {
+pub(super) mod taps {
     use super::*;
 
     pub fn serialize<S: Serializer>(taps: &[(Tap, f64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,10 +2,11 @@
 
 use tch::{Device, Tensor};
 
-use super::engine::{check_weights, Engine};
+use super::engine::{check_weights, Engine, Term};
+use super::preprocessing::Preprocessing;
 use super::{FeatureCriterion, Streaming, TargetFeatures};
 use crate::base::{check, or_panic, setters};
-use crate::{Architecture, InputNormalization, Loss, Network, Result, Tap};
+use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, Tap};
 
 /// Perceptual loss on VGG features: images that look alike cost little, even if their pixels differ.
 ///
@@ -69,58 +70,62 @@ use crate::{Architecture, InputNormalization, Loss, Network, Result, Tap};
 ///
 /// ```
 /// use tch::{nn, Device, Kind, Tensor};
-/// use tch_losses::{Architecture, FeatureCriterion, Loss, Network, Tap, VggPerceptual};
+/// use tch_losses::{Architecture, FeatureCriterion, Loss, Network, Tap, PerceptualLoss};
 ///
 /// # tch::manual_seed(0);
 /// # let vs = nn::VarStore::new(Device::Cpu);
 /// // Random weights; `Network::from_file` loads trained ones.
 /// let network = Network::new(&vs.root(), &Architecture::VGG19);
-/// let perceptual = VggPerceptual::new(network.clone());
+/// let perceptual = PerceptualLoss::new(network.clone());
 ///
 /// let fake = Tensor::rand([1, 3, 32, 32], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 /// let real = Tensor::rand([1, 3, 32, 32], (Kind::Float, Device::Cpu));
 /// perceptual.forward(&fake, &real).backward();
 ///
 /// // Features before the ReLU on the same network, as used for super-resolution.
-/// let deep = VggPerceptual {
+/// let deep = PerceptualLoss {
 ///     taps: vec![(Tap::new("conv5_4"), 1.0)],
 ///     criterion: FeatureCriterion::Mse,
-///     ..VggPerceptual::new(network)
+///     ..PerceptualLoss::new(network)
 /// };
 /// assert!(deep.forward(&fake, &real).double_value(&[]) > 0.0);
 /// ```
 #[doc(alias = "VGGPerceptual")]
 #[doc(alias = "VGGLoss")]
 #[derive(Debug, Clone)]
-pub struct VggPerceptual {
+pub struct PerceptualLoss {
     /// The network. A clone of it shares the parameters with other losses.
     pub network: Network,
     /// Where features are compared, and with what weight.
     pub taps: Vec<(Tap, f64)>,
     /// How features are compared.
     pub criterion: FeatureCriterion,
+    /// The range of the images' values. Without a normalisation it does not matter.
+    pub data_range: DataRange,
     /// What happens to the images first.
     pub normalization: InputNormalization,
     /// How the loss goes through a batch.
     pub streaming: Streaming,
 }
 
-setters!(VggPerceptual {
+setters!(PerceptualLoss {
     with_network(network: Network), with_taps(taps: Vec<(Tap, f64)>), with_criterion(criterion: FeatureCriterion),
-    with_normalization(normalization: InputNormalization), with_streaming(streaming: Streaming)
+    with_data_range(data_range: DataRange), with_normalization(normalization: InputNormalization),
+    with_streaming(streaming: Streaming)
 });
 
-impl VggPerceptual {
+impl PerceptualLoss {
     pub(crate) const DEFAULT_TAPS: [(Tap, f64); 3] =
         [(Tap::RELU1_2, 1.0), (Tap::RELU2_2, 1.0), (Tap::RELU3_3, 1.0)];
 
     /// The loss with its default options. The default taps are in all VGGs with three convolutions in the
     /// third block: VGG16 and VGG19.
-    pub fn new(network: Network) -> VggPerceptual {
-        VggPerceptual {
+    pub fn new(network: Network) -> PerceptualLoss {
+        PerceptualLoss {
             network,
             taps: Self::DEFAULT_TAPS.into(),
             criterion: FeatureCriterion::default(),
+            data_range: DataRange::default(),
             normalization: InputNormalization::default(),
             streaming: Streaming::default(),
         }
@@ -133,13 +138,13 @@ impl VggPerceptual {
     ///
     /// ```no_run
     /// use tch::Device;
-    /// use tch_losses::VggPerceptual;
+    /// use tch_losses::PerceptualLoss;
     ///
-    /// let loss = VggPerceptual::pretrained(Device::cuda_if_available())?;
+    /// let loss = PerceptualLoss::pretrained(Device::cuda_if_available())?;
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
-    pub fn pretrained(device: Device) -> Result<VggPerceptual> {
-        Ok(VggPerceptual::new(Network::pretrained(&Architecture::VGG19, device)?))
+    pub fn pretrained(device: Device) -> Result<PerceptualLoss> {
+        Ok(PerceptualLoss::new(Network::pretrained(&Architecture::VGG19, device)?))
     }
 
     /// The features of `target`, for comparison with any number of inputs by
@@ -153,11 +158,11 @@ impl VggPerceptual {
     ///
     /// ```
     /// use tch::{nn, Device, Kind, Tensor};
-    /// use tch_losses::{Architecture, Loss, Network, VggPerceptual};
+    /// use tch_losses::{Architecture, Loss, Network, PerceptualLoss};
     ///
     /// # tch::manual_seed(0);
     /// # let vs = nn::VarStore::new(Device::Cpu);
-    /// let perceptual = VggPerceptual::new(Network::new(&vs.root(), &Architecture::VGG19));
+    /// let perceptual = PerceptualLoss::new(Network::new(&vs.root(), &Architecture::VGG19));
     /// let fake = Tensor::rand([1, 3, 16, 16], (Kind::Float, Device::Cpu));
     /// let real = Tensor::rand([1, 3, 16, 16], (Kind::Float, Device::Cpu));
     /// let features = perceptual.target_features(&real)?;
@@ -194,13 +199,18 @@ impl VggPerceptual {
     }
 
     fn engine(&self) -> Result<Engine<'_>> {
-        Engine::new(&self.network, &self.criterion, &self.taps, self.normalization, self.streaming)
+        check_weights(&self.taps)?;
+        let terms =
+            self.taps.iter().map(|(tap, weight)| Term { tap, weight: *weight, comparison: &self.criterion });
+        let preprocessing = Preprocessing { data_range: self.data_range, normalization: self.normalization };
+        Engine::new(&self.network, terms, preprocessing, self.streaming)
     }
 }
 
-impl Loss for VggPerceptual {
+impl Loss for PerceptualLoss {
     fn check_options(&self) -> Result<()> {
-        VggPerceptual::check_taps(&self.network.architecture(), &self.taps)?;
+        PerceptualLoss::check_taps(&self.network.architecture(), &self.taps)?;
+        self.data_range.check()?;
         self.streaming.check()
     }
 
@@ -217,7 +227,7 @@ impl Loss for VggPerceptual {
     /// the loss.
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         check::image_pair(input, target)?;
-        self.engine()?.map(input, target).map(Some)
+        self.engine()?.map(input, target)
     }
 
     /// For each tap the mean activation over the channels, enlarged to the size of the images, weighted,
