@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ops::Window;
-use super::table::{Block, Table};
+use super::ops::{Pooling, Window};
+use super::table::{Part, Table};
 use super::{Place, Tap};
 use crate::weights::{KnownFile, VGG19};
 use crate::{Error, Result};
@@ -30,50 +30,114 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
     name: &'static str,
-    blocks: &'static [Block],
+    parts: &'static [Part],
     /// Whether a batch norm follows each convolution.
     batch_norm: bool,
+    initialization: Initialization,
     /// torchvision's weights.
     pretrained: Option<KnownFile>,
 }
 
-/// The convolution of a VGG.
-const SAME_3X3: Window = Window { kernel: 3, stride: 1, padding: 1 };
-/// The pooling of a VGG.
-const HALF: Window = Window { kernel: 2, stride: 2, padding: 0 };
-
-/// A block of a VGG: so many convolutions with so many output channels, and a pooling.
-const fn block(convolutions: usize, channels: i64) -> Block {
-    Block { convolutions, channels, window: SAME_3X3, pooling: HALF }
+/// What torchvision gives the parameters of convolutions to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Initialization {
+    /// Weights Kaiming normal by fan-out, biases 0.
+    KaimingNormal,
+    /// Weights Kaiming uniform by fan-in, biases 0.
+    KaimingUniform,
+    /// Weights and biases uniform, up to the root of 1 / fan-in: PyTorch's own for any convolution.
+    Default,
 }
 
+/// The convolution of a VGG.
+const SAME_3X3: Window = Window::new(3, 1, 1);
+
+/// A block of a VGG: so many convolutions with so many output channels. A pooling follows.
+const fn block(count: usize, channels: i64) -> Part {
+    Part::Convolutions { count, channels, window: SAME_3X3 }
+}
+
+/// The pooling of a VGG.
+const HALF: Part = Part::Pool(Window::new(2, 2, 0));
+
 /// torchvision's configurations A, B, D and E.
-const A: &[Block] = &[block(1, 64), block(1, 128), block(2, 256), block(2, 512), block(2, 512)];
-const B: &[Block] = &[block(2, 64), block(2, 128), block(2, 256), block(2, 512), block(2, 512)];
-const D: &[Block] = &[block(2, 64), block(2, 128), block(3, 256), block(3, 512), block(3, 512)];
-const E: &[Block] = &[block(2, 64), block(2, 128), block(4, 256), block(4, 512), block(4, 512)];
+const A: &[Part] =
+    &[block(1, 64), HALF, block(1, 128), HALF, block(2, 256), HALF, block(2, 512), HALF, block(2, 512), HALF];
+const B: &[Part] =
+    &[block(2, 64), HALF, block(2, 128), HALF, block(2, 256), HALF, block(2, 512), HALF, block(2, 512), HALF];
+const D: &[Part] =
+    &[block(2, 64), HALF, block(2, 128), HALF, block(3, 256), HALF, block(3, 512), HALF, block(3, 512), HALF];
+const E: &[Part] =
+    &[block(2, 64), HALF, block(2, 128), HALF, block(4, 256), HALF, block(4, 512), HALF, block(4, 512), HALF];
+
+const fn convolution(channels: i64, window: Window) -> Part {
+    Part::Convolution { channels, window }
+}
+
+const fn fire(squeezed: i64, expanded: i64) -> Part {
+    Part::Fire { squeezed, expanded }
+}
+
+/// The poolings of AlexNet.
+const OVERLAPPING: Part = Part::Pool(Window::new(3, 2, 0));
+/// The poolings of SqueezeNet.
+const OVERLAPPING_CEIL: Part = Part::Pool(Window::new(3, 2, 0).with_ceil(true));
+
+const ALEX: &[Part] = &[
+    convolution(64, Window::new(11, 4, 2)),
+    OVERLAPPING,
+    convolution(192, Window::new(5, 1, 2)),
+    OVERLAPPING,
+    convolution(384, SAME_3X3),
+    convolution(256, SAME_3X3),
+    convolution(256, SAME_3X3),
+    OVERLAPPING,
+];
+
+const SQUEEZE: &[Part] = &[
+    convolution(64, Window::new(3, 2, 0)),
+    OVERLAPPING_CEIL,
+    fire(16, 64),
+    fire(16, 64),
+    OVERLAPPING_CEIL,
+    fire(32, 128),
+    fire(32, 128),
+    OVERLAPPING_CEIL,
+    fire(48, 192),
+    fire(48, 192),
+    fire(64, 256),
+    fire(64, 256),
+];
 
 impl Architecture {
     /// torchvision's `vgg11`: eight convolutions.
-    pub const VGG11: Architecture = Architecture::row("vgg11", A, false);
+    pub const VGG11: Architecture = Architecture::vgg("vgg11", A, false);
     /// torchvision's `vgg11_bn`.
-    pub const VGG11_BN: Architecture = Architecture::row("vgg11_bn", A, true);
+    pub const VGG11_BN: Architecture = Architecture::vgg("vgg11_bn", A, true);
     /// torchvision's `vgg13`: ten convolutions.
-    pub const VGG13: Architecture = Architecture::row("vgg13", B, false);
+    pub const VGG13: Architecture = Architecture::vgg("vgg13", B, false);
     /// torchvision's `vgg13_bn`.
-    pub const VGG13_BN: Architecture = Architecture::row("vgg13_bn", B, true);
+    pub const VGG13_BN: Architecture = Architecture::vgg("vgg13_bn", B, true);
     /// torchvision's `vgg16`: thirteen convolutions.
-    pub const VGG16: Architecture = Architecture::row("vgg16", D, false);
+    pub const VGG16: Architecture = Architecture::vgg("vgg16", D, false);
     /// torchvision's `vgg16_bn`.
-    pub const VGG16_BN: Architecture = Architecture::row("vgg16_bn", D, true);
+    pub const VGG16_BN: Architecture = Architecture::vgg("vgg16_bn", D, true);
     /// torchvision's `vgg19`: sixteen convolutions.
     pub const VGG19: Architecture =
-        Architecture { pretrained: Some(VGG19), ..Architecture::row("vgg19", E, false) };
+        Architecture { pretrained: Some(VGG19), ..Architecture::vgg("vgg19", E, false) };
     /// torchvision's `vgg19_bn`.
-    pub const VGG19_BN: Architecture = Architecture::row("vgg19_bn", E, true);
+    pub const VGG19_BN: Architecture = Architecture::vgg("vgg19_bn", E, true);
+    /// torchvision's `alexnet`: five convolutions.
+    pub const ALEXNET: Architecture =
+        Architecture { initialization: Initialization::Default, ..Architecture::vgg("alexnet", ALEX, false) };
+    /// torchvision's `squeezenet1_1`: a convolution and eight fire modules.
+    pub const SQUEEZENET1_1: Architecture = Architecture {
+        initialization: Initialization::KaimingUniform,
+        ..Architecture::vgg("squeezenet1_1", SQUEEZE, false)
+    };
 
     /// All architectures.
-    pub const ALL: [Architecture; 8] = [
+    pub const ALL: [Architecture; 10] = [
         Architecture::VGG11,
         Architecture::VGG11_BN,
         Architecture::VGG13,
@@ -82,6 +146,8 @@ impl Architecture {
         Architecture::VGG16_BN,
         Architecture::VGG19,
         Architecture::VGG19_BN,
+        Architecture::ALEXNET,
+        Architecture::SQUEEZENET1_1,
     ];
 
     /// Their names.
@@ -95,8 +161,9 @@ impl Architecture {
         names
     };
 
-    const fn row(name: &'static str, blocks: &'static [Block], batch_norm: bool) -> Architecture {
-        Architecture { name, blocks, batch_norm, pretrained: None }
+    const fn vgg(name: &'static str, parts: &'static [Part], batch_norm: bool) -> Architecture {
+        let initialization = Initialization::KaimingNormal;
+        Architecture { name, parts, batch_norm, initialization, pretrained: None }
     }
 
     /// torchvision's name, such as `vgg16_bn`.
@@ -106,7 +173,7 @@ impl Architecture {
 
     /// The taps, from shallow to deep: one for each layer, by its short name.
     pub fn taps(&self) -> Vec<Tap> {
-        self.table().layers.into_iter().map(|layer| layer.name.into()).collect()
+        self.table(Pooling::Max).layers.into_iter().map(|layer| layer.name.into()).collect()
     }
 
     /// Where a tap is.
@@ -114,7 +181,7 @@ impl Architecture {
     /// # Errors
     /// [`Error::Option`] for a tap that the architecture lacks.
     pub fn place(&self, tap: &Tap) -> Result<Place> {
-        self.table().place(tap)
+        self.table(Pooling::Max).place(tap)
     }
 
     /// The weights that torchvision publishes.
@@ -133,8 +200,13 @@ impl Architecture {
         })
     }
 
-    pub(super) fn table(&self) -> Table {
-        Table::new(self.name, self.blocks, self.batch_norm)
+    pub(super) fn initialization(&self) -> Initialization {
+        self.initialization
+    }
+
+    /// The layers, with poolings of a kind.
+    pub(super) fn table(&self, pooling: Pooling) -> Table {
+        Table::new(self.name, self.parts, self.batch_norm, pooling)
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use tch::nn::init::{FanInOut, NonLinearity, NormalOrUniform};
 use tch::{nn, Device, Kind, Tensor};
 
-use super::ops::{Layer, Role};
+use super::architectures::Initialization;
+use super::ops::{Layer, Parameter, Pooling, Role};
 use super::{Architecture, Network};
 use crate::base::precision::{is_floating, FLOATING};
 use crate::weights::{prefix, Cache, WeightsError, WeightsFile};
@@ -15,8 +16,15 @@ impl Network {
     /// A network with its parameters in a variable store: of the store's kind, contiguous, not trainable, and
     /// named as in torchvision's state dict (`features.0.weight`, ...).
     ///
-    /// The parameters start random, as torchvision's do: convolutions are Kaiming normal by fan-out, biases
-    /// zero, batch norms the identity. Call [`tch::manual_seed`] first to make that reproducible, or
+    /// The parameters start random, as torchvision's do, and batch norms as the identity:
+    ///
+    /// | | weights of convolutions | biases |
+    /// |---|---|---|
+    /// | VGG | Kaiming normal by fan-out: of the deviation `sqrt(2 / fan-out)` | zero |
+    /// | AlexNet | uniform, up to `sqrt(1 / fan-in)` | the same |
+    /// | SqueezeNet | Kaiming uniform by fan-in: up to `sqrt(6 / fan-in)` | zero |
+    ///
+    /// Call [`tch::manual_seed`] first to make that reproducible, or
     /// [`nn::VarStore::load`] afterwards to fill the parameters from a file.
     ///
     /// # Panics
@@ -32,19 +40,34 @@ impl Network {
     /// # Ok::<(), tch::TchError>(())
     /// ```
     pub fn new(vs: &nn::Path, architecture: &Architecture) -> Network {
-        let kaiming = nn::Init::Kaiming {
-            dist: NormalOrUniform::Normal,
-            fan: FanInOut::FanOut,
-            non_linearity: NonLinearity::ReLU,
-        };
-        let result = build(architecture, |index, role, shape| {
-            let init = match (role, shape.len()) {
-                (Role::Weight, 4) => kaiming,
+        let kaiming = |dist, fan| nn::Init::Kaiming { dist, fan, non_linearity: NonLinearity::ReLU };
+        // The inputs of each output of the last convolution that was asked for.
+        let mut fan_in = 1;
+        let result = build(architecture, |index, Parameter { part, role }, shape| {
+            let of_convolution = shape.len() == 4;
+            if of_convolution {
+                fan_in = shape[1..].iter().product();
+            }
+            let bound = (1.0 / fan_in as f64).sqrt();
+            let init = match (role, architecture.initialization()) {
+                (Role::Weight | Role::Bias, Initialization::Default) => {
+                    nn::Init::Uniform { lo: -bound, up: bound }
+                }
+                (Role::Weight, Initialization::KaimingNormal) if of_convolution => {
+                    kaiming(NormalOrUniform::Normal, FanInOut::FanOut)
+                }
+                (Role::Weight, Initialization::KaimingUniform) if of_convolution => {
+                    kaiming(NormalOrUniform::Uniform, FanInOut::FanIn)
+                }
                 (Role::Weight | Role::RunningVar, _) => nn::Init::Const(1.0),
                 (Role::Bias | Role::RunningMean, _) => nn::Init::Const(0.0),
             };
             let tensor = nn::f_init(init, shape, vs.device(), vs.kind())?;
-            Ok((vs / "features" / index).add(role.name(), tensor, false))
+            let mut path = vs / "features" / index;
+            if let Some(part) = part {
+                path = path / part;
+            }
+            Ok(path.add(role.name(), tensor, false))
         });
         match result {
             Ok(layers) => Network::from_layers(*architecture, layers),
@@ -105,8 +128,8 @@ impl Network {
         let unusable = |problem| Error::from(WeightsError::Unusable { path: path.into(), problem });
         let mut file = WeightsFile::open(path)?;
         let prefix = prefix::find(&file, "features.0.weight").map_err(unusable)?;
-        let layers = build(architecture, |index, role, shape| -> Result<Tensor> {
-            let name = format!("{prefix}features.{index}.{}", role.name());
+        let layers = build(architecture, |index, parameter, shape| -> Result<Tensor> {
+            let name = format!("{prefix}features.{index}.{parameter}");
             let Some((given, kind)) = file.find(&name) else {
                 return Err(unusable(format!("the tensor `{name}` is {}", prefix::missing(&file, &name))));
             };
@@ -123,13 +146,14 @@ impl Network {
     }
 }
 
-/// The layers of an architecture, with a parameter for each index, role and shape.
+/// The layers of an architecture, with a parameter for each index, name and shape.
 fn build(
     architecture: &Architecture,
-    mut parameter: impl FnMut(usize, Role, &[i64]) -> Result<Tensor>,
+    mut parameter: impl FnMut(usize, Parameter, &[i64]) -> Result<Tensor>,
 ) -> Result<Vec<Layer>> {
-    let layers = architecture.table().layers.into_iter().enumerate();
-    let layers =
-        layers.map(|(index, layer)| Layer::new(layer.operation, |role, shape| parameter(index, role, shape)));
+    let layers = architecture.table(Pooling::Max).layers.into_iter().enumerate();
+    let layers = layers.map(|(index, layer)| {
+        Layer::new(layer.operation, |of_layer, shape| parameter(index, of_layer, shape))
+    });
     layers.collect()
 }

@@ -20,4 +20,5 @@ pub use extractor::{Extractor, Pass, Place, Trace, Visit};
 pub(crate) use heap::KeepFreedMemory;
 pub use network::Network;
 pub use normalization::InputNormalization;
+pub use ops::Pooling;
 pub use tap::Tap;

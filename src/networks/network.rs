@@ -9,14 +9,14 @@ use super::extractor::{in_order_of_taps, Extractor, Pass, Place};
 use super::ops::{in_order, Layer};
 use super::pass::ProgramPass;
 use super::program::Program;
-use super::table::Table;
-use super::{Architecture, Tap};
+use super::table::{Operation, Table};
+use super::{Architecture, Pooling, Tap};
 use crate::base::check;
 use crate::base::precision::{is_floating, FLOATING};
 use crate::{Error, Result};
 
-/// A frozen network that gives features of images: the convolutional part of VGG19 or another
-/// [`Architecture`].
+/// A frozen network that gives features of images: the convolutional part of a VGG, AlexNet or SqueezeNet, as
+/// its [`Architecture`] says.
 ///
 /// The parameters never require gradients; gradients flow through the network to the images.
 ///
@@ -25,6 +25,8 @@ use crate::{Error, Result};
 /// - **Kind**: the network computes in the kind of its parameters, f32 unless changed with
 ///   [`to_kind`](Self::to_kind). On CUDA, libtorch by default rounds the factors of f32 convolutions to 10
 ///   bits (TF32), as PyTorch does; `NVIDIA_TF32_OVERRIDE=0` in the environment forbids it.
+/// - **Poolings** take maxima, as the network was trained, unless changed with
+///   [`with_pooling`](Self::with_pooling).
 /// - **Clones** share the parameters. One network can serve several losses.
 /// - **Batch norm** is that of a network in `eval()`: it uses the running statistics and never changes them.
 ///
@@ -46,7 +48,8 @@ use crate::{Error, Result};
 #[doc(alias = "Vgg19")]
 pub struct Network {
     architecture: Architecture,
-    /// Of the architecture, made once.
+    pooling: Pooling,
+    /// Of the architecture with this pooling, made once.
     table: Arc<Table>,
     /// As many as the table has.
     layers: Vec<Layer>,
@@ -54,7 +57,8 @@ pub struct Network {
 
 impl Network {
     pub(super) fn from_layers(architecture: Architecture, layers: Vec<Layer>) -> Network {
-        Network { architecture, table: architecture.table().into(), layers }
+        let pooling = Pooling::Max;
+        Network { architecture, pooling, table: architecture.table(pooling).into(), layers }
     }
 
     pub(super) fn layers(&self) -> &[Layer] {
@@ -82,7 +86,32 @@ impl Network {
             return Ok(self.clone());
         }
         let layers = self.layers.iter().map(|layer| layer.to_kind(kind)).collect::<Result<_>>()?;
-        Ok(Network { architecture: self.architecture, table: self.table.clone(), layers })
+        Ok(self.with_layers(layers))
+    }
+
+    /// How the network makes maps of features smaller.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// The same network with another [`Pooling`]. The two share the parameters.
+    ///
+    /// The sizes of features and the smallest images are those of that pooling:
+    /// [`Extractor::place`], [`Extractor::feature_size`].
+    pub fn with_pooling(&self, pooling: Pooling) -> Network {
+        let table = self.architecture.table(pooling);
+        let layers = self.layers.iter().zip(&table.layers).map(|(own, layer)| match layer.operation {
+            Operation::Pool(pool) => Layer::Pool(pool),
+            _ => own.shared(),
+        });
+        let layers = layers.collect();
+        Network { pooling, table: table.into(), ..self.with_layers(layers) }
+    }
+
+    /// The same network with other layers, made of its own.
+    fn with_layers(&self, layers: Vec<Layer>) -> Network {
+        let &Network { architecture, pooling, .. } = self;
+        Network { architecture, pooling, table: self.table.clone(), layers }
     }
 
     /// The device that the network is on.
@@ -103,8 +132,9 @@ impl Network {
         weight.expect("every architecture has a convolution")
     }
 
-    /// The features of the images at each of the taps, in the order of the taps: `[N, channels, H / stride, W
-    /// / stride]`, sizes rounded down, in the network's kind.
+    /// The features of the images at each of the taps, in the order of the taps, in the network's kind: `[N,
+    /// channels, H / stride, W / stride]`, about. [`Extractor::feature_size`] has the exact sizes. Those of a
+    /// VGG are rounded down.
     ///
     /// The network runs only as deep as the deepest tap. It takes the images as they are; see
     /// [`InputNormalization`](crate::InputNormalization) for the range that a network was trained for. The
@@ -197,15 +227,14 @@ fn four(size: &[i64]) -> Result<[i64; 4]> {
 /// Shares the parameters.
 impl Clone for Network {
     fn clone(&self) -> Self {
-        let layers = self.layers.iter().map(Layer::shared).collect();
-        Network { architecture: self.architecture, table: self.table.clone(), layers }
+        self.with_layers(self.layers.iter().map(Layer::shared).collect())
     }
 }
 
 impl fmt::Debug for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let mut fields = formatter.debug_struct("Network");
-        fields.field("architecture", &self.architecture);
+        fields.field("architecture", &self.architecture).field("pooling", &self.pooling);
         fields.field("device", &self.device()).field("kind", &self.kind()).finish()
     }
 }

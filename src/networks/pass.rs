@@ -3,7 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::extractor::{Pass, Trace, Visit};
-use super::ops::{in_order, pool, pool_back, relu, relu_back, BatchNorm, Prepared, Scratch, Window};
+use super::ops::{in_order, relu, relu_back, BatchNorm, Pool, Prepared, PreparedFire, Scratch};
+use super::ops::{FireRecord, PoolRecord};
 use super::program::{Action, Program};
 use crate::Result;
 
@@ -22,7 +23,8 @@ enum Ready<'a> {
     Convolution { convolution: Prepared, relu: bool },
     BatchNorm(&'a BatchNorm),
     Relu,
-    Pool(Window),
+    Pool(Pool),
+    Fire(PreparedFire),
 }
 
 /// What a step leaves behind for the way back.
@@ -32,8 +34,8 @@ enum Record {
     BatchNorm,
     /// The output.
     Relu(Tensor),
-    /// The input, and where in it the maxima were.
-    Pool(Tensor, Tensor),
+    Pool(PoolRecord),
+    Fire(FireRecord),
 }
 
 impl ProgramPass<'_> {
@@ -58,10 +60,11 @@ impl ProgramPass<'_> {
                 }
                 Action::BatchNorm(norm) => Ready::BatchNorm(norm),
                 Action::Relu => Ready::Relu,
-                Action::Pool(window) => {
-                    sides = sides.map(|side| window.output(side));
-                    Ready::Pool(window)
+                Action::Pool(pool) => {
+                    sides = sides.map(|side| pool.window().output(side));
+                    Ready::Pool(pool)
                 }
+                Action::Fire(fire) => Ready::Fire(PreparedFire::new(fire, count, sides, &mut elements)?),
             });
         }
         Ok(ProgramPass { program, steps, scratch: Scratch::new(elements)?, device, kind })
@@ -85,9 +88,13 @@ impl ProgramPass<'_> {
                 let record = Record::Relu(output.shallow_clone());
                 (output, record)
             }
-            Ready::Pool(window) => {
-                let (output, places) = pool(x, *window)?;
-                (output, Record::Pool(x.shallow_clone(), places))
+            Ready::Pool(pool) => {
+                let (output, record) = pool.forward(x)?;
+                (output, Record::Pool(record))
+            }
+            Ready::Fire(fire) => {
+                let (output, record) = fire.forward(x, &self.scratch)?;
+                (output, Record::Fire(record))
             }
         })
     }
@@ -100,9 +107,8 @@ impl ProgramPass<'_> {
             }
             (Ready::BatchNorm(norm), Record::BatchNorm) => norm.back(&gradient),
             (Ready::Relu, Record::Relu(output)) => relu_back(&gradient, &output),
-            (Ready::Pool(window), Record::Pool(input, places)) => {
-                pool_back(&gradient, &input, &places, *window)
-            }
+            (Ready::Pool(pool), Record::Pool(record)) => pool.back(&gradient, record),
+            (Ready::Fire(fire), Record::Fire(record)) => fire.back(&gradient, record, &self.scratch),
             _ => unreachable!("each step leaves its own kind of record"),
         }
     }

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::extractor::Visit;
-use super::ops::{pool, relu, BatchNorm, Convolution, Layer, Window};
+use super::ops::{relu, BatchNorm, Convolution, Fire, Layer, Pool};
 use crate::Result;
 
 /// A network cut at the deepest tap.
@@ -26,7 +26,8 @@ pub(super) enum Action<'a> {
     Convolution { convolution: &'a Convolution, norm: Option<&'a BatchNorm>, relu: bool },
     BatchNorm(&'a BatchNorm),
     Relu,
-    Pool(Window),
+    Pool(Pool),
+    Fire(&'a Fire),
 }
 
 impl Program<'_> {
@@ -52,7 +53,8 @@ impl Program<'_> {
                 }
                 Layer::BatchNorm(norm) => Action::BatchNorm(norm),
                 Layer::Relu => Action::Relu,
-                Layer::Pool(window) => Action::Pool(*window),
+                Layer::Pool(pool) => Action::Pool(*pool),
+                Layer::Fire(fire) => Action::Fire(fire),
             };
             steps.push(Step { action, taps: (0..taps.len()).filter(|tap| taps[*tap] == last).collect() });
             next = last + 1;
@@ -83,7 +85,8 @@ impl Program<'_> {
             }
             Action::BatchNorm(norm) => norm.forward(x),
             Action::Relu => relu(x),
-            Action::Pool(window) => Ok(pool(x, *window)?.0),
+            Action::Pool(pool) => Ok(pool.forward(x)?.0),
+            Action::Fire(fire) => fire.in_order()?.forward(x),
         };
         self.walk(images, apply, visit)
     }
@@ -111,6 +114,7 @@ mod tests {
             Action::BatchNorm(_) => "norm".into(),
             Action::Relu => "relu".into(),
             Action::Pool(_) => "pool".into(),
+            Action::Fire(_) => "fire".into(),
         };
         program.steps.into_iter().map(|step| (words(step.action), step.taps)).collect()
     }
@@ -136,6 +140,8 @@ mod tests {
         // One of them twice, by two names.
         let after_norm = [("3-64 norm", &[1][..]), ("relu", &[0, 2])];
         assert_eq!(of_vgg11_bn(&["relu1_1", "bn1_1", "features.2"]), expected(after_norm));
+        let fires = [("3-64 relu", &[][..]), ("pool", &[]), ("fire", &[1]), ("fire", &[0])];
+        assert_eq!(steps(Architecture::SQUEEZENET1_1, &["fire3", "fire2"]), expected(fires));
         let before_pooling = [("3-64 relu", &[][..]), ("64-64", &[0]), ("relu", &[]), ("pool", &[1])];
         assert_eq!(steps(Architecture::VGG13, &["conv1_2", "pool1"]), expected(before_pooling));
     }

@@ -1,17 +1,20 @@
 //! The layers of a network, one by one: their names, sizes and parameters.
 
-use super::ops::Window;
+use super::ops::{Pool, Pooling, Window};
 use super::{Place, Tap};
 use crate::{Error, Result};
 
-/// A row of an architecture: convolutions of one size, each with its ReLU, and the pooling after them.
+/// A part of an architecture: one or more layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
-    pub convolutions: usize,
-    /// The output channels of each.
-    pub channels: i64,
-    pub window: Window,
-    pub pooling: Window,
+pub(super) enum Part {
+    /// So many convolutions of one size, each with its ReLU: `conv3_1`, `relu3_1`, `conv3_2`, ...
+    Convolutions { count: usize, channels: i64, window: Window },
+    /// A convolution with its ReLU: `conv3`, `relu3`.
+    Convolution { channels: i64, window: Window },
+    /// SqueezeNet's module, whose output has twice the `expanded` channels: `fire3`.
+    Fire { squeezed: i64, expanded: i64 },
+    /// A max pooling. It has the number of the part before it: `pool3`.
+    Pool(Window),
 }
 
 /// What a layer does.
@@ -20,7 +23,8 @@ pub(super) enum Operation {
     Convolution { input: i64, output: i64, window: Window },
     BatchNorm { channels: i64 },
     Relu,
-    Pool(Window),
+    Pool(Pool),
+    Fire { input: i64, squeezed: i64, expanded: i64 },
 }
 
 /// A layer. Its index is that in torchvision's `features`.
@@ -46,27 +50,48 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(name: &'static str, blocks: &[Block], batch_norm: bool) -> Table {
+    /// With a batch norm after each convolution if asked for, and poolings of a kind.
+    pub(super) fn new(name: &'static str, parts: &[Part], batch_norm: bool, pooling: Pooling) -> Table {
         let mut table = Table { name, layers: Vec::new() };
-        let mut input = 3;
-        for (block, row) in (1..).zip(blocks) {
-            let output = row.channels;
-            for place in 1..=row.convolutions {
-                let operation = Operation::Convolution { input, output, window: row.window };
-                table.add(format!("conv{block}_{place}"), operation, output);
-                if batch_norm {
-                    table.add(
-                        format!("bn{block}_{place}"),
-                        Operation::BatchNorm { channels: output },
-                        output,
-                    );
+        let (mut number, mut channels) = (0, 3);
+        for part in parts {
+            match *part {
+                Part::Convolutions { count, channels: output, window } => {
+                    number += 1;
+                    for place in 1..=count {
+                        let number = format!("{number}_{place}");
+                        table.add_convolution(&number, channels, output, window, batch_norm);
+                        channels = output;
+                    }
                 }
-                table.add(format!("relu{block}_{place}"), Operation::Relu, output);
-                input = output;
+                Part::Convolution { channels: output, window } => {
+                    number += 1;
+                    table.add_convolution(&number.to_string(), channels, output, window, batch_norm);
+                    channels = output;
+                }
+                Part::Fire { squeezed, expanded } => {
+                    number += 1;
+                    let operation = Operation::Fire { input: channels, squeezed, expanded };
+                    channels = 2 * expanded;
+                    table.add(format!("fire{number}"), operation, channels);
+                }
+                Part::Pool(window) => {
+                    let pool = Operation::Pool(Pool::new(pooling, window));
+                    table.add(format!("pool{number}"), pool, channels);
+                }
             }
-            table.add(format!("pool{block}"), Operation::Pool(row.pooling), output);
         }
         table
+    }
+
+    /// A convolution with what follows it.
+    fn add_convolution(&mut self, number: &str, input: i64, output: i64, window: Window, batch_norm: bool) {
+        let convolution = Operation::Convolution { input, output, window };
+        self.add(format!("conv{number}"), convolution, output);
+        if batch_norm {
+            self.add(format!("bn{number}"), Operation::BatchNorm { channels: output }, output);
+        }
+        self.add(format!("relu{number}"), Operation::Relu, output);
     }
 
     fn add(&mut self, name: String, operation: Operation, channels: i64) {
@@ -104,16 +129,19 @@ impl Table {
     }
 
     /// What names there are: `conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to
-    /// features.36`.
+    /// features.36`. Of a few, each: there are gaps in the numbers of poolings.
     fn names(&self) -> String {
-        let mut ranges = Vec::new();
-        for role in ["conv", "bn", "relu", "pool"] {
-            let mut names = self.layers.iter().map(|layer| &layer.name).filter(|name| name.starts_with(role));
-            if let (Some(first), Some(last)) = (names.next(), names.next_back()) {
-                ranges.push(format!("{first} to {last}"));
+        let mut kinds = Vec::new();
+        for role in ["conv", "bn", "relu", "fire", "pool"] {
+            let names = self.layers.iter().map(|layer| layer.name.as_str());
+            let names: Vec<&str> = names.filter(|name| name.starts_with(role)).collect();
+            match names[..] {
+                [] => {}
+                [first, _, _, _, .., last] => kinds.push(format!("{first} to {last}")),
+                _ => kinds.push(names.join(", ")),
             }
         }
-        format!("{} or features.0 to features.{}", ranges.join(", "), self.layers.len() - 1)
+        format!("{} or features.0 to features.{}", kinds.join(", "), self.layers.len() - 1)
     }
 }
 
@@ -121,8 +149,10 @@ impl Operation {
     /// The window that it moves over its input, if it does.
     fn window(self) -> Option<Window> {
         match self {
-            Operation::Convolution { window, .. } | Operation::Pool(window) => Some(window),
-            Operation::BatchNorm { .. } | Operation::Relu => None,
+            Operation::Convolution { window, .. } => Some(window),
+            Operation::Pool(pool) => Some(pool.window()),
+            // The convolutions within a fire module keep height and width.
+            Operation::BatchNorm { .. } | Operation::Relu | Operation::Fire { .. } => None,
         }
     }
 }

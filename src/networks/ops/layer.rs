@@ -1,8 +1,10 @@
 //! A layer of a network with its parameters.
 
+use std::fmt;
+
 use tch::{Kind, Tensor};
 
-use super::{in_order, BatchNorm, Convolution, Window};
+use super::{in_order, BatchNorm, Convolution, Fire, Pool, Window};
 use crate::networks::table::Operation;
 use crate::Result;
 
@@ -10,10 +12,19 @@ pub(in crate::networks) enum Layer {
     Convolution(Convolution),
     BatchNorm(BatchNorm),
     Relu,
-    Pool(Window),
+    Pool(Pool),
+    Fire(Fire),
 }
 
-/// What a parameter is to its layer.
+/// A parameter of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::networks) struct Parameter {
+    /// The name of the layer's part that has it, where a layer has parts.
+    pub part: Option<&'static str>,
+    pub role: Role,
+}
+
+/// What a parameter is to its layer, or its part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::networks) enum Role {
     Weight,
@@ -34,26 +45,55 @@ impl Role {
     }
 }
 
+/// As in torchvision's state dict: `weight`, `squeeze.weight`.
+impl fmt::Display for Parameter {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self.part {
+            Some(part) => write!(formatter, "{part}.{}", self.role.name()),
+            None => formatter.write_str(self.role.name()),
+        }
+    }
+}
+
 impl Layer {
-    /// The layer with parameters of these roles and shapes, asked for in torchvision's order.
+    /// The layer with parameters of these names and shapes, asked for in torchvision's order.
     pub(in crate::networks) fn new(
         operation: Operation,
-        mut parameter: impl FnMut(Role, &[i64]) -> Result<Tensor>,
+        mut parameter: impl FnMut(Parameter, &[i64]) -> Result<Tensor>,
     ) -> Result<Layer> {
-        Ok(match operation {
-            Operation::Convolution { input, output, window } => Layer::Convolution(Convolution {
-                weight: parameter(Role::Weight, &[output, input, window.kernel, window.kernel])?,
-                bias: parameter(Role::Bias, &[output])?,
+        let mut convolution = |part, input, output, window: Window| -> Result<Convolution> {
+            Ok(Convolution {
+                weight: parameter(
+                    Parameter { part, role: Role::Weight },
+                    &[output, input, window.kernel, window.kernel],
+                )?,
+                bias: parameter(Parameter { part, role: Role::Bias }, &[output])?,
                 window,
-            }),
-            Operation::BatchNorm { channels } => Layer::BatchNorm(BatchNorm {
-                weight: parameter(Role::Weight, &[channels])?,
-                bias: parameter(Role::Bias, &[channels])?,
-                running_mean: parameter(Role::RunningMean, &[channels])?,
-                running_var: parameter(Role::RunningVar, &[channels])?,
-            }),
+            })
+        };
+        Ok(match operation {
+            Operation::Convolution { input, output, window } => {
+                Layer::Convolution(convolution(None, input, output, window)?)
+            }
+            Operation::BatchNorm { channels } => {
+                let mut of_channels = |role| parameter(Parameter { part: None, role }, &[channels]);
+                Layer::BatchNorm(BatchNorm {
+                    weight: of_channels(Role::Weight)?,
+                    bias: of_channels(Role::Bias)?,
+                    running_mean: of_channels(Role::RunningMean)?,
+                    running_var: of_channels(Role::RunningVar)?,
+                })
+            }
             Operation::Relu => Layer::Relu,
-            Operation::Pool(window) => Layer::Pool(window),
+            Operation::Pool(pool) => Layer::Pool(pool),
+            Operation::Fire { input, squeezed, expanded } => {
+                let (one, three) = (Window::new(1, 1, 0), Window::new(3, 1, 1));
+                Layer::Fire(Fire {
+                    squeeze: convolution(Some("squeeze"), input, squeezed, one)?,
+                    expand1x1: convolution(Some("expand1x1"), squeezed, expanded, one)?,
+                    expand3x3: convolution(Some("expand3x3"), squeezed, expanded, three)?,
+                })
+            }
         })
     }
 
@@ -78,7 +118,8 @@ impl Layer {
             Layer::Convolution(convolution) => Layer::Convolution(convolution.map(change)?),
             Layer::BatchNorm(norm) => Layer::BatchNorm(norm.map(change)?),
             Layer::Relu => Layer::Relu,
-            Layer::Pool(window) => Layer::Pool(*window),
+            Layer::Pool(pool) => Layer::Pool(*pool),
+            Layer::Fire(fire) => Layer::Fire(fire.map(|convolution| convolution.map(&change))?),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod conv;
+mod fire;
 mod layer;
 mod pool;
 mod relu;
@@ -10,8 +11,10 @@ mod winograd;
 
 pub(super) use batch_norm::BatchNorm;
 pub(super) use conv::{in_order, Convolution, Prepared};
-pub(super) use layer::{Layer, Role};
-pub(super) use pool::{pool, pool_back};
+pub(super) use fire::{Fire, FireRecord, PreparedFire};
+pub(super) use layer::{Layer, Parameter, Role};
+pub use pool::Pooling;
+pub(super) use pool::{Pool, PoolRecord};
 pub(super) use relu::{relu, relu_back};
 pub(super) use window::Window;
 pub(super) use winograd::Scratch;

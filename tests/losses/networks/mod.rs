@@ -1,4 +1,6 @@
 //! The networks against torchvision.
 
+mod poolings;
+mod trunks;
 mod vgg19;
 mod vggs;

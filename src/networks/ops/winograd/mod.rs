@@ -40,7 +40,7 @@ const SUMMANDS: i64 = 64;
 /// weight included. Only those with a kernel of 3, a stride and a padding of 1 can be computed so.
 pub(super) fn pays(weight: &Tensor, window: Window, count: i64, height: i64, width: i64) -> bool {
     let size = weight.size();
-    window == Window { kernel: 3, stride: 1, padding: 1 }
+    window == Window::new(3, 1, 1)
         && weight.device() == Device::Cpu
         && weight.kind() == Kind::Float
         && size[0].min(size[1]) >= 128
