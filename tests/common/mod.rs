@@ -2,14 +2,18 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
+mod hashed;
+
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Once, OnceLock};
+use std::sync::Once;
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use tch::{nn, no_grad, Cuda, Device, Kind, Tensor};
+use tch::{Cuda, Device, Kind, Tensor};
 use tch_losses::networks::Place;
 use tch_losses::{Architecture, Network, Tap};
+
+pub use hashed::{hashed, hashed_network, hashed_parameters};
 
 /// Where the tests run: the CUDA device with feature `cuda`, which must then be there.
 pub fn device() -> Device {
@@ -188,47 +192,14 @@ pub fn relus() -> Vec<(Tap, Place)> {
     taps.map(|tap| (tap.clone(), Architecture::VGG19.place(&tap).unwrap())).collect()
 }
 
-/// The name and the value of each VGG19 parameter, from the hash that the fixtures were made with: real
-/// weights are too large to ship.
+/// The parameters of a hashed VGG19.
 pub fn vgg_parameters() -> Vec<(String, Tensor)> {
-    type Parameter = (String, Vec<i64>, Vec<f32>);
-    /// Twenty million hashes, made once a process.
-    static PARAMETERS: OnceLock<Vec<Parameter>> = OnceLock::new();
-    let parameters = PARAMETERS.get_or_init(|| {
-        let mut input = 3;
-        let mut parameters = Vec::new();
-        for (_, place) in relus() {
-            let (index, output) = (place.index - 1, place.channels);
-            let roles = [
-                ("weight", vec![output, input, 3, 3], (6.0 / (input * 9) as f64).sqrt()),
-                ("bias", vec![output], 0.05),
-            ];
-            for (role, (name, shape, bound)) in roles.into_iter().enumerate() {
-                let count: i64 = shape.iter().product();
-                let stream = (2 * index + role + 1) as u32;
-                let value = |i| ((2.0 * uniform(i as u32, stream) - 1.0) * bound) as f32;
-                parameters.push((format!("features.{index}.{name}"), shape, (0..count).map(value).collect()));
-            }
-            input = output;
-        }
-        parameters
-    });
-    let tensor =
-        |(name, shape, values): &Parameter| (name.clone(), Tensor::from_slice(values).view(&shape[..]));
-    parameters.iter().map(tensor).collect()
+    hashed_parameters(Architecture::VGG19)
 }
 
 /// A VGG19 with [`vgg_parameters`] on the test device.
 pub fn vgg() -> Network {
-    let vs = nn::VarStore::new(device());
-    let vgg = Network::new(&vs.root(), &Architecture::VGG19);
-    let mut variables = vs.variables();
-    let parameters = vgg_parameters();
-    assert_eq!(variables.len(), parameters.len());
-    for (name, parameter) in parameters {
-        no_grad(|| variables.get_mut(&name).unwrap().copy_(&parameter));
-    }
-    vgg
+    hashed_network(Architecture::VGG19)
 }
 
 /// A line of `/proc/self/status`, in bytes.

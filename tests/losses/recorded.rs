@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use serde_json::{json, Value};
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::manager::{Inputs, LossManager, LossSpec, NonFinite, Objective};
-use tch_losses::{Result, WeightTensor};
+use tch_losses::{Architecture, Result, WeightTensor};
 
-use crate::common::{device, vgg_parameters, Case, Fixture};
+use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
 pub const FAMILIES: [&str; 10] = [
@@ -75,13 +75,16 @@ impl<'a> Recorded<'a> {
             };
             options.insert("chunking".into(), chunking);
         }
+        // The network, by its name: its weights come from a hash.
+        if let Some(trunk) = options.remove("trunk") {
+            options.insert("weights".into(), json!(hashed_file(serde_json::from_value(trunk).unwrap())));
+            options.insert("kind".into(), json!(if kind == Kind::Double { "f64" } else { "f32" }));
+        }
         // Pairs of a name and a weight are a table.
         if let Some(Value::Array(taps)) = options.get("taps") {
             let table =
                 taps.iter().map(|tap| (tap[0].as_str().unwrap().to_owned(), tap[1].clone())).collect();
             options.insert("taps".into(), Value::Object(table));
-            options.insert("weights".into(), json!(vgg_file()));
-            options.insert("kind".into(), json!(if kind == Kind::Double { "f64" } else { "f32" }));
         }
     }
 
@@ -192,20 +195,18 @@ fn inputs<'a>(case: &'a Case, arguments: &'a [Tensor]) -> Inputs<'a> {
     }
 }
 
-/// A file of the hashed weights that the fixtures' network has, written once.
-fn vgg_file() -> PathBuf {
-    static FILE: OnceLock<PathBuf> = OnceLock::new();
-    let write = || {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("hashed-vgg19.safetensors");
-        if !path.exists() {
-            // Other processes may be writing theirs: the last one to be renamed stays.
-            let partial = folder.join(format!("hashed-vgg19-{}.safetensors", std::process::id()));
-            Tensor::write_safetensors(&vgg_parameters(), &partial).unwrap();
-            fs::rename(partial, &path).unwrap();
-        }
-        path
-    };
-    FILE.get_or_init(write).clone()
+/// A file of the hashed weights of a network, written once.
+fn hashed_file(architecture: Architecture) -> PathBuf {
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _turn = WRITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(format!("hashed-{architecture}.safetensors"));
+    if !path.exists() {
+        // Other processes may be writing theirs: the last one to be renamed stays.
+        let partial = folder.join(format!("hashed-{architecture}-{}.safetensors", std::process::id()));
+        Tensor::write_safetensors(&hashed_parameters(architecture), &partial).unwrap();
+        fs::rename(partial, &path).unwrap();
+    }
+    path
 }

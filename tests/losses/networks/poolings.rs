@@ -1,7 +1,7 @@
 //! Other poolings in place of the maxima.
 
-use super::trunks::{in_graph, trunk, without_graph};
-use crate::common::{assert_close, device, noise, values, Relative};
+use super::trunks::{in_graph, without_graph};
+use crate::common::{assert_close, device, hashed_network, noise, values, Relative};
 use tch::{no_grad, Kind, Tensor};
 use tch_losses::networks::{Extractor, Pooling};
 use tch_losses::{Architecture, Network, Tap};
@@ -10,7 +10,7 @@ const POOLINGS: [Pooling; 3] = [Pooling::Max, Pooling::Average, Pooling::L2];
 
 #[test]
 fn both_ways_agree_at_any_size() {
-    let vgg = trunk(Architecture::VGG11).to_kind(Kind::Double).unwrap();
+    let vgg = hashed_network(Architecture::VGG11).to_kind(Kind::Double).unwrap();
     for pooling in [Pooling::Average, Pooling::L2] {
         let network = vgg.with_pooling(pooling);
         for size in [[2, 3, 16, 17], [1, 3, 19, 18]] {
@@ -34,7 +34,7 @@ fn both_ways_agree_at_any_size() {
 /// Sizes and least sizes are those of the pooling; images of any size have an L2 pooling.
 #[test]
 fn sizes_follow_the_pooling() {
-    let vgg = trunk(Architecture::VGG11);
+    let vgg = hashed_network(Architecture::VGG11);
     let size =
         |pooling, size: [i64; 4]| vgg.with_pooling(pooling).feature_size(&"pool2".into(), &size).unwrap();
     for (pooling, expected) in [(Pooling::Max, [4, 5]), (Pooling::Average, [4, 5]), (Pooling::L2, [5, 6])] {
@@ -54,7 +54,7 @@ fn sizes_follow_the_pooling() {
         }
     }
     // The window of SqueezeNet's maxima reaches beyond the map, that of its averages does not.
-    let squeezenet = trunk(Architecture::SQUEEZENET1_1);
+    let squeezenet = hashed_network(Architecture::SQUEEZENET1_1);
     for (pooling, side) in [(Pooling::Max, 10), (Pooling::Average, 9), (Pooling::L2, 10)] {
         let network = squeezenet.with_pooling(pooling);
         assert_eq!(network.feature_size(&"pool1".into(), &[1, 3, 42, 42]).unwrap()[2..], [side, side]);
@@ -64,7 +64,7 @@ fn sizes_follow_the_pooling() {
 /// The network that was there stays as it is, and both have the same parameters.
 #[test]
 fn parameters_are_shared() {
-    let vgg = trunk(Architecture::VGG11);
+    let vgg = hashed_network(Architecture::VGG11);
     let image = noise(1, &[1, 3, 16, 16], Kind::Float);
     let features = |network: &Network| network.features(&image, &["relu2_1".into()]).unwrap().remove(0);
     let before = features(&vgg);
@@ -82,7 +82,7 @@ fn parameters_are_shared() {
 /// By hand: a flat map has its own value inside, and less at the border, where zeros are.
 #[test]
 fn of_flat_maps() {
-    let vgg = trunk(Architecture::VGG11).to_kind(Kind::Double).unwrap();
+    let vgg = hashed_network(Architecture::VGG11).to_kind(Kind::Double).unwrap();
     let taps = ["relu1_1", "pool1"].map(Tap::from);
     for (pooling, corner) in [(Pooling::Max, 1.0), (Pooling::Average, 1.0), (Pooling::L2, 0.75)] {
         let network = vgg.with_pooling(pooling);
@@ -114,7 +114,7 @@ fn epsilon(pooling: Pooling) -> f64 {
 /// Where all features of a channel are zero, the gradient is finite.
 #[test]
 fn gradients_of_black_maps_are_finite() {
-    let vgg = trunk(Architecture::VGG11);
+    let vgg = hashed_network(Architecture::VGG11);
     let taps = ["relu1_1", "pool2"].map(Tap::from);
     for pooling in POOLINGS {
         for kind in [Kind::Double, Kind::Float, Kind::BFloat16, Kind::Half] {
@@ -140,7 +140,7 @@ fn gradients_of_black_maps_are_finite() {
 /// In half kinds, squares and roots are those of f32: features whose squares overflow in f16 have a norm.
 #[test]
 fn half_kinds_are_near() {
-    let vgg = trunk(Architecture::VGG11);
+    let vgg = hashed_network(Architecture::VGG11);
     let image = noise(1, &[2, 3, 20, 22], Kind::Float) * 1000.0;
     let taps = [Tap::from("pool1")];
     for pooling in POOLINGS {
@@ -167,7 +167,7 @@ fn half_kinds_are_near() {
 /// of f64 can be compared.
 #[test]
 fn the_gradient_of_l2_pooling_in_other_kinds_is_near() {
-    let network = trunk(Architecture::VGG11).with_pooling(Pooling::L2);
+    let network = hashed_network(Architecture::VGG11).with_pooling(Pooling::L2);
     let image = noise(1, &[2, 3, 20, 22], Kind::Float) * 1000.0;
     let taps = [Tap::from("pool1")];
     let size = network.feature_size(&taps[0], &image.size()).unwrap();

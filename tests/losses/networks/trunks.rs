@@ -1,51 +1,12 @@
 //! The table of networks is torchvision's; taps lie where it has them; each layer computes what it computes.
 
 use crate::common::{
-    assert_as_in_pytorch, assert_close, device, noise, uniform, values, Case, Fixture, Relative, Rounding,
+    assert_as_in_pytorch, assert_close, device, hashed, hashed_network, noise, values, Case, Fixture,
+    Relative, Rounding,
 };
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::networks::{Extractor, Pooling};
 use tch_losses::{Architecture, Network, Tap};
-
-/// In (-bound, bound), as the fixtures' script computes it.
-fn hashed(stream: usize, shape: &[i64], bound: f64) -> Tensor {
-    let count: i64 = shape.iter().product();
-    let value = |i| ((2.0 * uniform(i as u32, stream as u32) - 1.0) * bound) as f32;
-    Tensor::from_slice(&(0..count).map(value).collect::<Vec<_>>()).view(shape).to_device(device())
-}
-
-/// A network with the fixtures' weights.
-pub fn trunk(architecture: Architecture) -> Network {
-    let vs = nn::VarStore::new(device());
-    let network = Network::new(&vs.root(), &architecture);
-    for (name, mut parameter) in vs.variables() {
-        let parts: Vec<&str> = name.split('.').collect();
-        let (index, layer, role) = match parts[..] {
-            ["features", index, role] => (index, index.parse().unwrap(), role),
-            ["features", index, part, role] => {
-                let part = ["squeeze", "expand1x1", "expand3x3"].iter().position(|own| *own == part);
-                (index, 100 * index.parse::<usize>().unwrap() + part.unwrap() + 1, role)
-            }
-            _ => panic!("{name}"),
-        };
-        let shape = parameter.size();
-        let numbers = |role, bound| hashed(2 * layer + role + 1, &shape, bound);
-        let values = match (role, shape.len()) {
-            ("weight", 4) => numbers(0, (6.0 / shape[1..].iter().product::<i64>() as f64).sqrt()),
-            ("weight", _) => numbers(0, 0.5) + 1.0,
-            // The bias of a convolution, or of a batch norm.
-            ("bias", _) if vs.variables().contains_key(&format!("features.{index}.running_var")) => {
-                numbers(1, 0.1)
-            }
-            ("bias", _) => numbers(1, 0.05),
-            ("running_mean", _) => numbers(2, 0.1),
-            ("running_var", _) => numbers(3, 0.5) + 1.0,
-            _ => panic!("{name}"),
-        };
-        no_grad(|| parameter.copy_(&values));
-    }
-    network
-}
 
 /// The cases of a kind, each with its network in f64 and its image.
 fn cases<'a>(fixture: &'a Fixture, kind: &str) -> Vec<(&'a Case, Network, Tensor)> {
@@ -57,7 +18,7 @@ fn cases<'a>(fixture: &'a Fixture, kind: &str) -> Vec<(&'a Case, Network, Tensor
         let pooling: Pooling = serde_json::from_value(option("pooling")).unwrap();
         let size: [i64; 2] = serde_json::from_value(option("size")).unwrap();
         if !made.iter().any(|network| network.architecture() == architecture) {
-            made.push(trunk(architecture));
+            made.push(hashed_network(architecture));
         }
         let network = made.iter().find(|network| network.architecture() == architecture).unwrap();
         let kind = if case.dtype == "float64" { Kind::Double } else { Kind::Float };
@@ -193,7 +154,7 @@ pub fn without_graph(network: &Network, input: &Tensor, taps: &[Tap], slopes: Ve
 #[test]
 fn both_ways_agree_at_any_size() {
     for architecture in [Architecture::ALEXNET, Architecture::SQUEEZENET1_1] {
-        let network = trunk(architecture).to_kind(Kind::Double).unwrap();
+        let network = hashed_network(architecture).to_kind(Kind::Double).unwrap();
         let taps = architecture.taps();
         let least = architecture.place(taps.last().unwrap()).unwrap().least;
         for (height, width) in [(least, least + 1), (least + 2, 64), (50, 47)] {
@@ -220,7 +181,7 @@ fn both_ways_agree_at_any_size() {
 #[test]
 fn other_kinds_are_near() {
     for architecture in [Architecture::ALEXNET, Architecture::SQUEEZENET1_1] {
-        let network = trunk(architecture);
+        let network = hashed_network(architecture);
         let input = noise(1, &[2, 3, 65, 70], Kind::Float);
         // Before a ReLU, so that no kink is crossed.
         let taps = ["conv1".into()];
@@ -251,7 +212,7 @@ fn second_derivatives_in_the_graph() {
         (Architecture::SQUEEZENET1_1, Pooling::L2, "fire3"),
         (Architecture::VGG11, Pooling::L2, "relu3_1"),
     ] {
-        let network = trunk(architecture).with_pooling(pooling).to_kind(Kind::Double).unwrap();
+        let network = hashed_network(architecture).with_pooling(pooling).to_kind(Kind::Double).unwrap();
         let input = noise(1, &[1, 3, 18, 17], Kind::Double);
         let direction = noise(2, &[1, 3, 18, 17], Kind::Double);
         let gradient = |input: &Tensor, create_graph| {
@@ -281,7 +242,7 @@ fn images_that_are_too_small_are_told_the_least_size() {
         (Architecture::VGG16, "relu5_3", 16),
         (Architecture::SQUEEZENET1_1, "fire9", 17),
     ] {
-        let network = trunk(architecture);
+        let network = hashed_network(architecture);
         let taps = [Tap::from(tap)];
         let error = network.features(&noise(1, &[1, 3, 40, least - 1], Kind::Float), &taps).unwrap_err();
         let expected = format!(

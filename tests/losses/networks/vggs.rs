@@ -1,13 +1,12 @@
 //! Networks with batch norm, and what lies between their layers.
 
-use super::trunks::trunk;
-use crate::common::{assert_close, device, noise, value, values, Relative};
+use crate::common::{assert_close, device, hashed_network, noise, value, values, Relative};
 use tch::{nn, no_grad, Kind};
 use tch_losses::networks::Extractor;
 use tch_losses::{Architecture, FeatureCriterion, Loss, Network, PerceptualLoss, Streaming, Tap};
 
 fn vgg11_bn() -> Network {
-    trunk(Architecture::VGG11_BN)
+    hashed_network(Architecture::VGG11_BN)
 }
 
 #[test]
