@@ -82,9 +82,6 @@ impl Make for VggPerceptualSpec {
             let expected = "none: only `weights = \"random\"` has a seed".into();
             return Err(Error::Option { option: "seed", given: seed.to_string(), expected });
         }
-        if self.weights == VggWeights::Pretrained {
-            self.architecture.known_weights()?;
-        }
         self.streaming.check()?;
         VggPerceptual::check_taps(&self.architecture, &self.taps)
     }

@@ -130,7 +130,6 @@ fn other_architectures() {
         Objective::from_toml(&text).unwrap_err().to_string()
     };
     let cases = [
-        ("architecture = 'vgg16'", "architecture: given vgg16, expected one with known weights: vgg19"),
         (
             "architecture = 'vgg_19'",
             "architecture: `vgg_19` is not known, did you mean `vgg19`? There are `vgg11`, `vgg11_bn`",
