@@ -211,6 +211,17 @@ impl Architecture {
         &self.weights
     }
 
+    /// How far uniform weights `[out, in, height, width]` reach that have the variance of torchvision's random ones.
+    pub(crate) fn uniform_bound(&self, shape: &[i64]) -> f64 {
+        let fan = |channels: i64| (channels * shape[2] * shape[3]) as f64;
+        let (fan_in, fan_out) = (fan(shape[1]), fan(shape[0]));
+        match self.initialization {
+            Initialization::KaimingNormal => (6.0 / fan_out).sqrt(),
+            Initialization::KaimingUniform => (6.0 / fan_in).sqrt(),
+            Initialization::Default => (1.0 / fan_in).sqrt(),
+        }
+    }
+
     pub(super) fn initialization(&self) -> Initialization {
         self.initialization
     }

@@ -327,3 +327,26 @@ fn random_parameters_are_distributed_as_those_of_torchvision() {
         assert!(largest <= bound * (1.0 + 1e-6) && largest >= 0.95 * bound, "{name} {fan_in}: {largest}");
     }
 }
+
+/// Under the names that torchvision gives the parameters, those of submodules included.
+#[test]
+fn networks_from_files() {
+    for (architecture, other) in [
+        (Architecture::ALEXNET, Architecture::SQUEEZENET1_1),
+        (Architecture::SQUEEZENET1_1, Architecture::ALEXNET),
+    ] {
+        let vs = nn::VarStore::new(device());
+        let network = Network::new(&vs.root(), &architecture);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("network.safetensors");
+        vs.save(&path).unwrap();
+        let loaded = Network::from_file(&path, &architecture, device()).unwrap();
+        let image = noise(1, &[1, 3, 40, 40], Kind::Float);
+        let last = architecture.taps().pop().unwrap();
+        let features = |network: &Network| network.features(&image, &[last.clone()]).unwrap().remove(0);
+        // To the bit: the same operations on the same numbers.
+        assert_eq!(features(&loaded), features(&network));
+        let error = Network::from_file(&path, &other, device()).unwrap_err().to_string();
+        assert!(error.contains("`features.0.weight` has shape"), "{error}");
+    }
+}

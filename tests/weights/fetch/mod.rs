@@ -4,6 +4,7 @@
 
 mod network;
 mod processes;
+mod unknown;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
