@@ -341,7 +341,7 @@ fn networks_from_files() {
         let path = folder.path().join("network.safetensors");
         vs.save(&path).unwrap();
         let loaded = Network::from_file(&path, &architecture, device()).unwrap();
-        let image = noise(1, &[1, 3, 40, 40], Kind::Float);
+        let image = noise(1, &[1, 3, 65, 65], Kind::Float);
         let last = architecture.taps().pop().unwrap();
         let features = |network: &Network| network.features(&image, &[last.clone()]).unwrap().remove(0);
         // To the bit: the same operations on the same numbers.
