@@ -67,7 +67,7 @@ pub enum WeightsError {
         /// The size of the file in bytes, where it is known.
         size: Option<u64>,
         /// The SHA-256 of the file, in hexadecimal: what is known of it.
-        sha256: String,
+        sha256: Box<str>,
         /// How many attempts were made.
         attempts: u32,
         /// The wrong files in the places where a [`Cache`](super::Cache) looked.
@@ -89,7 +89,7 @@ pub enum WeightsError {
         /// Its size in bytes, where it is known.
         size: Option<u64>,
         /// Its SHA-256, in hexadecimal: what is known of it.
-        sha256: String,
+        sha256: Box<str>,
         /// Where it can be put: the cache's own place or `torch.hub`'s.
         places: Vec<PathBuf>,
         /// The wrong files in these places, and where the converted file is kept.
@@ -163,7 +163,7 @@ mod tests {
                 reason: "TCH_LOSSES_OFFLINE is set",
                 url: "https://a/b.pth".into(),
                 size: Some(7),
-                sha256: hash(),
+                sha256: hash().into(),
                 places: vec!["cache/b.pth".into(), "hub/b.pth".into()],
                 wrong: wrong(),
             },
@@ -184,7 +184,7 @@ mod tests {
                 url: "https://a/b.pth".into(),
                 target: "/cache/b.pth".into(),
                 size: Some(7),
-                sha256: hash(),
+                sha256: hash().into(),
                 attempts: 5,
                 wrong: wrong(),
                 reason: Box::new(FetchError::Status { status: 404 }),

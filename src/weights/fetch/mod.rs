@@ -197,7 +197,7 @@ impl Fetcher {
             url: source.url.into(),
             target: path::absolute(target).unwrap_or_else(|_| target.into()),
             size: source.size,
-            sha256: source.sha256.to_ascii_lowercase(),
+            sha256: source.sha256.to_ascii_lowercase().into(),
             attempts,
             wrong: Box::default(),
             reason: Box::new(error),
