@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ops::{Pooling, Window};
 use super::table::{Part, Table};
 use super::{Place, Tap};
-use crate::weights::{KnownFile, VGG19};
-use crate::{Error, Result};
+use crate::weights::{self, KnownFile};
+use crate::Result;
 
 /// The layers of a network: what a [`Network`](crate::Network) is built from.
 ///
@@ -24,9 +24,14 @@ use crate::{Error, Result};
 /// assert_eq!(&taps[..5], ["conv1_1", "relu1_1", "conv1_2", "relu1_2", "pool1"].map(Tap::new));
 /// ```
 ///
-/// Source: K. Simonyan and A. Zisserman, [*Very deep convolutional networks for large-scale image
-/// recognition*](https://arxiv.org/abs/1409.1556) (2014);
-/// [`torchvision.models.vgg`](https://pytorch.org/vision/stable/models/vgg.html).
+/// Sources, as [`torchvision.models`](https://pytorch.org/vision/stable/models.html) has them:
+///
+/// - K. Simonyan and A. Zisserman, [*Very deep convolutional networks for large-scale image
+///   recognition*](https://arxiv.org/abs/1409.1556) (2014);
+/// - A. Krizhevsky, [*One weird trick for parallelizing convolutional neural
+///   networks*](https://arxiv.org/abs/1404.5997) (2014), for AlexNet;
+/// - F. N. Iandola et al., [*SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model
+///   size*](https://arxiv.org/abs/1602.07360) (2016).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
     name: &'static str,
@@ -35,7 +40,7 @@ pub struct Architecture {
     batch_norm: bool,
     initialization: Initialization,
     /// torchvision's weights.
-    pretrained: Option<KnownFile>,
+    weights: KnownFile,
 }
 
 /// What torchvision gives the parameters of convolutions to begin with.
@@ -111,29 +116,36 @@ const SQUEEZE: &[Part] = &[
 
 impl Architecture {
     /// torchvision's `vgg11`: eight convolutions.
-    pub const VGG11: Architecture = Architecture::vgg("vgg11", A, false);
+    pub const VGG11: Architecture = Architecture::vgg("vgg11", A, false, weights::VGG11);
     /// torchvision's `vgg11_bn`.
-    pub const VGG11_BN: Architecture = Architecture::vgg("vgg11_bn", A, true);
+    pub const VGG11_BN: Architecture = Architecture::vgg("vgg11_bn", A, true, weights::VGG11_BN);
     /// torchvision's `vgg13`: ten convolutions.
-    pub const VGG13: Architecture = Architecture::vgg("vgg13", B, false);
+    pub const VGG13: Architecture = Architecture::vgg("vgg13", B, false, weights::VGG13);
     /// torchvision's `vgg13_bn`.
-    pub const VGG13_BN: Architecture = Architecture::vgg("vgg13_bn", B, true);
+    pub const VGG13_BN: Architecture = Architecture::vgg("vgg13_bn", B, true, weights::VGG13_BN);
     /// torchvision's `vgg16`: thirteen convolutions.
-    pub const VGG16: Architecture = Architecture::vgg("vgg16", D, false);
+    pub const VGG16: Architecture = Architecture::vgg("vgg16", D, false, weights::VGG16);
     /// torchvision's `vgg16_bn`.
-    pub const VGG16_BN: Architecture = Architecture::vgg("vgg16_bn", D, true);
+    pub const VGG16_BN: Architecture = Architecture::vgg("vgg16_bn", D, true, weights::VGG16_BN);
     /// torchvision's `vgg19`: sixteen convolutions.
-    pub const VGG19: Architecture =
-        Architecture { pretrained: Some(VGG19), ..Architecture::vgg("vgg19", E, false) };
+    pub const VGG19: Architecture = Architecture::vgg("vgg19", E, false, weights::VGG19);
     /// torchvision's `vgg19_bn`.
-    pub const VGG19_BN: Architecture = Architecture::vgg("vgg19_bn", E, true);
+    pub const VGG19_BN: Architecture = Architecture::vgg("vgg19_bn", E, true, weights::VGG19_BN);
     /// torchvision's `alexnet`: five convolutions.
-    pub const ALEXNET: Architecture =
-        Architecture { initialization: Initialization::Default, ..Architecture::vgg("alexnet", ALEX, false) };
+    pub const ALEXNET: Architecture = Architecture {
+        name: "alexnet",
+        parts: ALEX,
+        batch_norm: false,
+        initialization: Initialization::Default,
+        weights: weights::ALEXNET,
+    };
     /// torchvision's `squeezenet1_1`: a convolution and eight fire modules.
     pub const SQUEEZENET1_1: Architecture = Architecture {
+        name: "squeezenet1_1",
+        parts: SQUEEZE,
+        batch_norm: false,
         initialization: Initialization::KaimingUniform,
-        ..Architecture::vgg("squeezenet1_1", SQUEEZE, false)
+        weights: weights::SQUEEZENET1_1,
     };
 
     /// All architectures.
@@ -161,9 +173,13 @@ impl Architecture {
         names
     };
 
-    const fn vgg(name: &'static str, parts: &'static [Part], batch_norm: bool) -> Architecture {
-        let initialization = Initialization::KaimingNormal;
-        Architecture { name, parts, batch_norm, initialization, pretrained: None }
+    const fn vgg(
+        name: &'static str,
+        parts: &'static [Part],
+        batch_norm: bool,
+        weights: KnownFile,
+    ) -> Architecture {
+        Architecture { name, parts, batch_norm, initialization: Initialization::KaimingNormal, weights }
     }
 
     /// torchvision's name, such as `vgg16_bn`.
@@ -179,25 +195,31 @@ impl Architecture {
     /// Where a tap is.
     ///
     /// # Errors
-    /// [`Error::Option`] for a tap that the architecture lacks.
+    /// [`Error::Option`](crate::Error::Option) for a tap that the architecture lacks.
     pub fn place(&self, tap: &Tap) -> Result<Place> {
         self.table(Pooling::Max).place(tap)
     }
 
-    /// The weights that torchvision publishes.
+    /// The weights that torchvision publishes for it, trained on ImageNet.
     ///
-    /// # Errors
-    /// [`Error::Option`] for an architecture whose weights this crate does not know.
-    pub(crate) fn known_weights(&self) -> Result<&KnownFile> {
-        self.pretrained.as_ref().ok_or_else(|| {
-            let known = Architecture::ALL.iter().filter(|known| known.pretrained.is_some());
-            let known: Vec<&str> = known.map(Architecture::name).collect();
-            Error::Option {
-                option: "architecture",
-                given: self.name.into(),
-                expected: format!("one with known weights: {}", known.join(", ")),
-            }
-        })
+    /// ```
+    /// use tch_losses::Architecture;
+    ///
+    /// assert_eq!(Architecture::ALEXNET.known_weights().source.file_name(), "alexnet-owt-7be5be79.pth");
+    /// ```
+    pub fn known_weights(&self) -> &KnownFile {
+        &self.weights
+    }
+
+    /// How far uniform weights `[out, in, height, width]` reach that have the variance of torchvision's random ones.
+    pub(crate) fn uniform_bound(&self, shape: &[i64]) -> f64 {
+        let fan = |channels: i64| (channels * shape[2] * shape[3]) as f64;
+        let (fan_in, fan_out) = (fan(shape[1]), fan(shape[0]));
+        match self.initialization {
+            Initialization::KaimingNormal => (6.0 / fan_out).sqrt(),
+            Initialization::KaimingUniform => (6.0 / fan_in).sqrt(),
+            Initialization::Default => (1.0 / fan_in).sqrt(),
+        }
     }
 
     pub(super) fn initialization(&self) -> Initialization {

@@ -40,32 +40,29 @@ impl Network {
     /// # Ok::<(), tch::TchError>(())
     /// ```
     pub fn new(vs: &nn::Path, architecture: &Architecture) -> Network {
-        let kaiming = |dist, fan| nn::Init::Kaiming { dist, fan, non_linearity: NonLinearity::ReLU };
-        // The inputs of each output of the last convolution that was asked for.
-        let mut fan_in = 1;
-        let result = build(architecture, |index, Parameter { part, role }, shape| {
+        let kaiming_normal = nn::Init::Kaiming {
+            dist: NormalOrUniform::Normal,
+            fan: FanInOut::FanOut,
+            non_linearity: NonLinearity::ReLU,
+        };
+        // Of the last weight of a convolution: its bias comes next.
+        let mut bound = 0.0;
+        let result = build(architecture, |index, Parameter { submodule, role }, shape| {
             let of_convolution = shape.len() == 4;
             if of_convolution {
-                fan_in = shape[1..].iter().product();
+                bound = architecture.uniform_bound(shape);
             }
-            let bound = (1.0 / fan_in as f64).sqrt();
             let init = match (role, architecture.initialization()) {
-                (Role::Weight | Role::Bias, Initialization::Default) => {
-                    nn::Init::Uniform { lo: -bound, up: bound }
-                }
-                (Role::Weight, Initialization::KaimingNormal) if of_convolution => {
-                    kaiming(NormalOrUniform::Normal, FanInOut::FanOut)
-                }
-                (Role::Weight, Initialization::KaimingUniform) if of_convolution => {
-                    kaiming(NormalOrUniform::Uniform, FanInOut::FanIn)
-                }
+                (Role::Weight, Initialization::KaimingNormal) if of_convolution => kaiming_normal,
+                (Role::Weight, _) if of_convolution => nn::Init::Uniform { lo: -bound, up: bound },
+                (Role::Bias, Initialization::Default) => nn::Init::Uniform { lo: -bound, up: bound },
                 (Role::Weight | Role::RunningVar, _) => nn::Init::Const(1.0),
                 (Role::Bias | Role::RunningMean, _) => nn::Init::Const(0.0),
             };
             let tensor = nn::f_init(init, shape, vs.device(), vs.kind())?;
             let mut path = vs / "features" / index;
-            if let Some(part) = part {
-                path = path / part;
+            if let Some(submodule) = submodule {
+                path = path / submodule;
             }
             Ok(path.add(role.name(), tensor, false))
         });
@@ -75,18 +72,17 @@ impl Network {
         }
     }
 
-    /// The network that torchvision trained on ImageNet (`vgg19(weights="DEFAULT")`), in f32 on `device`. So
-    /// far only [`Architecture::VGG19`] has known weights.
+    /// The network that torchvision trained on ImageNet (`vgg19(weights="DEFAULT")`), in f32 on `device`.
     ///
-    /// The first call fetches the weights (575 MB), verifies them, and keeps them in a form that loads fast
-    /// (80 MB). If `torch.hub` has the file already, nothing is fetched.
+    /// The first call fetches the [weights](Architecture::known_weights), verifies them, and keeps those of
+    /// the convolutional part in a form that loads fast: 80 MB of 575 for VGG19, 59 of 553 for VGG16, 10 of
+    /// 244 for AlexNet, 3 of 5 for SqueezeNet. If `torch.hub` has the file already, nothing is fetched.
     /// [`weights::Cache`](crate::weights::Cache) tells where the files are, and which environment variables
     /// decide.
     ///
     /// # Errors
-    /// - [`Error::Option`] for an architecture without known weights;
-    /// - those of [`Cache::get`](crate::weights::Cache::get). Their messages say how to go on by hand on a
-    ///   machine without network.
+    /// Those of [`Cache::get`](crate::weights::Cache::get). Their messages say how to go on by hand on a machine
+    /// without network.
     ///
     /// ```no_run
     /// use tch::Device;
@@ -96,8 +92,7 @@ impl Network {
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn pretrained(architecture: &Architecture, device: Device) -> Result<Network> {
-        let file = architecture.known_weights()?;
-        Network::from_file(Cache::from_env()?.get(file)?, architecture, device)
+        Network::from_file(Cache::from_env()?.get(architecture.known_weights())?, architecture, device)
     }
 
     /// A network with the weights of a safetensors or `.pth` file, in f32 on `device`.

@@ -1,7 +1,7 @@
 //! Frozen networks that give features of images. They know no loss.
 //!
-//! A [`Network`] is built from an [`Architecture`], a row of data. A [`Tap`] names a place in it. The losses
-//! on features see a network as an [`Extractor`].
+//! A [`Network`] is built from an [`Architecture`], a row of data. A [`Tap`] names a place in it, [`Pooling`]
+//! what makes its maps smaller. The losses on features see a network as an [`Extractor`].
 
 mod architectures;
 mod extractor;

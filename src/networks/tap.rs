@@ -11,16 +11,23 @@ use serde::{Deserialize, Serialize};
 ///
 /// Each network has a table of its layers. A tap names the output of one of them:
 ///
-/// | tap | features after |
-/// |---|---|
-/// | `conv3_2` | the second convolution of the third block |
-/// | `bn3_2` | its batch norm, in networks that have one |
-/// | `relu3_2` | its ReLU |
-/// | `pool3` | the pooling that ends the third block |
-/// | `features.12` | the layer with this index in torchvision's `features` |
+/// | network | tap | features after |
+/// |---|---|---|
+/// | VGG | `conv3_2` | the second convolution of the third block |
+/// | | `bn3_2` | its batch norm, in networks that have one |
+/// | | `relu3_2` | its ReLU |
+/// | | `pool3` | the pooling that ends the third block |
+/// | AlexNet | `conv3`, `relu3` | the third convolution, its ReLU |
+/// | | `pool1`, `pool2`, `pool5` | the pooling after the convolution of this number |
+/// | SqueezeNet | `conv1`, `relu1` | the convolution, its ReLU |
+/// | | `fire2` to `fire9` | a fire module, which ends with ReLUs |
+/// | | `pool1`, `pool3`, `pool5` | the pooling after `conv1`, `fire3` and `fire5` |
+/// | any | `features.12` | the layer with this index in torchvision's `features` |
 ///
-/// The deeper the tap, the coarser and the more abstract the features: each block of a VGG halves height and
-/// width.
+/// The layers of SqueezeNet have the numbers of its paper. A pooling has that of the layer before it, as in
+/// the authors' own files; those of version 1.1 come after other layers than the paper's.
+///
+/// The deeper the tap, the coarser and the more abstract the features: each pooling halves height and width.
 ///
 /// A tap is only a name. The network looks it up when it is used, and an unknown name is an
 /// [`Error::Option`](crate::Error::Option) that lists what the network has.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::convert::{convert_known, KEPT, SOURCE_SHA256};
 use super::safetensors::SafetensorsFile;
-use super::{open, KnownFile, WeightsError, WrongFile};
+use super::{hash, open, KnownFile, WeightsError, WrongFile};
 use crate::{Error, Result};
 
 /// The folder of pretrained weights, ready to load, and the places that spare a download.
@@ -104,7 +104,12 @@ impl Cache {
                 &downloaded
             }
         };
-        convert_known(original, &path, file.keep, file.source.sha256)?;
+        // Of all digits, even where some are known.
+        let sha256 = match file.source.has_whole_hash() {
+            true => file.source.sha256.to_owned(),
+            false => hash::sha256(original)?,
+        };
+        convert_known(original, &path, file.keep, &sha256)?;
         if *original == downloaded && Some(&downloaded) != in_hub.as_ref() {
             // Seven times the size of what was made of it. (Where both folders are one, it is torch.hub's.)
             let _ = fs::remove_file(&downloaded);

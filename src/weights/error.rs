@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "download")]
 use super::fetch::FetchError;
 use super::pth::PthError;
+use super::source::identity;
 use super::WrongFile;
 use crate::base::debug_is_the_message;
 use crate::printable;
@@ -55,7 +56,7 @@ pub enum WeightsError {
     #[cfg(feature = "download")]
     #[error(
         "cannot fetch {url}: {reason} (attempts: {attempts}); to go on by hand, download that URL elsewhere, put \
-         the file at {}, and check that it has {size} bytes and the SHA-256 {sha256}{}", target.display(),
+         the file at {}, and check that it has {}{}", target.display(), identity(*size, sha256),
          after_semicolons(wrong)
     )]
     Fetch {
@@ -63,10 +64,10 @@ pub enum WeightsError {
         url: String,
         /// The full path of the file to be.
         target: PathBuf,
-        /// The size of the file in bytes.
-        size: u64,
-        /// The SHA-256 of the file, in hexadecimal.
-        sha256: String,
+        /// The size of the file in bytes, where it is known.
+        size: Option<u64>,
+        /// The SHA-256 of the file, in hexadecimal: what is known of it.
+        sha256: Box<str>,
         /// How many attempts were made.
         attempts: u32,
         /// The wrong files in the places where a [`Cache`](super::Cache) looked.
@@ -77,18 +78,18 @@ pub enum WeightsError {
 
     /// The file is needed, is not there, and may not be fetched.
     #[error(
-        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}, {size} bytes with the \
-         SHA-256 {sha256}{}", joined(places), after_semicolons(wrong)
+        "{url} is needed, and {reason}; to go on, download it elsewhere and put it at {}; \
+         it has {}{}", joined(places), identity(*size, sha256), after_semicolons(wrong)
     )]
     Unavailable {
         /// Why it may not be fetched.
         reason: &'static str,
         /// Where it would have come from.
         url: String,
-        /// Its size in bytes.
-        size: u64,
-        /// Its SHA-256, in hexadecimal.
-        sha256: String,
+        /// Its size in bytes, where it is known.
+        size: Option<u64>,
+        /// Its SHA-256, in hexadecimal: what is known of it.
+        sha256: Box<str>,
         /// Where it can be put: the cache's own place or `torch.hub`'s.
         places: Vec<PathBuf>,
         /// The wrong files in these places, and where the converted file is kept.
@@ -135,6 +136,18 @@ mod tests {
         [WrongFile { path: "hub/a.pth".into(), problem: "it is empty".into() }].into()
     }
 
+    fn hash() -> String {
+        "00ff".repeat(16)
+    }
+
+    /// Of a hash, the first digits may be all that is known.
+    #[test]
+    fn what_is_not_known_is_not_named() {
+        assert_eq!(identity(Some(7), "00ff00ff"), "7 bytes and a SHA-256 that begins with 00ff00ff");
+        assert_eq!(identity(None, "00ff00ff"), "a SHA-256 that begins with 00ff00ff");
+        assert_eq!(identity(None, &hash()), format!("the SHA-256 {}", hash()));
+    }
+
     #[test]
     fn messages() {
         assert_message(
@@ -149,14 +162,17 @@ mod tests {
             WeightsError::Unavailable {
                 reason: "TCH_LOSSES_OFFLINE is set",
                 url: "https://a/b.pth".into(),
-                size: 7,
-                sha256: "00ff".into(),
+                size: Some(7),
+                sha256: hash().into(),
                 places: vec!["cache/b.pth".into(), "hub/b.pth".into()],
                 wrong: wrong(),
             },
-            "https://a/b.pth is needed, and TCH_LOSSES_OFFLINE is set; to go on, download it elsewhere and put it at \
-             cache/b.pth or hub/b.pth, 7 bytes with the SHA-256 00ff; the file at hub/a.pth is not the right one: it \
-             is empty",
+            &format!(
+                "https://a/b.pth is needed, and TCH_LOSSES_OFFLINE is set; to go on, download it elsewhere and put it \
+                 at cache/b.pth or hub/b.pth; it has 7 bytes and the SHA-256 {}; the file at hub/a.pth is not the \
+                 right one: it is empty",
+                hash()
+            ),
         );
     }
 
@@ -167,15 +183,18 @@ mod tests {
             WeightsError::Fetch {
                 url: "https://a/b.pth".into(),
                 target: "/cache/b.pth".into(),
-                size: 7,
-                sha256: "00ff".into(),
+                size: Some(7),
+                sha256: hash().into(),
                 attempts: 5,
                 wrong: wrong(),
                 reason: Box::new(FetchError::Status { status: 404 }),
             },
-            "cannot fetch https://a/b.pth: the server answered with status 404, expected 200 (attempts: 5); to go on \
-             by hand, download that URL elsewhere, put the file at /cache/b.pth, and check that it has 7 bytes and \
-             the SHA-256 00ff; the file at hub/a.pth is not the right one: it is empty",
+            &format!(
+                "cannot fetch https://a/b.pth: the server answered with status 404, expected 200 (attempts: 5); to go \
+                 on by hand, download that URL elsewhere, put the file at /cache/b.pth, and check that it has 7 bytes \
+                 and the SHA-256 {}; the file at hub/a.pth is not the right one: it is empty",
+                hash()
+            ),
         );
     }
 }

@@ -29,6 +29,9 @@ pub use convert::{convert, ConvertOptions, Converted, LeftOut};
 pub use error::WeightsError;
 pub use file::WeightsFile;
 pub use hash::sha256;
-pub use known::{KnownFile, KNOWN_FILES, VGG19};
+pub use known::{
+    KnownFile, ALEXNET, KNOWN_FILES, SQUEEZENET1_1, VGG11, VGG11_BN, VGG13, VGG13_BN, VGG16, VGG16_BN, VGG19,
+    VGG19_BN,
+};
 pub use source::Source;
 pub use wrong::WrongFile;

@@ -42,7 +42,7 @@ impl WrongFile {
         if !path.exists() || source.is_at(path).unwrap_or(false) {
             return None;
         }
-        Some(WrongFile::at(path, Some(source.size)))
+        Some(WrongFile::at(path, source.size))
     }
 
     /// What is at `path`, where a file of `size` bytes should be.

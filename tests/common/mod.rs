@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // each test binary uses its own part
 
-mod hashed;
+pub mod hashed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Once;
@@ -13,7 +13,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 use tch_losses::networks::Place;
 use tch_losses::{Architecture, Network, Tap};
 
-pub use hashed::{hashed, hashed_network, hashed_parameters};
+pub use hashed::{hashed_network, hashed_parameters};
 
 /// Where the tests run: the CUDA device with feature `cuda`, which must then be there.
 pub fn device() -> Device {

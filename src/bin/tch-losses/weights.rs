@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tch_losses::weights::{
-    convert, sha256, Cache, ConvertOptions, Converted, WeightsError, WeightsFile, KNOWN_FILES, VGG19,
+    convert, sha256, Cache, ConvertOptions, Converted, WeightsError, WeightsFile, KNOWN_FILES,
 };
-use tch_losses::{printable, Error};
+use tch_losses::{printable, Architecture, Error};
 
 use crate::{note, print};
 
@@ -18,8 +19,11 @@ pub enum Command {
     /// What is not there is fetched, verified and converted; what torch.hub has already is used instead.
     /// TCH_LOSSES_CACHE names another cache folder, TCH_LOSSES_OFFLINE=1 forbids the network.
     Fetch {
-        /// Not only VGG19 but all files that some loss can use
-        #[arg(long)]
+        /// The networks
+        #[arg(value_name = "NAME", default_value = DEFAULT, value_parser = network())]
+        networks: Vec<Architecture>,
+        /// All of them
+        #[arg(long, conflicts_with = "networks")]
         all: bool,
     },
     /// Write the tensors of a state dict (any .pth file) to a safetensors file
@@ -46,15 +50,32 @@ pub enum Command {
         file: PathBuf,
     },
     /// Print where the pretrained weights are kept, whether or not they are there
-    Path,
+    Path {
+        /// The network
+        #[arg(value_name = "NAME", default_value = DEFAULT, value_parser = network())]
+        network: Architecture,
+    },
+}
+
+/// The network whose weights are meant where none is named.
+const DEFAULT: &str = "vgg19";
+
+/// Reads the name of a network.
+fn network() -> impl TypedValueParser<Value = Architecture> {
+    let names = PossibleValuesParser::new(Architecture::ALL.map(|network| network.name()));
+    names.try_map(|name| {
+        let found = Architecture::ALL.into_iter().find(|network| network.name() == name);
+        found.ok_or("no network of this name")
+    })
 }
 
 /// Runs the subcommand.
 pub fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Fetch { all } => {
+        Command::Fetch { networks, all } => {
             let cache = Cache::from_env()?;
-            let files = if *all { KNOWN_FILES } else { &[VGG19] };
+            let named: Vec<_> = networks.iter().map(|network| *network.known_weights()).collect();
+            let files = if *all { KNOWN_FILES } else { &named };
             files.iter().try_for_each(|file| {
                 let mut path = cache.get(file);
                 if let Err(Error::Weights(WeightsError::Fetch { wrong, .. })) = &mut path {
@@ -72,10 +93,10 @@ pub fn run(command: &Command) -> Result<()> {
             Ok(())
         }
         Command::Show { file } => print(&description(file)?),
-        Command::Path => {
-            let path = Cache::from_env()?.path(&VGG19);
+        Command::Path { network } => {
+            let path = Cache::from_env()?.path(network.known_weights());
             if !path.exists() {
-                note("not there yet: `tch-losses weights fetch` makes it");
+                note(format_args!("not there yet: `tch-losses weights fetch {network}` makes it"));
             }
             print(&format!("{}\n", path.display()))
         }

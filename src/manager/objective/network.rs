@@ -29,8 +29,8 @@ pub enum NetworkWeights {
     /// [`Network::pretrained`](crate::Network::pretrained); in a file the word `pretrained`.
     #[default]
     Pretrained,
-    /// Random, uniform with the variance of [`Network::new`](crate::Network::new)'s, from the seed in the options; in
-    /// a file the word `random`. The same seed gives the same network, whatever the device and
+    /// Random, uniform with the variance of [`Network::new`](crate::Network::new)'s weights, from the seed in the
+    /// options, and no biases; in a file the word `random`. The same seed gives the same network, whatever the device and
     /// [`tch::manual_seed`].
     Random,
     /// [`Network::from_file`](crate::Network::from_file); a relative path starts at the current directory. A file with

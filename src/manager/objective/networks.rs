@@ -43,20 +43,22 @@ impl Networks {
     }
 }
 
-/// A network with uniform weights of the variance that torchvision's begin with, 2 / fan-out, no biases, and batch norms
-/// that change nothing. The numbers are not from libtorch's generator, which the training program has seeded for
-/// something else.
+/// A network with uniform weights of the variance that torchvision's begin with, no biases, and batch norms that change
+/// nothing. The numbers are not from libtorch's generator, which the training program has seeded for something else.
 fn random(architecture: &Architecture, seed: i64, device: Device) -> Result<Network> {
     let store = nn::VarStore::new(device);
     let network = Network::new(&store.root(), architecture);
     let mut variables: Vec<(String, Tensor)> = store.variables().into_iter().collect();
+    for (_, bias) in variables.iter_mut().filter(|(name, _)| name.ends_with("bias")) {
+        let _ = no_grad(|| bias.f_zero_())?;
+    }
     // Those of convolutions.
     variables.retain(|(name, parameter)| name.ends_with("weight") && parameter.dim() == 4);
     variables.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut state = seed as u64;
     for (_, mut weight) in variables {
         let shape = weight.size();
-        let bound = (6.0 / (shape[0] * shape[2] * shape[3]) as f64).sqrt() as f32;
+        let bound = architecture.uniform_bound(&shape) as f32;
         let numbers: Vec<f32> = (0..weight.numel()).map(|_| bound * signed_unit(&mut state)).collect();
         let numbers = Tensor::f_from_slice(&numbers)?.f_view(shape.as_slice())?;
         no_grad(|| weight.f_copy_(&numbers))?;

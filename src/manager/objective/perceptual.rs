@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PerceptualLossSpec {
-    /// The network; in a file its name in torchvision. So far, only `vgg19` has pretrained weights.
+    /// The network; in a file its name in torchvision.
     pub architecture: Architecture,
     /// The weights of the network.
     pub weights: NetworkWeights,
@@ -78,9 +78,6 @@ impl Default for PerceptualLossSpec {
 impl Make for PerceptualLossSpec {
     fn check(&self) -> Result<()> {
         check_seed(self.seed, &self.weights)?;
-        if self.weights == NetworkWeights::Pretrained {
-            self.architecture.known_weights()?;
-        }
         self.data_range.check()?;
         self.streaming.check()?;
         PerceptualLoss::check_taps(&self.architecture, &self.taps)

@@ -19,12 +19,12 @@ pub(in crate::networks) enum Layer {
 /// A parameter of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::networks) struct Parameter {
-    /// The name of the layer's part that has it, where a layer has parts.
-    pub part: Option<&'static str>,
+    /// The name of the convolution that has it, in a layer of several.
+    pub submodule: Option<&'static str>,
     pub role: Role,
 }
 
-/// What a parameter is to its layer, or its part of it.
+/// What a parameter is to its layer or submodule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::networks) enum Role {
     Weight,
@@ -48,8 +48,8 @@ impl Role {
 /// As in torchvision's state dict: `weight`, `squeeze.weight`.
 impl fmt::Display for Parameter {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        match self.part {
-            Some(part) => write!(formatter, "{part}.{}", self.role.name()),
+        match self.submodule {
+            Some(submodule) => write!(formatter, "{submodule}.{}", self.role.name()),
             None => formatter.write_str(self.role.name()),
         }
     }
@@ -61,13 +61,13 @@ impl Layer {
         operation: Operation,
         mut parameter: impl FnMut(Parameter, &[i64]) -> Result<Tensor>,
     ) -> Result<Layer> {
-        let mut convolution = |part, input, output, window: Window| -> Result<Convolution> {
+        let mut convolution = |submodule, input, output, window: Window| -> Result<Convolution> {
             Ok(Convolution {
                 weight: parameter(
-                    Parameter { part, role: Role::Weight },
+                    Parameter { submodule, role: Role::Weight },
                     &[output, input, window.kernel, window.kernel],
                 )?,
-                bias: parameter(Parameter { part, role: Role::Bias }, &[output])?,
+                bias: parameter(Parameter { submodule, role: Role::Bias }, &[output])?,
                 window,
             })
         };
@@ -76,7 +76,7 @@ impl Layer {
                 Layer::Convolution(convolution(None, input, output, window)?)
             }
             Operation::BatchNorm { channels } => {
-                let mut of_channels = |role| parameter(Parameter { part: None, role }, &[channels]);
+                let mut of_channels = |role| parameter(Parameter { submodule: None, role }, &[channels]);
                 Layer::BatchNorm(BatchNorm {
                     weight: of_channels(Role::Weight)?,
                     bias: of_channels(Role::Bias)?,

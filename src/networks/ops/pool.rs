@@ -40,7 +40,7 @@ pub enum Pooling {
     /// `(1, 2, 1) / 16`, `(2, 4, 2) / 16` and `(1, 2, 1) / 16`.
     ///
     /// The window moves by 2 over a map with a margin of one zero, whatever window the network has for its
-    /// maxima. A side `n` becomes `(n + 1) / 2`, rounded down, so that no image is too small. Squares, sums
+    /// maxima. A side `n` becomes `(n + 1) / 2`, rounded down: no map is too small for it. Squares, sums
     /// and roots of half kinds are computed in f32.
     ///
     /// Source: K. Ding et al., [*Image quality assessment: unifying structure and texture

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::base::debug_is_the_message;
+use crate::weights::source::if_whole;
 
 /// Why a file could not be fetched: what was expected, and what came.
 ///
@@ -69,22 +70,25 @@ pub enum FetchError {
     },
 
     /// The file broke off in the middle. What came of it is kept, and the next try resumes there.
-    #[error("only {given} of {expected} bytes came: {reason}")]
+    #[error("only {given}{} bytes came: {reason}", expected.map_or_else(String::new, |all| format!(" of {all}")))]
     Interrupted {
         /// The bytes that are there.
         given: u64,
-        /// The size of the file that was asked for.
-        expected: u64,
+        /// The size of the file that was asked for, where it or the server tells.
+        expected: Option<u64>,
         /// What happened.
         reason: String,
     },
 
     /// All of it came, but it is not that file.
-    #[error("what came has the SHA-256 {given}, expected {expected}")]
+    #[error(
+        "what came has the SHA-256 {given}, expected {}",
+        if_whole(expected, "", "one that begins with ")
+    )]
     Hash {
         /// The SHA-256 of what came.
         given: String,
-        /// The SHA-256 of the file that was asked for.
+        /// The SHA-256 of the file that was asked for: what is known of it.
         expected: String,
     },
 

@@ -47,12 +47,12 @@ impl Http {
 
     /// Appends to `partial` what is missing of it, or starts it over where the server cannot resume.
     ///
-    /// `on_progress` gets the length reached.
+    /// `on_progress` gets the length reached, and that of the whole where it is known.
     pub(super) fn complete(
         &self,
         source: &Source,
         partial: &mut Partial,
-        on_progress: impl Fn(u64),
+        on_progress: impl Fn(u64, Option<u64>),
     ) -> Result<(), FetchError> {
         let mut response = self.get(source.url, partial.len())?;
         if partial.len() > 0 && !resumes(&response, partial.len()) && response.status() != StatusCode::OK {
@@ -64,25 +64,28 @@ impl Http {
             response = self.get(source.url, 0)?;
         }
         if resumes(&response, partial.len()) {
-            same_size(source, content_range(&response).and_then(|(_, size)| size))?;
+            partial.expect(content_range(&response).and_then(|(_, size)| size))?;
             partial.resume();
         } else if response.status() == StatusCode::OK {
-            same_size(source, response.content_length())?;
+            partial.expect(response.content_length())?;
             partial.restart()?;
         } else {
             return Err(FetchError::Status { status: response.status().as_u16() });
         }
 
         let mut buffer = vec![0; 1 << 16];
-        let interrupted = |given, reason| FetchError::Interrupted { given, expected: source.size, reason };
+        let interrupted = |partial: &Partial, reason| {
+            let (given, expected) = (partial.len(), partial.size());
+            FetchError::Interrupted { given, expected, reason }
+        };
         loop {
-            on_progress(partial.len());
+            on_progress(partial.len(), partial.size());
             match response.read(&mut buffer) {
-                Ok(0) if partial.len() == source.size => return Ok(()),
-                Ok(0) => return Err(interrupted(partial.len(), "the server ended there".into())),
+                Ok(0) if partial.size().is_none_or(|size| partial.len() == size) => return Ok(()),
+                Ok(0) => return Err(interrupted(partial, "the server ended there".into())),
                 Ok(count) => partial.append(&buffer[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(interrupted(partial.len(), self.body_reason(&error))),
+                Err(error) => return Err(interrupted(partial, self.body_reason(&error))),
             }
         }
     }
@@ -140,13 +143,6 @@ fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
     let (range, size) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, _) = range.split_once('-')?;
     Some((first.trim().parse().ok()?, size.trim().parse().ok()))
-}
-
-fn same_size(source: &Source, given: Option<u64>) -> Result<(), FetchError> {
-    match given {
-        Some(given) if given != source.size => Err(FetchError::Size { given, expected: source.size }),
-        _ => Ok(()),
-    }
 }
 
 /// The error and what lies behind it, outermost first.

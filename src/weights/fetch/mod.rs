@@ -16,7 +16,7 @@
 //! let vgg19 = Source {
 //!     url: "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
 //!     sha256: "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
-//!     size: 574_673_361,
+//!     size: Some(574_673_361),
 //! };
 //! Fetcher::default().fetch(&vgg19, "vgg19-dcbb9e9d.pth")?;
 //! # Ok::<(), tch_losses::Error>(())
@@ -42,6 +42,7 @@ pub use error::FetchError;
 use http::Http;
 use partial::Partial;
 
+use super::source::{DIGITS, LEAST_DIGITS};
 use super::{open, Source, WeightsError};
 use crate::{printable, Error, Result};
 
@@ -91,7 +92,7 @@ impl Fetcher {
     /// - [`WeightsError::Fetch`] when the file cannot be fetched or not be written. Where the line broke off,
     ///   `NAME.partial` stays, and the next call goes on there.
     /// - [`Error::Read`] when there is something at `target` that cannot be read, or a directory.
-    /// - [`Error::Option`] when `attempts` is 0, or `source.sha256` is not 64 hexadecimal digits.
+    /// - [`Error::Option`] when `attempts` is 0, or `source.sha256` is not 8 to 64 hexadecimal digits.
     pub fn fetch(&self, source: &Source, target: impl AsRef<Path>) -> Result<()> {
         let target = target.as_ref();
         if self.attempts == 0 {
@@ -101,11 +102,13 @@ impl Fetcher {
                 expected: "at least 1".into(),
             });
         }
-        if source.sha256.len() != 64 || source.sha256.contains(|c: char| !c.is_ascii_hexdigit()) {
+        let digits = LEAST_DIGITS..=DIGITS;
+        if !digits.contains(&source.sha256.len()) || source.sha256.contains(|c: char| !c.is_ascii_hexdigit())
+        {
             return Err(Error::Option {
                 option: "sha256",
                 given: format!("{:?}", source.sha256),
-                expected: "64 hexadecimal digits".into(),
+                expected: "8 to 64 hexadecimal digits".into(),
             });
         }
         // Before anything is written: what is there already may be in a read-only place.
@@ -135,9 +138,10 @@ impl Fetcher {
                 attempt += 1;
                 let complete = |waiting: Waiting| {
                     // Whole already if the last run died, or the server fell silent, right before the end.
-                    if partial.len() < source.size {
-                        http.complete(source, &mut partial, |len| {
+                    if !partial.is_complete() {
+                        http.complete(source, &mut partial, |len, size| {
                             waiting.take();
+                            size.into_iter().for_each(|size| bar.set_length(size));
                             bar.set_position(len);
                         })?;
                     }
@@ -193,7 +197,7 @@ impl Fetcher {
             url: source.url.into(),
             target: path::absolute(target).unwrap_or_else(|_| target.into()),
             size: source.size,
-            sha256: source.sha256.to_ascii_lowercase(),
+            sha256: source.sha256.to_ascii_lowercase().into(),
             attempts,
             wrong: Box::default(),
             reason: Box::new(error),
@@ -243,5 +247,6 @@ fn progress_bar(source: &Source, target: &Path) -> ProgressBar {
     let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let template = "{prefix} {wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left";
     let style = ProgressStyle::with_template(template).expect("the template is well formed");
-    ProgressBar::new(source.size).with_style(style).with_prefix(name)
+    let bar = source.size.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    bar.with_style(style).with_prefix(name)
 }

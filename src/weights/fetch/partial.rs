@@ -16,6 +16,8 @@ pub(super) struct Partial<'a> {
     file: File,
     hasher: Sha256,
     len: u64,
+    /// The size of the whole: the source's, or else what the server says.
+    size: Option<u64>,
     /// Whether it was put together from more than one answer.
     resumed: bool,
 }
@@ -25,7 +27,8 @@ impl<'a> Partial<'a> {
     pub(super) fn open(path: PathBuf, source: &'a Source<'a>) -> Result<Self, FetchError> {
         let open = || {
             let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-            if file.metadata()?.len() > source.size {
+            let len = file.metadata()?.len();
+            if source.size.is_some_and(|size| len > size) {
                 file.set_len(0)?;
             }
             let mut hasher = Sha256::new();
@@ -33,13 +36,38 @@ impl<'a> Partial<'a> {
             Ok((file, hasher, len))
         };
         match open() {
-            Ok((file, hasher, len)) => Ok(Self { source, path, file, hasher, len, resumed: len > 0 }),
+            Ok((file, hasher, len)) => {
+                Ok(Self { source, path, file, hasher, len, size: source.size, resumed: len > 0 })
+            }
             Err(reason) => Err(FetchError::Write { path, reason }),
         }
     }
 
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Takes the size that the server says, or an error if the file has another.
+    pub(super) fn expect(&mut self, given: Option<u64>) -> Result<(), FetchError> {
+        match (given, self.source.size) {
+            (Some(given), Some(expected)) if given != expected => Err(FetchError::Size { given, expected }),
+            (given, known) => {
+                self.size = known.or(given);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether all of it has come. Where the size is not known, the hash tells.
+    pub(super) fn is_complete(&self) -> bool {
+        match self.source.size {
+            Some(size) => self.len >= size,
+            None => self.len > 0 && self.check().is_ok(),
+        }
     }
 
     pub(super) fn resumed(&self) -> bool {
@@ -60,8 +88,8 @@ impl<'a> Partial<'a> {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        if bytes.len() as u64 > self.source.size - self.len {
-            return Err(FetchError::TooLong { expected: self.source.size });
+        if let Some(expected) = self.size.filter(|size| self.len + bytes.len() as u64 > *size) {
+            return Err(FetchError::TooLong { expected });
         }
         let written = self.file.write_all(bytes);
         self.written(written)?;
@@ -70,7 +98,7 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    /// Checks the hash of a file that is complete.
+    /// Checks the hash.
     pub(super) fn check(&self) -> Result<(), FetchError> {
         let given = hash::hex(self.hasher.clone());
         if self.source.has_hash(&given) {

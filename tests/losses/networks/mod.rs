@@ -1,5 +1,6 @@
 //! The networks against torchvision.
 
+mod architectures;
 mod poolings;
 mod trunks;
 mod vgg19;

@@ -1,8 +1,9 @@
 //! The table of networks is torchvision's; taps lie where it has them; each layer computes what it computes.
 
+use crate::common::hashed::hashed;
 use crate::common::{
-    assert_as_in_pytorch, assert_close, device, hashed, hashed_network, noise, values, Case, Fixture,
-    Relative, Rounding,
+    assert_as_in_pytorch, assert_close, device, hashed_network, noise, values, Case, Fixture, Relative,
+    Rounding,
 };
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::networks::{Extractor, Pooling};
@@ -189,12 +190,12 @@ fn other_kinds_are_near() {
         let exact = network.to_kind(Kind::Double).unwrap();
         let gradient = in_graph(&exact, &input, &taps, slopes(Kind::Double)).to_kind(Kind::Double);
         let deep = architecture.taps().pop().unwrap();
-        let features = exact.features(&input, &[deep.clone()]).unwrap().remove(0);
+        let features = exact.features(&input, std::slice::from_ref(&deep)).unwrap().remove(0);
         // Each of at most nine layers after the other rounds weights and features by half an epsilon.
         for (kind, tolerance) in [(Kind::Float, 1e-5), (Kind::Half, 2e-2), (Kind::BFloat16, 2e-1)] {
             let network = network.to_kind(kind).unwrap();
             let what = format!("{architecture} {kind:?}");
-            let found = network.features(&input, &[deep.clone()]).unwrap().remove(0);
+            let found = network.features(&input, std::slice::from_ref(&deep)).unwrap().remove(0);
             assert_eq!(found.kind(), kind);
             let found = found.to_kind(Kind::Double);
             assert_close(&what, &found, &features, tolerance, Relative::ToLargest);

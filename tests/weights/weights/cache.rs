@@ -7,7 +7,7 @@ use super::*;
 fn known_at(original: &Path, origin: &str, keep: &'static str) -> KnownFile {
     let data = fs::read(original).unwrap();
     let url = String::leak(format!("{origin}/models/weights.pth"));
-    let source = Source { url, sha256: String::leak(hex(&data)), size: data.len() as u64 };
+    let source = Source { url, sha256: String::leak(hex(&data)), size: Some(data.len() as u64) };
     KnownFile { source, keep }
 }
 
@@ -67,8 +67,8 @@ fn a_wrong_file_of_torch_hub_is_named_and_left_alone() {
         let found = problems(&place, &file);
         let [(path, problem)] = &found[..] else { panic!("{found:?}") };
         let size = match wrong.len() as u64 {
-            size if size == file.source.size => format!("it has {size} bytes"),
-            size => format!("it has {size} bytes, not {},", file.source.size),
+            size if Some(size) == file.source.size => format!("it has {size} bytes"),
+            size => format!("it has {size} bytes, not {},", file.source.size.unwrap()),
         };
         let facts = format!("{size} and the SHA-256 {}; {words}", hex(&wrong));
         assert!(*path == in_hub && problem.starts_with(&facts), "{problem}, expected {facts}");
@@ -173,10 +173,10 @@ fn offline_the_error_says_what_to_do() {
     let error = place.cache.get(&file).unwrap_err();
     let expected = format!(
         "https://weights.invalid/models/weights.pth is needed, and TCH_LOSSES_OFFLINE is set; to go on, \
-         download it elsewhere and put it at {} or {}, {} bytes with the SHA-256 {}",
+         download it elsewhere and put it at {} or {}; it has {} bytes and the SHA-256 {}",
         place.weights().join("weights.pth").display(),
         place.hub().join("weights.pth").display(),
-        file.source.size,
+        file.source.size.unwrap(),
         file.source.sha256,
     );
     assert_eq!(error.to_string(), expected);
@@ -188,6 +188,41 @@ fn offline_the_error_says_what_to_do() {
         matches!(&error, Error::Weights(WeightsError::Unavailable { places, size, .. }) if places.len() == 1 && *size == file.source.size),
         "{error:?}"
     );
+}
+
+/// Eight digits of the hash may be all that is known: they are checked, and the kept file names all.
+#[test]
+fn a_file_of_which_eight_digits_of_the_hash_are_known() {
+    let data = fs::read(alex()).unwrap();
+    let known_by = |digits: &str, origin: &str| {
+        let file = known_at(&alex(), origin, "");
+        let source = Source { sha256: String::leak(digits.to_owned()), size: None, ..file.source };
+        KnownFile { source, ..file }
+    };
+    let hash = hex(&data);
+    let server = Server::http(move |exchange| exchange.file(&data));
+    let place = Place::online();
+    let file = known_by(&hash[..8], &server.origin());
+    let path = place.cache.get(&file).unwrap();
+    assert_made(&place, &path, &alex());
+    assert_eq!(WeightsFile::open(&path).unwrap().metadata()["source_sha256"], hash);
+    // Known again, by the digits, and not fetched anew.
+    let before = stamp(&path);
+    assert_eq!(place.cache.get(&file).unwrap(), path);
+    assert_eq!(stamp(&path), before);
+    assert_eq!(server.requests().len(), 1);
+
+    let place = Place::online();
+    let wrong = known_by("00000000", &server.origin());
+    let error = place.cache.get(&wrong).unwrap_err().to_string();
+    let expected = format!("what came has the SHA-256 {hash}, expected one that begins with 00000000");
+    assert!(error.contains(&expected), "{error}");
+    assert!(error.ends_with("and check that it has a SHA-256 that begins with 00000000"), "{error}");
+    let error = Place::new().cache.get(&wrong).unwrap_err().to_string();
+    assert!(error.ends_with("; it has a SHA-256 that begins with 00000000"), "{error}");
+    // Fewer digits are no hash.
+    assert!(!known_by(&hash[..7], "").source.is_at(alex()).unwrap());
+    assert!(known_by(&hash[..8], "").source.is_at(alex()).unwrap());
 }
 
 #[test]

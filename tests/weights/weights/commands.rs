@@ -8,12 +8,77 @@ fn weights_path() {
     let cache = [("TCH_LOSSES_CACHE", text(&place.cache.directory))];
     let path = place.weights().join("vgg19-dcbb9e9d.safetensors");
     let line = format!("{}\n", path.display());
-    let note = "tch-losses: not there yet: `tch-losses weights fetch` makes it\n";
+    let note = "tch-losses: not there yet: `tch-losses weights fetch vgg19` makes it\n";
     assert_eq!(tch_losses(&["weights", "path"], &cache), (Some(0), line.clone(), note.into()));
     assert!(!place.cache.directory.exists());
     fs::create_dir_all(place.weights()).unwrap();
     fs::write(&path, "").unwrap();
     assert_eq!(tch_losses(&["weights", "path"], &cache), (Some(0), line, String::new()));
+    let (code, path, note) = tch_losses(&["weights", "path", "alexnet"], &cache);
+    let expected = place.weights().join("alexnet-owt-7be5be79.safetensors");
+    assert_eq!((code, path), (Some(0), format!("{}\n", expected.display())));
+    assert_eq!(note, "tch-losses: not there yet: `tch-losses weights fetch alexnet` makes it\n");
+}
+
+/// What is there already needs no network: found by name, and in the order of the names.
+#[test]
+fn weights_fetch_by_name() {
+    let place = Place::new();
+    let [cache, torch] = ["cache", "torch"].map(|name| place.folder.path().join(name));
+    let variables =
+        [("TCH_LOSSES_OFFLINE", "1"), ("TCH_LOSSES_CACHE", text(&cache)), ("TORCH_HOME", text(&torch))];
+    for network in Architecture::ALL {
+        let source = network.known_weights().source;
+        assert_fails(
+            &["weights", "fetch", network.name()],
+            &variables,
+            &[source.url, source.sha256, source.file_name(), "TCH_LOSSES_OFFLINE"],
+        );
+        // As the library.
+        assert!(source.file_name().starts_with(network.name().split('_').next().unwrap()));
+        assert!(source.file_name().contains(&source.sha256[..8]));
+    }
+    // One after the other, until one fails.
+    let kept = converted_as(&place, &ALEXNET);
+    let (code, stdout, stderr) = tch_losses(&["weights", "fetch", "alexnet", "vgg16"], &variables);
+    assert_eq!((code, stdout), (Some(1), format!("{}\n", kept.display())), "{stderr}");
+    assert!(stderr.contains(VGG16.source.url), "{stderr}");
+    let fetched = tch_losses(&["weights", "fetch", "alexnet"], &variables);
+    assert_eq!(fetched, (Some(0), format!("{}\n", kept.display()), String::new()));
+
+    for (arguments, words) in [
+        (
+            &["weights", "fetch", "vgg_16"][..],
+            &["invalid value 'vgg_16'", "similar value exists: 'vgg16'"][..],
+        ),
+        (&["weights", "path", "resnet"], &["invalid value 'resnet'", "vgg11, vgg11_bn,", "squeezenet1_1"]),
+        (&["weights", "fetch", "vgg16", "--all"], &["cannot be used with"]),
+    ] {
+        let (code, stdout, stderr) = tch_losses(arguments, &[]);
+        assert_eq!((code, &*stdout), (Some(2), ""), "{arguments:?}");
+        assert!(words.iter().all(|word| stderr.contains(word)), "{stderr}");
+    }
+}
+
+/// A file of the conversion, where the weights of a network are kept, that says to be made of those.
+fn converted_as(place: &Place, file: &KnownFile) -> PathBuf {
+    let path = place.cache.path(file);
+    fs::create_dir_all(place.weights()).unwrap();
+    // As long as `features.`.
+    convert(alex(), &path, &keep("lin0.mode")).unwrap();
+    let mut data = fs::read(&path).unwrap();
+    let put = |data: &mut [u8], name: &str, text: &str| {
+        let before = format!("\"{name}\":\"");
+        let at = data.windows(before.len()).position(|window| window == before.as_bytes()).unwrap();
+        data[at + before.len()..][..text.len()].copy_from_slice(text.as_bytes());
+    };
+    put(&mut data, "source_sha256", file.source.sha256);
+    put(&mut data, "kept", file.keep);
+    put(&mut data, "xxh3", &"0".repeat(16));
+    let checksum = xxhash_rust::xxh3::xxh3_64(&data);
+    put(&mut data, "xxh3", &format!("{checksum:016x}"));
+    fs::write(&path, data).unwrap();
+    path
 }
 
 #[test]
@@ -196,13 +261,14 @@ fn failures_are_one_line() {
     let [cache, torch, output] = ["cache", "torch", "out"].map(|name| folder.path().join(name));
     let variables =
         [("TCH_LOSSES_OFFLINE", "1"), ("TCH_LOSSES_CACHE", text(&cache)), ("TORCH_HOME", text(&torch))];
-    let size = VGG19.source.size.to_string();
+    let size = VGG19.source.size.unwrap().to_string();
     let hub = torch.join("hub/checkpoints/vgg19-dcbb9e9d.pth");
     let by_hand = cache.join("weights/vgg19-dcbb9e9d.pth");
     let words =
         [VGG19.source.url, VGG19.source.sha256, &size, text(&hub), text(&by_hand), "TCH_LOSSES_OFFLINE"];
     assert_fails(&["weights", "fetch"], &variables, &words);
-    assert_fails(&["weights", "fetch", "--all"], &variables, &words);
+    let first = Architecture::ALL[0].known_weights().source;
+    assert_fails(&["weights", "fetch", "--all"], &variables, &[first.url, first.sha256]);
     let pair = ["compare", "--fake", "cli/rgb8.png", "--real", "cli/real.png", "--vgg"];
     assert_fails(&[&pair[..], &["pretrained"]].concat(), &variables, &[&words[..], &["--vgg"]].concat());
     assert!(!torch.exists());
@@ -227,8 +293,7 @@ fn wrong_usage() {
         &["weights", "burn"],
         &["weights", "show"],
         &["weights", "convert", "in.pth"],
-        &["weights", "path", "more"],
-        &["weights", "fetch", "vgg19"],
+        &["weights", "path", "vgg19", "vgg16"],
         &["weights", "show", "in.pth", "--keep", "x"],
     ] {
         let (code, stdout, stderr) = tch_losses(arguments, &[]);

@@ -23,7 +23,8 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use tch_losses::weights::pth::PthFile;
 use tch_losses::weights::{
-    convert, sha256, Cache, ConvertOptions, KnownFile, Source, WeightsError, WeightsFile, VGG19,
+    convert, sha256, Cache, ConvertOptions, KnownFile, Source, WeightsError, WeightsFile, ALEXNET, VGG16,
+    VGG19,
 };
 use tch_losses::{Architecture, Error, Network, Tap};
 use tempfile::TempDir;
