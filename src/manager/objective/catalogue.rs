@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::{ObjectiveError, PerceptualLossSpec};
+use super::{DistsSpec, ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -62,6 +62,7 @@ catalogue! {
     }
     perceptual {
         made PerceptualLoss(PerceptualLossSpec);
+        made Dists(DistsSpec) = "DISTS";
     }
     classification {
         binary BceLoss = "BCELoss";
