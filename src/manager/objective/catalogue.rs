@@ -94,7 +94,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 14] = [
+const SYNONYMS: [(&str, &str); 15] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -102,6 +102,7 @@ const SYNONYMS: [(&str, &str); 14] = [
     ("VGG", "PerceptualLoss"),
     ("VGG19", "PerceptualLoss"),
     ("VGGPerceptual", "PerceptualLoss"),
+    ("DeepImageStructureAndTextureSimilarity", "Dists"),
     ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),

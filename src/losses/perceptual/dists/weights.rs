@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::Result;
 
-/// `alpha` and `beta` of the package DISTS-pytorch 0.1, in its order of channels. `scripts/convert_dists_weights.py` makes
+/// `alpha` and `beta` of the package DISTS-pytorch 0.1, in its order of channels. `scripts/dists_weights.py` makes
 /// this file; LICENSE beside it is the package's.
 static FILE: &[u8] = include_bytes!("weights.safetensors");
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes src/losses/perceptual/dists/weights.safetensors of the weights in the package DISTS-pytorch 0.1.
 
-    python3 scripts/convert_dists_weights.py
+    python3 scripts/dists_weights.py
 
 The file has `alpha` and `beta`, f32 of [1475]: 3 channels of the images, then 64, 128, 256, 512 and 512 of the features.
 """
