@@ -7,6 +7,7 @@ mod support;
 mod classification;
 mod contracts;
 mod distribution;
+mod dists;
 mod documents;
 mod edge;
 mod embedding;

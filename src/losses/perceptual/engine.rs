@@ -86,7 +86,6 @@ impl Engine<'_> {
     }
 
     /// With another reduction of the images' losses.
-    #[allow(dead_code)]
     pub(super) fn reduced(self, reduction: Reduction) -> Self {
         Engine { reduction, ..self }
     }
@@ -145,7 +144,7 @@ impl Engine<'_> {
         Ok(total.total().f_to_kind(image.kind())?)
     }
 
-    fn check_images(&self, argument: &'static str, images: &Tensor) -> Result<()> {
+    pub(super) fn check_images(&self, argument: &'static str, images: &Tensor) -> Result<()> {
         Preprocessing::check_images(self.network, argument, images, &self.taps)
     }
 

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod criterion;
+mod dists;
 mod engine;
 mod perceptual_loss;
 mod pieces;
@@ -11,6 +12,7 @@ mod streaming;
 mod target;
 
 pub use criterion::FeatureCriterion;
+pub use dists::Dists;
 pub use perceptual_loss::PerceptualLoss;
 pub use streaming::Streaming;
 pub use target::TargetFeatures;

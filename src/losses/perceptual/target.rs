@@ -13,6 +13,8 @@ use crate::{Error, Result, Tap};
 pub struct TargetFeatures {
     of: Preparation,
     features: Vec<Tensor>,
+    /// For a loss that compares them, too.
+    images: Option<Tensor>,
 }
 
 /// All that decides what the features of an image are, except the image and the parameters.
@@ -25,7 +27,21 @@ pub(super) struct Preparation {
 
 impl TargetFeatures {
     pub(super) fn new(of: Preparation, features: Vec<Tensor>) -> TargetFeatures {
-        TargetFeatures { of, features }
+        TargetFeatures { of, features, images: None }
+    }
+
+    /// With the images themselves.
+    pub(super) fn with_images(self, images: Tensor) -> TargetFeatures {
+        TargetFeatures { images: Some(images), ..self }
+    }
+
+    /// The images, for a loss that compares them, too.
+    pub(super) fn images(&self) -> Result<&Tensor> {
+        self.images.as_ref().ok_or_else(|| Error::Option {
+            option: "target features",
+            given: "made by a loss on features alone".into(),
+            expected: "features with their images".into(),
+        })
     }
 
     /// The features at each tap, if they were made like this.

@@ -299,6 +299,7 @@ fn losses_by_another_name() {
         ("VGGLoss", "PerceptualLoss"),
         ("Perceptual", "PerceptualLoss"),
         ("SSIM", "SsimLoss"),
+        ("DeepImageStructureAndTextureSimilarity", "Dists"),
     ] {
         assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
     }
