@@ -140,7 +140,8 @@ fn sequence() {
 
 #[test]
 fn perceptual() {
-    let gradients = check_values("perceptual", &[("PerceptualLoss", 13)], Rounding::OfLarger);
+    let gradients =
+        check_values("perceptual", &[("PerceptualLoss", 13), ("ContextualLoss", 8)], Rounding::OfLarger);
     assert_gradients_of_the_network(&gradients);
 }
 

@@ -1,6 +1,8 @@
 //! Losses on the features of a frozen network.
 
 mod comparison;
+mod contextual;
+mod contextual_comparison;
 mod criterion;
 mod engine;
 mod perceptual_loss;
@@ -10,6 +12,7 @@ mod scale;
 mod streaming;
 mod target;
 
+pub use contextual::{ContextualForm, ContextualLoss};
 pub use criterion::FeatureCriterion;
 pub use perceptual_loss::PerceptualLoss;
 pub use streaming::Streaming;

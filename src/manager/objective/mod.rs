@@ -1,6 +1,7 @@
 //! An objective as data: losses with their options, weights and tags.
 
 mod catalogue;
+mod contextual;
 mod error;
 mod file;
 mod make;
@@ -23,6 +24,7 @@ use indexmap::IndexMap;
 use tch::{nn, Device};
 
 pub use catalogue::LossSpec;
+pub use contextual::ContextualLossSpec;
 pub use error::ObjectiveError;
 pub use network::NetworkWeights;
 pub use perceptual::PerceptualLossSpec;
