@@ -98,44 +98,37 @@ impl ContextualComparison {
 
     /// The gradient with respect to the directions `own` of the sum over the columns of their largest similarities.
     ///
-    /// Let `p` be the similarities of row i, softmax of `z`, and `c` the sum of the largest `m` in the columns that row i
-    /// wins. The gradient with respect to `z` is `p (1 - c)` in those columns and `-p c` in the others. It goes on to
-    /// the cosines, which `scale` multiplies, and to the largest cosine of the row, which decides on the scale.
+    /// Let `p` be the similarities of a row, softmax of `z`, and `c` the sum of the largest ones in the columns that
+    /// the row wins. The gradient with respect to `z` is `p (1 - c)` in those columns and `-p c` in the others. It goes
+    /// on to the cosines, which the row's scale multiplies, and to the largest cosine, which decides on the scale.
     fn slopes_of_directions(&self, own: &Tensor, other: &Tensor, columns: &Columns) -> Result<Tensor> {
         let Columns { largest, rows } = columns;
         let rows = rows.as_ref().expect("the rows are known");
-        let of_rows = |values: &Tensor| -> Result<Tensor> {
-            let mut size = values.size();
-            size[0] = own.size()[0];
-            let zeros = Tensor::f_zeros(&size, (values.kind(), values.device()))?;
-            Ok(zeros.f_index_add(0, rows, values)?)
-        };
-        let largest = largest.f_unsqueeze(1)?;
-        let won = of_rows(&largest)?;
-        // Of the columns that a row wins: the sum of m ln m, and that of m times the direction.
-        let won_logarithms = of_rows(&largest.f_xlogy(&largest)?)?;
-        let slopes = of_rows(&other.f_mul(&largest)?)?;
+        let options = (own.kind(), own.device());
+        let count = own.size()[0];
+        let won =
+            Tensor::f_zeros([count].as_slice(), options)?.f_index_add(0, rows, largest)?.f_unsqueeze(1)?;
+        let numbers = Tensor::f_arange(count, options)?.f_unsqueeze(1)?;
+        let rows = rows.f_to_kind(own.kind())?;
+        let mut of_blocks = Vec::new();
         for (start, length) in blocks(own, other) {
             let of_block = |values: &Tensor| values.f_narrow(0, start, length);
             let mut cosines = of_block(own)?.f_mm(&other.f_transpose(0, 1)?)?;
             let (nearest, place) = cosines.f_max_dim(1, true)?;
             let scales = self.scales(&nearest)?;
             self.logarithms(&mut cosines, &nearest, &scales)?;
-            let similarities = cosines.f_softmax(1, None)?;
-            let won = of_block(&won)?;
-            // What goes to the scale: c Σ p z - Σ m z over the columns won, where z is ln m less that of the row's
-            // largest p.
-            let logarithm = similarities.f_amax([1i64].as_slice(), true)?.f_log()?;
-            let mut of_all =
-                cosines.f_mul_(&similarities)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
-            let of_scale = of_all.f_add_(&logarithm)?.f_mul_(&won)?.f_sub_(&of_block(&won_logarithms)?)?;
-            let to_nearest = other.f_index_select(0, &place.f_view([-1i64].as_slice())?)?;
-            let to_nearest = to_nearest.f_mul(&of_scale)?.f_mul_scalar(self.band_width)?;
-            let mut slopes = of_block(&slopes)?;
-            let mut slopes = slopes.f_sub_(&similarities.f_mm(other)?.f_mul_(&won)?)?.f_sub_(&to_nearest)?;
-            let _ = slopes.f_mul_(&scales)?;
+            let mut of_logarithms = cosines.f_softmax(1, None)?;
+            // 1 in the columns that a row wins.
+            let wins = of_logarithms.f_empty_like()?;
+            let mut wins = of_block(&numbers)?.f_eq_tensor_out(&wins, &rows)?;
+            let _ = of_logarithms.f_mul_(&wins.f_sub_(&of_block(&won)?)?)?;
+            let of_scales =
+                cosines.f_mul_(&of_logarithms)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
+            let mut to_nearest = other.f_index_select(0, &place.f_view([-1i64].as_slice())?)?;
+            let to_nearest = to_nearest.f_mul_(&of_scales)?.f_mul_scalar_(self.band_width)?;
+            of_blocks.push(of_logarithms.f_mm(other)?.f_add_(&to_nearest)?.f_mul_(&scales)?);
         }
-        Ok(slopes)
+        Ok(Tensor::f_cat(&of_blocks, 0)?)
     }
 
     /// The number of one image, and its gradient times `share`; features are `[C, h, w]`.
@@ -278,5 +271,181 @@ impl Comparison for ContextualComparison {
     /// The mean of the similarities is under a logarithm.
     fn map(&self, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    const FORMS: [ContextualForm; 2] = [ContextualForm::Pytorch, ContextualForm::Original];
+
+    fn numbers(tensor: &Tensor) -> Vec<f64> {
+        tensor.to_kind(Kind::Double).contiguous().view([-1]).try_into().unwrap()
+    }
+
+    /// How far two tensors are apart, relative to the norm of the second.
+    fn distance(found: &Tensor, expected: &Tensor) -> f64 {
+        assert_eq!(found.size(), expected.size());
+        numbers(&((found - expected).norm() / expected.norm()))[0]
+    }
+
+    /// The numbers of images, and the gradient of their sum: without a graph, and by libtorch's.
+    fn both(comparison: &ContextualComparison, own: &Tensor, target: &Tensor) -> [(Tensor, Tensor); 2] {
+        let statistics = comparison.statistics(target).unwrap();
+        let other =
+            Other { features: target.shallow_clone(), is_free: false, statistics: statistics.as_ref() };
+        let (values, slope) = comparison.piece(own, other, Some(1.0)).unwrap();
+        let leaf = own.copy().set_requires_grad(true);
+        let expected = comparison.sums(&leaf, target).unwrap();
+        expected.sum(None).backward();
+        [(values, slope.unwrap()), (expected.detach(), leaf.grad())]
+    }
+
+    /// Features of waves `[2, 8, 6, 5]`, as a formula.
+    fn waves() -> (Tensor, Tensor) {
+        let (mut own, mut other) = (Vec::new(), Vec::new());
+        for index in 0..2 * 8 * 6 * 5 {
+            let parts = [index / 240, index / 30 % 8, index / 5 % 6, index % 5];
+            let [n, c, i, j] = parts.map(f64::from);
+            let x = 0.5 + 0.5 * (0.1 * (i + 1.0) * (c + 1.0) + 0.07 * j + n).sin();
+            own.push(x);
+            other.push((x + 0.1 * (0.3 * i - 0.2 * j + c).cos()).clamp(0.0, 1.0));
+        }
+        (Tensor::from_slice(&own).view([2, 8, 6, 5]), Tensor::from_slice(&other).view([2, 8, 6, 5]))
+    }
+
+    /// Numbers that are as good as random.
+    fn features(seed: i64, shape: &[i64]) -> Tensor {
+        let count = shape.iter().product::<i64>();
+        let places = Tensor::arange(count, (Kind::Double, Device::Cpu));
+        ((places * 12.9898 + seed as f64 * 78.233).sin() * 43758.5453).frac().view(shape)
+    }
+
+    /// By a program in PyTorch of the same formulas.
+    #[test]
+    fn values_of_the_formula() {
+        let (own, target) = waves();
+        for (form, expected) in FORMS.into_iter().zip([1.128332759910454, 1.1285388624285604]) {
+            let comparison = ContextualComparison { form, band_width: 0.5 };
+            for (values, _) in both(&comparison, &own, &target) {
+                let mean = numbers(&values.mean(None))[0];
+                assert!((mean - expected).abs() < 1e-12, "{form:?}: {mean}");
+            }
+        }
+    }
+
+    /// The target has two opposite positions, the input one at an angle to each of them.
+    #[test]
+    fn two_positions() {
+        let (a, b) = (0.7f64, 1.1f64);
+        let own = Tensor::from_slice(&[a.cos(), -b.cos(), a.sin(), b.sin()]).view([1, 2, 1, 2]);
+        let target = Tensor::from_slice(&[1.0, -1.0, 0.0, 0.0]).view([1, 2, 1, 2]);
+        for (form, factor, eps) in [(FORMS[0], 1.0, 1e-5), (FORMS[1], 0.5, 0.0)] {
+            for band_width in [0.1, 0.5, 4.0] {
+                let near = |angle: f64| {
+                    let difference = factor * 2.0 * angle.cos();
+                    let nearest = factor * (1.0 - angle.cos()) + 1e-5;
+                    1.0 / (1.0 + (-difference / nearest / band_width).exp())
+                };
+                let expected = -((near(a) + near(b)) / 2.0 + eps).ln();
+                for (value, _) in both(&ContextualComparison { form, band_width }, &own, &target) {
+                    let value = numbers(&value)[0];
+                    assert!((value - expected).abs() < 1e-12, "{form:?} {band_width}: {value}, {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slopes_are_those_of_the_graph() {
+        // The last one takes two blocks of rows.
+        for shape in [[2, 1, 1, 2], [1, 4, 3, 1], [3, 6, 4, 5], [2, 5, 28, 29]] {
+            let (own, target) = (features(1, &shape), features(2, &shape));
+            let near = &target + &own * 0.1;
+            for form in FORMS {
+                for band_width in [0.1, 0.5, 3.0] {
+                    let comparison = ContextualComparison { form, band_width };
+                    for own in [&own, &near, &(&own * 1e12)] {
+                        let [(values, slope), (expected, expected_slope)] = both(&comparison, own, &target);
+                        let what = format!("{shape:?} {form:?} {band_width}");
+                        let apart = numbers(&(values - &expected).abs().max())[0];
+                        assert!(apart < 1e-11, "{what}: {apart:e}");
+                        if numbers(&expected_slope.norm())[0] > 1e-30 {
+                            let apart = distance(&slope, &expected_slope);
+                            assert!(apart < 1e-9, "{what}: {apart:e}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Vectors of no length, or of nearly none, and vectors that are all the same.
+    #[test]
+    fn degenerate_features() {
+        let shape = [2, 3, 4, 5];
+        let target = features(2, &shape);
+        let mean = mean_of_batch(&target).unwrap().view([1, 3, 1, 1]);
+        let inputs = [
+            target.copy(),
+            target.zeros_like(),
+            target.ones_like() * &mean,
+            &mean + features(1, &shape) * 1e-14,
+            target.ones_like() * 1e30,
+        ];
+        for kind in [Kind::Double, Kind::Float] {
+            for (index, own) in inputs.iter().enumerate() {
+                for form in FORMS {
+                    let comparison = ContextualComparison { form, band_width: 0.5 };
+                    for target in [&target, &target.zeros_like(), own] {
+                        for (values, slope) in both(&comparison, &own.to_kind(kind), &target.to_kind(kind)) {
+                            let what = format!("{kind:?} {index} {form:?}: {values:?}");
+                            let is_finite = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 1;
+                            assert!(is_finite(&values) && is_finite(&slope), "{what}");
+                            // Each similarity is 1 at most.
+                            assert!(numbers(&values).iter().all(|value| *value > -1.1e-5), "{what}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the target has its features does not matter, and a permutation of the target itself is the best input.
+    #[test]
+    fn positions_do_not_matter() {
+        let shape = [1, 6, 4, 5];
+        let (own, target) = (features(1, &shape), features(2, &shape));
+        let comparison = ContextualComparison { form: ContextualForm::Pytorch, band_width: 0.5 };
+        let shuffled = target.flatten(2, 3).flip([2]).roll([7], [2]).view(shape);
+        let value = |own: &Tensor, target: &Tensor| {
+            both(&comparison, own, target).map(|(value, _)| numbers(&value)[0])
+        };
+        for (a, b) in value(&own, &target).into_iter().zip(value(&own, &shuffled)) {
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        }
+        for best in value(&shuffled, &target) {
+            assert!((best + 1e-5).abs() < 1e-9, "{best}");
+        }
+        assert!(value(&own, &target)[0] > 0.1);
+    }
+
+    /// Half features are compared in f32.
+    #[test]
+    fn kinds() {
+        let (own, target) = waves();
+        let comparison = ContextualComparison { form: ContextualForm::Pytorch, band_width: 0.5 };
+        for kind in [Kind::Half, Kind::BFloat16] {
+            let (own, target) = (own.to_kind(kind), target.to_kind(kind));
+            let in_f32 = both(&comparison, &own.to_kind(Kind::Float), &target.to_kind(Kind::Float));
+            let found = both(&comparison, &own, &target);
+            assert_eq!(found[0].0.kind(), Kind::Float);
+            assert_eq!(found[1].0.kind(), Kind::Float);
+            assert_eq!(numbers(&found[0].0), numbers(&in_f32[0].0));
+            assert_eq!(numbers(&found[0].1), numbers(&in_f32[0].1));
+        }
     }
 }
