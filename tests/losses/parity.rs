@@ -140,7 +140,11 @@ fn sequence() {
 
 #[test]
 fn perceptual() {
-    let gradients = check_values("perceptual", &[("PerceptualLoss", 13), ("DISTS", 11)], Rounding::OfLarger);
+    let gradients = check_values(
+        "perceptual",
+        &[("PerceptualLoss", 13), ("DISTS", 11), ("ContextualLoss", 8)],
+        Rounding::OfLarger,
+    );
     assert_gradients_of_the_network(&gradients);
 }
 

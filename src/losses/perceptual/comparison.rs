@@ -73,7 +73,6 @@ pub(super) struct Other<'a> {
     /// Whether nothing else needs them, so that they may be overwritten.
     pub is_free: bool,
     /// What [`Comparison::statistics`] says of the whole batch.
-    #[allow(dead_code)]
     pub statistics: Option<&'a Tensor>,
 }
 

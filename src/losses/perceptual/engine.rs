@@ -8,7 +8,7 @@ use super::scale::Scale;
 use super::streaming::Streaming;
 use super::target::{Preparation, TargetFeatures};
 use crate::base::check;
-use crate::base::gradient::Wanted;
+use crate::base::gradient::{pieces, Wanted};
 use crate::base::image::sqrt;
 use crate::base::precision::channel_mean;
 use crate::base::reduction::reduce;
@@ -113,10 +113,22 @@ impl Engine<'_> {
         self.check_images("target", target)?;
         let prepared = self.preprocessing.apply(&target.f_detach()?)?;
         let features = no_grad(|| match self.streaming.images(target) {
-            Some(_) => self.network.pass(&prepared.size(), &self.taps)?.features(&prepared),
+            Some(images) => self.features_in_pieces(&prepared, images),
             None => self.network.features(&prepared, &self.taps),
         })?;
         Ok(TargetFeatures::new(self.preparation(target), features))
+    }
+
+    /// The features of prepared images without a graph, at most so many images at a time.
+    fn features_in_pieces(&self, prepared: &Tensor, images: i64) -> Result<Vec<Tensor>> {
+        let pass = self.network.pass(&prepared.size(), &self.taps)?;
+        let mut of_taps: Vec<Vec<Tensor>> = self.taps.iter().map(|_| Vec::new()).collect();
+        for (start, length) in pieces(prepared.size()[0], images) {
+            let features = pass.features(&prepared.f_narrow(0, start, length)?)?;
+            of_taps.iter_mut().zip(features).for_each(|(of_tap, features)| of_tap.push(features));
+        }
+        let joined = |of_tap: Vec<Tensor>| Ok(Tensor::f_cat(&of_tap, 0)?);
+        of_taps.into_iter().map(joined).collect()
     }
 
     /// Where in the images the loss comes from: `[N, 1, H, W]`; `None` if some term has no map. For two batches of one

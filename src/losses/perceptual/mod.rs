@@ -1,6 +1,8 @@
 //! Losses on the features of a frozen network.
 
 mod comparison;
+mod contextual;
+mod contextual_comparison;
 mod criterion;
 mod dists;
 mod engine;
@@ -11,6 +13,7 @@ mod scale;
 mod streaming;
 mod target;
 
+pub use contextual::{ContextualForm, ContextualLoss};
 pub use criterion::FeatureCriterion;
 pub use dists::Dists;
 pub use perceptual_loss::PerceptualLoss;

@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::{DistsSpec, ObjectiveError, PerceptualLossSpec};
+use super::{ContextualLossSpec, DistsSpec, ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -63,6 +63,7 @@ catalogue! {
     perceptual {
         made PerceptualLoss(PerceptualLossSpec);
         made Dists(DistsSpec) = "DISTS";
+        made ContextualLoss(ContextualLossSpec);
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -94,7 +95,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 15] = [
+const SYNONYMS: [(&str, &str); 17] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -110,6 +111,8 @@ const SYNONYMS: [(&str, &str); 15] = [
     ("DSSIM", "SsimLoss"),
     ("MS_SSIM", "MultiScaleSsimLoss"),
     ("MSSSIMLoss", "MultiScaleSsimLoss"),
+    ("CX", "ContextualLoss"),
+    ("CXLoss", "ContextualLoss"),
 ];
 
 impl LossSpec {

@@ -1,6 +1,7 @@
 //! An objective as data: losses with their options, weights and tags.
 
 mod catalogue;
+mod contextual;
 mod dists;
 mod error;
 mod file;
@@ -24,6 +25,7 @@ use indexmap::IndexMap;
 use tch::{nn, Device};
 
 pub use catalogue::LossSpec;
+pub use contextual::ContextualLossSpec;
 pub use dists::DistsSpec;
 pub use error::ObjectiveError;
 pub use network::NetworkWeights;
