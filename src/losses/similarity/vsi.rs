@@ -213,8 +213,8 @@ impl Measure<'_> {
 
     /// The scores of [`compare`](Self::compare) and their slopes in closed form, without a graph.
     ///
-    /// With `W` for `max(V, V')`, `Z` for `Σ W + eps` and `C` for the similarity of colours to the power of `beta`, the
-    /// slopes are those of `S`, times `W / Z`, and for salience also `(S - score) / Z` where `W` is that of the input.
+    /// With `W` for `max(V, V')` and `Z` for `Σ W + eps`, the slopes are those of `S`, times `W / Z`. That of salience has
+    /// another part, `(S - score) / Z`, where `W` is the input's.
     fn scores_and_slopes(&self, input: &Features, target: &Features) -> Result<(Tensor, Slopes)> {
         let VsiLoss { c1, c2, c3, alpha, beta, .. } = *self.loss;
         let salience = Alike::of(&input.salience, &target.salience, c1)?;
