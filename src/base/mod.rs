@@ -4,6 +4,7 @@ pub(crate) mod atomic;
 pub(crate) mod check;
 mod error;
 pub(crate) mod gradient;
+pub(crate) mod heap;
 pub(crate) mod image;
 pub(crate) mod integer;
 pub(crate) mod json;

@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::base::heap::keep_freed_blocks;
+
 /// Keeps the memory that tensors free on the CPU in the process, for the next piece of a batch.
 ///
 /// glibc gives free memory at the upper end of its heap back to the system. The system hands it out again
@@ -15,10 +17,9 @@ pub(crate) struct KeepFreedMemory {
 impl KeepFreedMemory {
     /// With room for a few images of 256x256 in a network.
     pub(crate) fn new() -> KeepFreedMemory {
-        // glibc maps blocks of more than 32 MB separately. At first it does so from 128 kB on, until such a
-        // block is freed: hence the first block.
+        // Or else glibc maps such blocks, and does not take them from its heap.
+        keep_freed_blocks();
         let block = || Tensor::f_empty([16i64 << 20].as_slice(), (Kind::Uint8, Device::Cpu)).ok();
-        drop(block());
         let room = [(); 8].map(|()| block());
         let end = block();
         drop(room);

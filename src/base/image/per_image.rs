@@ -7,6 +7,7 @@ use tch::{no_grad, Device, Tensor};
 
 use super::DataRange;
 use crate::base::gradient::{at_once, pieces, with_gradients, Wanted, MEGABYTE};
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::Result;
 
@@ -50,6 +51,9 @@ pub(crate) fn per_image(
     let wanted = Wanted::of(input, Some(target))?;
     if wanted == Wanted::Graph {
         return measure.values(&unit(input)?, &unit(target)?);
+    }
+    if input.device() == Device::Cpu {
+        keep_freed_blocks();
     }
     let size = input.size();
     let [count, _, height, width] = size[..] else { unreachable!("an image has four dimensions") };

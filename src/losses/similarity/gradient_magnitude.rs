@@ -54,8 +54,24 @@ impl Operator {
 
     /// The length of the gradient, with a gradient of its own that is 0 where the plane is flat.
     pub(super) fn magnitude(self, planes: &Tensor) -> Result<Tensor> {
-        let [along_rows, along_columns] = self.gradients(planes)?;
-        Ok(Lengths::of([&along_rows, &along_columns])?.length.f_mul_scalar(self.scale())?)
+        self.magnitude_of(&self.gradients(planes)?)
+    }
+
+    /// The [`magnitude`](Self::magnitude) of [`gradients`](Self::gradients).
+    pub(super) fn magnitude_of(self, [along_rows, along_columns]: &[Tensor; 2]) -> Result<Tensor> {
+        Ok(Lengths::of([along_rows, along_columns])?.length.f_mul_scalar(self.scale())?)
+    }
+
+    /// The gradient of planes, given that of their magnitude. Without a graph.
+    pub(super) fn magnitude_back(
+        self,
+        slopes: &Tensor,
+        [along_rows, along_columns]: &[Tensor; 2],
+        magnitude: &Tensor,
+    ) -> Result<Tensor> {
+        // The direction has the length 0 where the magnitude is 0, which is that of the smallest number.
+        let of_lengths = slopes.f_div(magnitude)?.f_mul_scalar_(self.scale().powi(2))?;
+        self.back([&of_lengths.f_mul(along_rows)?, &of_lengths.f_mul(along_columns)?])
     }
 
     /// The weighted sum of three pixels along `dim`, which gets shorter by 2.

@@ -2,8 +2,10 @@
 
 use tch::Tensor;
 
+use super::branchless::{above, choose, power};
 use super::filtered::channels_back;
 use crate::base::image::color::{channel, Row};
+use crate::base::tensor::scalar;
 use crate::Result;
 
 /// From linear red, green and blue to X, Y and Z over those of the white of daylight, D50.
@@ -22,9 +24,8 @@ const SLOPE: f64 = 903.3 / 116.0;
 
 /// Images `[N, 3, H, W]` in sRGB from 0 to 1 as L, a and b. Negative values lie on the straight parts of the curves.
 pub(super) fn lab(colors: &Tensor) -> Result<Tensor> {
-    let bent =
-        colors.f_clamp_min(BEND)?.f_add_scalar(0.055)?.f_div_scalar(1.055)?.f_pow_tensor_scalar(2.4)?;
-    let linear = bent.f_where_self(&colors.f_gt(BEND)?, &colors.f_div_scalar(12.92)?)?;
+    let bent = power(&colors.f_clamp_min(BEND)?.f_add_scalar(0.055)?.f_div_scalar(1.055)?, 2.4)?;
+    let linear = choose(&above(colors, BEND)?, &bent, &colors.f_div_scalar(12.92)?)?;
     let [x, y, z] = XYZ.map(|row| responses(&channel(&linear, row)?));
     let (x, y, z) = (x?, y?, z?);
     let (a, b) = (x.f_sub(&y)?.f_mul_scalar(500.0)?, y.f_sub(&z)?.f_mul_scalar(200.0)?);
@@ -33,9 +34,9 @@ pub(super) fn lab(colors: &Tensor) -> Result<Tensor> {
 
 /// The cube root, with a straight part near 0.
 fn responses(light: &Tensor) -> Result<Tensor> {
-    let root = light.f_clamp_min(ROOT)?.f_pow_tensor_scalar(1.0 / 3.0)?;
+    let root = power(&light.f_clamp_min(ROOT)?, 1.0 / 3.0)?;
     let straight = light.f_mul_scalar(SLOPE)?.f_add_scalar(16.0 / 116.0)?;
-    Ok(root.f_where_self(&light.f_gt(ROOT)?, &straight)?)
+    choose(&above(light, ROOT)?, &root, &straight)
 }
 
 /// Lab without a graph, and what its gradient needs.
@@ -51,22 +52,22 @@ pub(super) struct Trace {
 impl Trace {
     pub fn of(colors: &Tensor) -> Result<Trace> {
         let shifted = colors.f_clamp_min(BEND)?.f_add_scalar_(0.055)?;
-        let bent = shifted.f_div_scalar(1.055)?.f_pow_tensor_scalar(2.4)?;
-        let is_bent = colors.f_gt(BEND)?;
-        let linear = bent.f_where_self(&is_bent, &colors.f_div_scalar(12.92)?)?;
+        let mut bent = power(&shifted.f_div_scalar(1.055)?, 2.4)?;
+        let is_bent = above(colors, BEND)?;
+        let linear = choose(&is_bent, &bent, &colors.f_div_scalar(12.92)?)?;
         // The slope of a power is the power over its base: a quotient is faster than another power.
-        let of_colors =
-            bent.f_mul_scalar(2.4)?.f_div_(&shifted)?.f_where_self(&is_bent, &like(1.0 / 12.92, colors)?)?;
+        let of_bent = bent.f_mul_scalar_(2.4)?.f_div_(&shifted)?;
+        let of_colors = choose(&is_bent, &of_bent, &scalar(1.0 / 12.92, colors)?)?;
 
         let [x, y, z] = XYZ.map(|row| channel(&linear, row));
         let lights = Tensor::f_cat(&[x?, y?, z?], 1)?;
         let clamped = lights.f_clamp_min(ROOT)?;
-        let mut root = clamped.f_pow_tensor_scalar(1.0 / 3.0)?;
-        let is_root = lights.f_gt(ROOT)?;
+        let mut root = power(&clamped, 1.0 / 3.0)?;
+        let is_root = above(&lights, ROOT)?;
         let straight = lights.f_mul_scalar(SLOPE)?.f_add_scalar_(16.0 / 116.0)?;
-        let responses = root.f_where_self(&is_root, &straight)?;
-        let of_lights = root.f_div_(&clamped)?.f_div_scalar_(3.0)?;
-        let of_lights = of_lights.f_where_self(&is_root, &like(SLOPE, colors)?)?;
+        let responses = choose(&is_root, &root, &straight)?;
+        let of_root = root.f_div_(&clamped)?.f_div_scalar_(3.0)?;
+        let of_lights = choose(&is_root, &of_root, &scalar(SLOPE, colors)?)?;
         let [x, y, z] = [0, 1, 2].map(|index| responses.f_narrow(1, index, 1));
         let (x, y, z) = (x?, y?, z?);
         let lightness = y.f_mul_scalar(116.0)?.f_sub_scalar_(16.0)?;
@@ -85,9 +86,4 @@ impl Trace {
         let of_z = b.f_neg()?.f_mul_(&part(&self.of_lights, 2)?)?;
         Ok(channels_back(&[(&of_x, XYZ[0]), (&of_y, XYZ[1]), (&of_z, XYZ[2])])?.f_mul_(&self.of_colors)?)
     }
-}
-
-/// A number as a tensor of no dimensions.
-fn like(number: f64, tensor: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::f_full([0i64; 0].as_slice(), number, (tensor.kind(), tensor.device()))?)
 }

@@ -1,5 +1,7 @@
 //! Losses on the similarity of hand-made features: gradients, phase, wavelets, saliency.
 
+mod alike;
+mod branchless;
 mod dss;
 mod filtered;
 mod frequencies;

@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::branchless::decay;
 use super::frequencies::{frequencies, half, images, radius, set_zero_frequency, spectra};
 use super::lab::{self, lab};
 use crate::base::image::sqrt;
@@ -58,7 +59,7 @@ impl Salience {
         let squares = filtered.f_square()?.f_sum_dim_intlist(channels.as_slice(), true, None::<Kind>)?;
         let warmth = self.stretched(&lab.f_narrow(1, 1, 2)?)?.f_square()?;
         let warmth = warmth.f_sum_dim_intlist(channels.as_slice(), true, None::<Kind>)?;
-        let coldness = warmth.f_mul_scalar(-1.0 / self.sigma_c.powi(2))?.f_exp()?;
+        let coldness = decay(&warmth.f_mul_scalar(-1.0 / self.sigma_c.powi(2))?)?;
         let salience = sqrt(&squares)?.f_mul(&self.nearness)?.f_mul(&coldness.f_neg()?.f_add_scalar(1.0)?)?;
         self.stretched(&resized(&salience, [size[2], size[3]], true)?)
     }
@@ -71,7 +72,7 @@ impl Salience {
         let amplitude = sqrt(&over_channels(&filtered.f_square()?)?)?;
         let warm = Stretched::of(&lab.lab.f_narrow(1, 1, 2)?, self.eps)?;
         let mut warmth = over_channels(&warm.planes.f_square()?)?;
-        let coldness = warmth.f_mul_scalar_(-1.0 / self.sigma_c.powi(2))?.f_exp_()?;
+        let coldness = decay(&warmth.f_mul_scalar_(-1.0 / self.sigma_c.powi(2))?)?;
         let near = amplitude.f_mul(&self.nearness)?;
         let salience = near.f_sub(&near.f_mul(&coldness)?)?;
         let salience = Stretched::of(&resized(&salience, [size[2], size[3]], true)?, self.eps)?;
@@ -140,8 +141,8 @@ impl Stretched {
         Ok(Stretched {
             planes: stretched,
             extent,
-            least: planes.f_eq_tensor(&least)?.f_to_kind(planes.kind())?,
-            most: planes.f_eq_tensor(&most)?.f_to_kind(planes.kind())?,
+            least: planes.f_eq_tensor_out(&planes.f_empty_like()?, &least)?,
+            most: planes.f_eq_tensor_out(&planes.f_empty_like()?, &most)?,
         })
     }
 

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
+use super::alike::{Alike, RealPower};
+use super::branchless::{power, smallest};
+use super::filtered::channels_back;
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::saliency::{Priors, Salience};
 use super::weighted::Weighted;
 use super::yiq::{power_of_magnitude, LEVELS};
 use crate::base::image::color::{channel, Row};
 use crate::base::image::per_image::{per_image, PerImage};
-use crate::base::image::pool::{average, factor_to_256};
+use crate::base::image::pool::{average, average_gradient, factor_to_256};
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -148,6 +151,15 @@ impl VsiLoss {
 /// An image as it is compared.
 struct Features {
     salience: Tensor,
+    /// The gradients of L along both axes, of which the magnitude is the length.
+    edges: [Tensor; 2],
+    magnitude: Tensor,
+    colors: [Tensor; 2],
+}
+
+/// The slopes of the scores with respect to [`Features`].
+struct Slopes {
+    salience: Tensor,
     magnitude: Tensor,
     colors: [Tensor; 2],
 }
@@ -155,12 +167,10 @@ struct Features {
 impl Measure<'_> {
     fn features(&self, images: &Tensor, salience: &Tensor) -> Result<Features> {
         let images = colorful(images)?;
-        let row = |row: Row| self.shrunk(&channel(&images, row.map(|weight| weight * LEVELS))?);
-        Ok(Features {
-            salience: self.shrunk(salience)?,
-            magnitude: Operator::Scharr.magnitude(&row(L)?)?,
-            colors: [row(M)?, row(N)?],
-        })
+        let row = |row: Row| self.shrunk(&channel(&images, levels(row))?);
+        let edges = Operator::Scharr.gradients(&row(L)?)?;
+        let magnitude = Operator::Scharr.magnitude_of(&edges)?;
+        Ok(Features { salience: self.shrunk(salience)?, edges, magnitude, colors: [row(M)?, row(N)?] })
     }
 
     fn shrunk(&self, planes: &Tensor) -> Result<Tensor> {
@@ -169,6 +179,17 @@ impl Measure<'_> {
         }
         let (before, after) = (self.factor / 2, (self.factor - 1) / 2);
         average(&planes.f_replication_pad2d([before, after, before, after])?, self.factor)
+    }
+
+    /// The gradient of planes, given that of what is [`shrunk`](Self::shrunk).
+    fn shrunk_back(&self, gradient: &Tensor, planes: &Tensor) -> Result<Tensor> {
+        if self.factor == 1 {
+            return Ok(gradient.shallow_clone());
+        }
+        let (before, after) = (self.factor / 2, (self.factor - 1) / 2);
+        let border = [before, after, before, after];
+        let padded = average_gradient(gradient, &planes.f_replication_pad2d(border)?, self.factor)?;
+        Ok(planes.f_replication_pad2d_backward(&padded, border)?)
     }
 
     fn weighted(&self, input: &Tensor, target: &Tensor) -> Result<Weighted> {
@@ -189,6 +210,49 @@ impl Measure<'_> {
         let weight = input.salience.f_maximum(&target.salience)?;
         Ok(Weighted { similarity, weight, eps: [self.salience.eps; 2] })
     }
+
+    /// The scores of [`compare`](Self::compare) and their slopes in closed form, without a graph.
+    ///
+    /// With `W` for `max(V, V')` and `Z` for `Σ W + eps`, the slopes are those of `S`, times `W / Z`. That of salience has
+    /// another part, `(S - score) / Z`, where `W` is the input's.
+    fn scores_and_slopes(&self, input: &Features, target: &Features) -> Result<(Tensor, Slopes)> {
+        let VsiLoss { c1, c2, c3, alpha, beta, .. } = *self.loss;
+        let salience = Alike::of(&input.salience, &target.salience, c1)?;
+        let gradients = Alike::of(&input.magnitude, &target.magnitude, c2)?;
+        let [first, second] = [0, 1].map(|index| Alike::of(&input.colors[index], &target.colors[index], c3));
+        let (first, second) = (first?, second?);
+        let colors = RealPower::of(&first.similarity.f_mul(&second.similarity)?, beta)?;
+
+        let base = gradients.similarity.f_clamp_min(smallest(input.salience.kind()))?;
+        let others = power(&base, alpha)?.f_mul_(&colors.power)?;
+        let mut similarity = salience.similarity.f_mul(&others)?;
+        let mut weight = input.salience.f_maximum(&target.salience)?;
+        let sum = |planes: &Tensor| planes.f_sum_dim_intlist([1i64, 2, 3].as_slice(), true, None::<Kind>);
+        let below = sum(&weight)?.f_add_scalar_(self.salience.eps)?;
+        let mut product = similarity.f_mul(&weight)?;
+        let scores = sum(&product)?.f_add_scalar_(self.salience.eps)?.f_div_(&below)?;
+
+        // Half of it where both are equal.
+        let is_own =
+            input.salience.f_sub(&target.salience)?.f_sgn_()?.f_add_scalar_(1.0)?.f_mul_scalar_(0.5)?;
+        let of_weight = similarity.f_sub_(&scores)?.f_mul_(&is_own)?.f_div_(&below)?;
+        let of_salience =
+            weight.f_div_(&below)?.f_mul_(&others)?.f_mul_(&salience.slope)?.f_add_(&of_weight)?;
+        let product = product.f_div_(&below)?;
+        let of_magnitude = product.f_div(&base)?.f_mul_(&gradients.slope)?.f_mul_scalar_(alpha)?;
+        let of_colors = product.f_mul(&colors.relative_slope)?;
+        let of_color = |own: &Alike, other: &Alike| -> Result<Tensor> {
+            Ok(of_colors.f_mul(&other.similarity)?.f_mul_(&own.slope)?)
+        };
+        let colors = [of_color(&first, &second)?, of_color(&second, &first)?];
+        let slopes = Slopes { salience: of_salience, magnitude: of_magnitude, colors };
+        Ok((scores.f_view([-1])?, slopes))
+    }
+}
+
+/// For values from 0 to 255.
+fn levels(row: Row) -> Row {
+    row.map(|weight| weight * LEVELS)
 }
 
 /// Images of three channels: grey is a colour, too.
@@ -210,23 +274,23 @@ impl PerImage for Measure<'_> {
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (trace, target) = no_grad(|| -> Result<_> {
-            let of_target = self.salience.of(&colorful(target)?)?;
-            Ok((self.salience.trace(&colorful(input)?)?, self.features(target, &of_target)?))
-        })?;
-        // All but the salience is cheap enough for libtorch's graph.
-        let leaf = |tensor: &Tensor| tensor.f_detach()?.f_set_requires_grad(true);
-        let leaves = [leaf(input)?, leaf(trace.salience())?];
-        let scores = self.compare(&self.features(&leaves[0], &leaves[1])?, &target)?.scores()?;
-        let gradients = Tensor::f_run_backward(&[scores.f_sum(None)?], &leaves, false, false)?;
-        let [of_images, of_salience] = &gradients[..] else { unreachable!("a gradient for each leaf") };
-        no_grad(|| -> Result<_> {
-            let of_colors = self.salience.gradient(&trace, of_salience)?;
-            let of_colors = match input.size()[1] {
-                3 => of_colors,
-                _ => of_colors.f_sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)?,
+        no_grad(|| {
+            let target = self.features(target, &self.salience.of(&colorful(target)?)?)?;
+            let trace = self.salience.trace(&colorful(input)?)?;
+            let own = self.features(input, trace.salience())?;
+            let (scores, slopes) = self.scores_and_slopes(&own, &target)?;
+            let one = input.f_narrow(1, 0, 1)?;
+            let planes = |gradient: &Tensor| self.shrunk_back(gradient, &one);
+            let mut gradient = self.salience.gradient(&trace, &planes(&slopes.salience)?)?;
+            let edges = Operator::Scharr.magnitude_back(&slopes.magnitude, &own.edges, &own.magnitude)?;
+            let [luma, m, n] = [planes(&edges)?, planes(&slopes.colors[0])?, planes(&slopes.colors[1])?];
+            let of_colors = channels_back(&[(&luma, levels(L)), (&m, levels(M)), (&n, levels(N))])?;
+            let _ = gradient.f_add_(&of_colors)?;
+            let gradient = match input.size()[1] {
+                3 => gradient,
+                _ => gradient.f_sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)?,
             };
-            Ok((scores.f_detach()?, of_colors.f_add(of_images)?))
+            Ok((scores, gradient))
         })
     }
 

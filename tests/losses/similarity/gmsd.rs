@@ -74,7 +74,7 @@ fn golden_numbers() {
 
 /// The gradient that forward takes where `input` alone needs one is that of libtorch's graph.
 #[track_caller]
-fn assert_both_ways_agree(loss: &dyn Loss, (input, target): (Tensor, Tensor)) {
+pub(super) fn assert_both_ways_agree(loss: &dyn Loss, (input, target): (Tensor, Tensor)) {
     let (_, expected, _) = with_gradients(loss, &input, &target);
     let own = leaf(&input);
     loss.forward(&own, &target).backward();

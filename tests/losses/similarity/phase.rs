@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 use tch_losses::{DataRange, FsimLoss, Loss, Reduction, SaliencyRange, SrSimLoss, VsiLoss};
 
+use super::gmsd::assert_both_ways_agree;
 use crate::common::{device, noise, value, values, waves};
 
 fn losses() -> [Box<dyn Loss>; 3] {
@@ -204,4 +205,18 @@ fn what_is_refused() {
         refused(&SrSimLoss::default().with_scale(1.5)),
         "option `scale` is 1.5, expected a number in [0, 1]"
     );
+}
+
+/// VSI averages large images: 2x2 pixels, and 3x3 with a row before and one behind. Powers of 0 are 1.
+#[test]
+fn both_ways_to_the_gradient_of_vsi_agree() {
+    let vsi = VsiLoss::default();
+    for shape in [[2, 3, 45, 52], [1, 1, 33, 17], [2, 1, 386, 401], [1, 3, 643, 650]] {
+        assert_both_ways_agree(&vsi, waves(shape));
+    }
+    // With a small constant, colours that oppose each other have a negative similarity.
+    for (alpha, beta, c3) in [(0.0, 0.02, 130.0), (0.4, 0.0, 130.0), (1.7, 0.3, 0.5)] {
+        let loss = vsi.with_alpha(alpha).with_beta(beta).with_c3(c3);
+        assert_both_ways_agree(&loss, waves([2, 3, 45, 52]));
+    }
 }
