@@ -37,7 +37,7 @@
 //! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
 //! | phase, saliency, subbands | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`], [`DssLoss`] |
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
-//! | **perceptual**: features of a frozen network | [`PerceptualLoss`] |
+//! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
@@ -129,7 +129,7 @@
 //!   ..Default::default() }`) or by `with_*` methods. A new field is a minor change: do not write all fields of a struct.
 //! - **Losses are data**: they are cloned, compared and serialised. The device and the kind of the result follow the
 //!   input. Losses with parameters or a network are the exceptions; their options are data
-//!   ([`LinearCrossEntropyConfig`], [`manager::PerceptualLossSpec`]).
+//!   ([`LinearCrossEntropyConfig`], [`manager::PerceptualLossSpec`], [`manager::LpipsSpec`]).
 //! - **Arguments** are never modified. Shapes and kinds must match, except for what a loss's page names. Tensors may
 //!   lie in memory in any layout.
 //! - **Errors** name the argument or the option, what was given and what is accepted. No check waits for a CUDA

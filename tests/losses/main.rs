@@ -11,6 +11,7 @@ mod documents;
 mod edge;
 mod embedding;
 mod frequency;
+mod lpips;
 mod networks;
 mod parity;
 mod perceptual;

@@ -86,7 +86,6 @@ impl Engine<'_> {
     }
 
     /// With another reduction of the images' losses.
-    #[allow(dead_code)]
     pub(super) fn reduced(self, reduction: Reduction) -> Self {
         Engine { reduction, ..self }
     }

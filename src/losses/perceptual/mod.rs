@@ -3,6 +3,7 @@
 mod comparison;
 mod criterion;
 mod engine;
+mod lpips;
 mod perceptual_loss;
 mod pieces;
 mod preprocessing;
@@ -11,6 +12,7 @@ mod streaming;
 mod target;
 
 pub use criterion::FeatureCriterion;
+pub use lpips::{Lpips, LpipsNorm, LpipsVersion};
 pub use perceptual_loss::PerceptualLoss;
 pub use streaming::Streaming;
 pub use target::TargetFeatures;

@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::{ObjectiveError, PerceptualLossSpec};
+use super::{LpipsSpec, ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -62,6 +62,7 @@ catalogue! {
     }
     perceptual {
         made PerceptualLoss(PerceptualLossSpec);
+        made Lpips(LpipsSpec) = "LPIPS";
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -93,7 +94,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 14] = [
+const SYNONYMS: [(&str, &str); 15] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -101,6 +102,7 @@ const SYNONYMS: [(&str, &str); 14] = [
     ("VGG", "PerceptualLoss"),
     ("VGG19", "PerceptualLoss"),
     ("VGGPerceptual", "PerceptualLoss"),
+    ("LearnedPerceptualImagePatchSimilarity", "Lpips"),
     ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),

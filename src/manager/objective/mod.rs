@@ -3,6 +3,7 @@
 mod catalogue;
 mod error;
 mod file;
+mod lpips;
 mod make;
 mod network;
 mod networks;
@@ -24,6 +25,7 @@ use tch::{nn, Device};
 
 pub use catalogue::LossSpec;
 pub use error::ObjectiveError;
+pub use lpips::LpipsSpec;
 pub use network::NetworkWeights;
 pub use perceptual::PerceptualLossSpec;
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
@@ -59,7 +61,7 @@ use problem::Problem;
 /// ```
 ///
 /// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
-///   the perceptual loss, [`PerceptualLossSpec`].
+///   the losses on a network, [`PerceptualLossSpec`] and [`LpipsSpec`].
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
 ///   [`Schedule`].

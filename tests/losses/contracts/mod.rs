@@ -41,9 +41,9 @@ pub struct Argument {
     pub differentiable: bool,
 }
 
-/// Losses behind a filter or a network: equal numbers side by side put them on a kink, where rounding chooses the
-/// gradient.
-const WITH_KINKS: [&str; 5] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "FftLoss", "PerceptualLoss"];
+/// Losses behind a filter, as those behind a network: equal numbers side by side put them on a kink, where rounding
+/// chooses the gradient.
+const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "FftLoss"];
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
@@ -126,16 +126,16 @@ impl<'a> Subject<'a> {
     }
 
     pub fn has_kinks(&self) -> bool {
-        WITH_KINKS.contains(&self.loss()) || self.family == "similarity"
+        WITH_KINKS.contains(&self.loss()) || ["similarity", "perceptual"].contains(&self.family)
     }
 
     /// A bound for how far two orders of the same sums are apart, relative to the magnitude of the numbers.
     ///
     /// A sum of n terms is off by at most n / 2 epsilons of the sum of their magnitudes, which is here some times the
-    /// magnitude of the result at most; and n is 400 at most. In the network there are sums of up to 1152 terms, ten in a
+    /// magnitude of the result at most; and n is 400 at most. In a network there are sums of up to 1152 terms, ten in a
     /// row, of both signs.
     pub fn tolerance(&self, kind: Kind) -> f64 {
-        let roundings = if self.loss() == "PerceptualLoss" { 65536.0 } else { 2048.0 };
+        let roundings = if self.family == "perceptual" { 65536.0 } else { 2048.0 };
         roundings * epsilon(kind)
     }
 
