@@ -67,7 +67,7 @@ def trained_trunk(name, pooling):
 # Before the modules that take their networks from there.
 trunks.trunk = trained_trunk
 
-from fixtures import contextual, dists, lpips, presets  # noqa: E402
+from fixtures import contextual, dists, lpips_losses, presets  # noqa: E402
 
 
 def preset(name, factor=1, shift=0, **options):
@@ -82,7 +82,7 @@ def preset(name, factor=1, shift=0, **options):
 
 def lpips_vgg(version):
     options = {"net": "vgg", "trunk": "vgg16", "version": version, "data_range": "unit"}
-    return {"loss": "LPIPS", **options}, functools.partial(lpips.lpips_loss, **options)
+    return {"loss": "LPIPS", **options}, functools.partial(lpips_losses.lpips_loss, **options)
 
 
 # The options in an objective's file, and what the original makes of images from 0 to 1.

@@ -23,6 +23,8 @@ from pathlib import Path
 _REEXECUTED = "TCH_LOSSES_PEER_ENV"
 # Packages that are not imported by their own name.
 _IMPORT_NAMES = {"pillow": "PIL"}
+# Packages of which only files or parts are used: what else they need may be missing (scipy, for the trainer of lpips).
+_NOT_IMPORTED = {"lpips"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -49,6 +51,8 @@ def _missing(requirements):
         try:
             # "2.13.0+cpu" and "2.13.0+cu130" are builds of the same release.
             found = importlib.metadata.version(name).split("+")[0]
+            if found == version and name in _NOT_IMPORTED:
+                continue
             if found == version:
                 importlib.import_module(_IMPORT_NAMES.get(name, name.replace("-", "_")))
             else:

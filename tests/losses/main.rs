@@ -12,6 +12,7 @@ mod documents;
 mod edge;
 mod embedding;
 mod frequency;
+mod lpips;
 mod networks;
 mod parity;
 mod perceptual;

@@ -72,6 +72,14 @@ impl DataRange {
         }
     }
 
+    /// The images with values from -1 to 1, in [`accumulation_kind`].
+    pub(crate) fn to_signed(self, images: &Tensor) -> Result<Tensor> {
+        match self.ends() {
+            (-1.0, 1.0) => Ok(images.f_to_kind(accumulation_kind(images.kind()))?),
+            _ => Ok(self.to_unit(images)?.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?),
+        }
+    }
+
     /// The slope of [`to_unit`](Self::to_unit).
     pub(crate) fn slope(self) -> f64 {
         let (lowest, highest) = self.ends();

@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::{ContextualLossSpec, DistsSpec, ObjectiveError, PerceptualLossSpec};
+use super::{ContextualLossSpec, DistsSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -64,6 +64,7 @@ catalogue! {
         made PerceptualLoss(PerceptualLossSpec);
         made Dists(DistsSpec) = "DISTS";
         made ContextualLoss(ContextualLossSpec);
+        made Lpips(LpipsSpec) = "LPIPS";
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -95,7 +96,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 17] = [
+const SYNONYMS: [(&str, &str); 18] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -113,6 +114,7 @@ const SYNONYMS: [(&str, &str); 17] = [
     ("MSSSIMLoss", "MultiScaleSsimLoss"),
     ("CX", "ContextualLoss"),
     ("CXLoss", "ContextualLoss"),
+    ("LearnedPerceptualImagePatchSimilarity", "Lpips"),
 ];
 
 impl LossSpec {

@@ -5,6 +5,7 @@ mod contextual;
 mod dists;
 mod error;
 mod file;
+mod lpips;
 mod make;
 mod network;
 mod networks;
@@ -28,6 +29,7 @@ pub use catalogue::LossSpec;
 pub use contextual::ContextualLossSpec;
 pub use dists::DistsSpec;
 pub use error::ObjectiveError;
+pub use lpips::LpipsSpec;
 pub use network::NetworkWeights;
 pub use perceptual::PerceptualLossSpec;
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
@@ -63,7 +65,7 @@ use problem::Problem;
 /// ```
 ///
 /// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
-///   the perceptual loss, [`PerceptualLossSpec`].
+///   the losses on a network, [`PerceptualLossSpec`] and [`LpipsSpec`].
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
 ///   [`Schedule`].

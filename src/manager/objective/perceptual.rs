@@ -26,7 +26,7 @@ use crate::{
 /// taps = { relu2_2 = 1.0, relu3_3 = 0.5 }
 /// criterion = "l1"             # or "mse"
 /// data_range = "signed"        # or "unit", "bytes", two numbers
-/// normalization = "imagenet"   # or "unit", "caffe", "none"
+/// normalization = "imagenet"   # or "unit", "signed", "lpips", "caffe", "none"
 /// streaming = 4                # images at a time, "auto" or "off"
 /// ```
 ///

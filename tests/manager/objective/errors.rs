@@ -261,7 +261,7 @@ fn errors_in_options_say_what_is_accepted() {
         (
             "PerceptualLoss",
             "{ normalization = 'image_net' }",
-            "options.normalization: `image_net` is not known, did you mean `imagenet`? There are `none`, `unit`, `imagenet`, `caffe`",
+            "options.normalization: `image_net` is not known, did you mean `imagenet`? There are `none`, `unit`, `signed`, `imagenet`, `lpips`, `caffe`",
         ),
     ];
     for (loss, options, message) in cases {
@@ -300,10 +300,11 @@ fn losses_by_another_name() {
         ("Perceptual", "PerceptualLoss"),
         ("SSIM", "SsimLoss"),
         ("DeepImageStructureAndTextureSimilarity", "Dists"),
+        ("LearnedPerceptualImagePatchSimilarity", "Lpips"),
     ] {
         assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
     }
-    for name in ["LPIPS", "Dice", "", "x", "Wasserstein"] {
+    for name in ["Dice", "", "x", "Wasserstein"] {
         assert_eq!(problem(name), format!("`{name}` is no loss, expected one of {list}"));
     }
     for (name, meant) in [
