@@ -10,7 +10,7 @@ use super::make::{Make, Site};
 use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
-use super::spec::{catalogue, check, has_parameters, make, options};
+use super::spec::{catalogue, check, defaults, has_parameters, make, options};
 use super::{ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
@@ -93,7 +93,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 14] = [
+const SYNONYMS: [(&str, &str); 17] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -101,6 +101,9 @@ const SYNONYMS: [(&str, &str); 14] = [
     ("VGG", "PerceptualLoss"),
     ("VGG19", "PerceptualLoss"),
     ("VGGPerceptual", "PerceptualLoss"),
+    ("ContentLoss", "PerceptualLoss"),
+    ("StyleLoss", "PerceptualLoss"),
+    ("GramLoss", "PerceptualLoss"),
     ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
