@@ -15,6 +15,7 @@ mod networks;
 mod parity;
 mod perceptual;
 mod pixel;
+mod presets;
 mod properties;
 mod recorded;
 mod refusals;
