@@ -55,6 +55,7 @@
 //! | what all losses can do | the traits [`Loss`], [`UnaryLoss`], [`TernaryLoss`], [`SequenceLoss`] |
 //! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
+//! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

@@ -17,6 +17,7 @@ mod networks;
 mod parity;
 mod perceptual;
 mod pixel;
+mod presets;
 mod properties;
 mod recorded;
 mod refusals;

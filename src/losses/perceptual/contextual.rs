@@ -194,7 +194,7 @@ impl ContextualLoss {
     /// Checks options without a network's parameters.
     pub(crate) fn check(architecture: &Architecture, taps: &[(Tap, f64)], band_width: f64) -> Result<()> {
         check::positive("band_width", band_width)?;
-        PerceptualLoss::check_taps(architecture, taps)
+        PerceptualLoss::check_taps(architecture, taps, None)
     }
 
     fn comparison(&self) -> Result<ContextualComparison> {

@@ -1,36 +1,46 @@
-//! VGG perceptual loss.
+//! Perceptual loss.
 
 use tch::{Device, Tensor};
 
+use super::comparison::Comparison;
 use super::engine::{check_weights, Engine, Term};
 use super::preprocessing::Preprocessing;
-use super::{FeatureCriterion, Streaming, TargetFeatures};
+use super::unit_vectors::UnitVectors;
+use super::{FeatureCriterion, PerceptualPreset, Streaming, Style, TargetFeatures};
 use crate::base::{check, or_panic, setters};
-use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, Tap};
+use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, Result, Tap};
 
-/// Perceptual loss on VGG features: images that look alike cost little, even if their pixels differ.
+/// Perceptual loss on the features of a frozen network: images that look alike cost little, even if their pixels
+/// differ.
 ///
 /// ```text
-/// loss = Σ over taps of  weight * mean(|F_tap(input) - F_tap(target)|)
+/// loss = Σ over taps of        weight * criterion(F_tap(input), F_tap(target))
+///      + Σ over style taps of  weight * criterion(G_tap(input), G_tap(target))
 /// ```
 ///
-/// `F_tap` are the [features](Network::features) at a tap. The mean runs over all their elements. The plain
+/// `F_tap` are the [features](Network::features) at a tap: of any VGG, AlexNet or SqueezeNet, before or after a ReLU, a
+/// batch norm or a pooling. The second part is there with a [`Style`]; `G_tap` are the features' Gram matrices. The plain
 /// losses on pixels ([`L1Loss`](crate::L1Loss), [`MseLoss`](crate::MseLoss)) reward blur where the detail is
 /// uncertain. This loss rewards plausible detail, and usually accompanies one of them.
 ///
-/// - **Shapes**: `input` and `target` `[N, 3, H, W]`, H and W at least the stride of the deepest tap (4 by
-///   default, see [`Architecture::place`]). The loss is a scalar.
+/// Papers and libraries differ in taps, weights, criterion and in what happens to the images first. A
+/// [`PerceptualPreset`] has all of these together: ESRGAN, Real-ESRGAN, GFPGAN, SRGAN, pix2pixHD, SPADE, HiFaceGAN,
+/// J. Johnson, L. Gatys, and `ContentLoss` and `StyleLoss` of piq. [`Self::preset`] takes one.
+///
+/// - **Shapes**: `input` and `target` `[N, 3, H, W]`, or `[N, 1, H, W]`, whose channel is repeated. H and W reach the
+///   deepest tap: 4 by default, see [`Architecture::place`]. The loss is a scalar.
 /// - **Values**: any. By default, images of `[-1, 1]` go in as they are, as in the reference; see
 ///   [`InputNormalization`].
-/// - **Defaults**: taps relu1_2, relu2_2 and relu3_3 with weight 1, L1, no normalisation.
+/// - **Defaults**: taps relu1_2, relu2_2 and relu3_3 with weight 1, L1, no style, no normalisation.
 /// - **Kinds**: images are cast to the network's kind ([`Network::to_kind`]). Features of reduced precision
-///   are averaged in f32. The loss has the images' kind.
+///   are averaged in f32, and their Gram matrices and lengths are computed in f32. The loss has the images' kind.
 /// - **Gradients**: to both arguments. If `target` requires none, `forward` computes the input's gradient, a
 ///   few images at a time, and there are no second derivatives: see [`Streaming`].
-/// - **Map**: the mean differences at the taps, weighted, enlarged to the images' size and added up.
-/// - **Errors**: arguments that are not RGB images of one shape, kind and device; a device that is not the
-///   network's; images that are too small; no taps, a tap that the network lacks, or a weight that is
-///   negative or not finite.
+/// - **Map**: the mean differences at the taps, weighted, enlarged to the images' size and added up. With a style or
+///   [`FeatureCriterion::Frobenius`] there is none: neither is a mean over places.
+/// - **Errors**: arguments that are not images of 1 or 3 channels of one shape, kind and device; a device that is not the
+///   network's; images that are too small; neither taps nor a style, a style without taps, a tap that the network lacks,
+///   or a weight that is negative or not finite.
 ///
 /// # Speed and precision
 ///
@@ -66,11 +76,15 @@ use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, 
 /// choose its fastest algorithms for the sizes it meets, which pays if the sizes stay the same.
 ///
 /// Source: J. Johnson, A. Alahi and L. Fei-Fei, [*Perceptual losses for real-time style transfer and
-/// super-resolution*](https://arxiv.org/abs/1603.08155) (2016); with these defaults in NectarGAN.
+/// super-resolution*](https://arxiv.org/abs/1603.08155) (2016); with these defaults in NectarGAN; with the other
+/// options `PerceptualLoss` of [BasicSR](https://github.com/XPixelGroup/BasicSR), and `ContentLoss` and `StyleLoss` of
+/// [piq](https://piq.readthedocs.io).
 ///
 /// ```
 /// use tch::{nn, Device, Kind, Tensor};
-/// use tch_losses::{Architecture, FeatureCriterion, Loss, Network, Tap, PerceptualLoss};
+/// use tch_losses::{
+///     Architecture, FeatureCriterion, Loss, Network, PerceptualLoss, PerceptualPreset, Tap,
+/// };
 ///
 /// # tch::manual_seed(0);
 /// # let vs = nn::VarStore::new(Device::Cpu);
@@ -86,20 +100,32 @@ use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, 
 /// let deep = PerceptualLoss {
 ///     taps: vec![(Tap::new("conv5_4"), 1.0)],
 ///     criterion: FeatureCriterion::Mse,
-///     ..PerceptualLoss::new(network)
+///     ..PerceptualLoss::new(network.clone())
 /// };
 /// assert!(deep.forward(&fake, &real).double_value(&[]) > 0.0);
+///
+/// // All options of a published configuration.
+/// let real_esrgan = PerceptualLoss::preset(PerceptualPreset::RealEsrgan, network)?;
+/// assert!(real_esrgan.forward(&fake, &real).double_value(&[]) > 0.0);
+/// # Ok::<(), tch_losses::Error>(())
 /// ```
 #[doc(alias = "VGGPerceptual")]
 #[doc(alias = "VGGLoss")]
+#[doc(alias = "ContentLoss")]
+#[doc(alias = "StyleLoss")]
 #[derive(Debug, Clone)]
 pub struct PerceptualLoss {
     /// The network. A clone of it shares the parameters with other losses.
     pub network: Network,
-    /// Where features are compared, and with what weight.
+    /// Where features are compared, and with what weight. It may be empty if there is a style.
     pub taps: Vec<(Tap, f64)>,
     /// How features are compared.
     pub criterion: FeatureCriterion,
+    /// Whether the channels at each position are first scaled to unit length, `f / (‖f‖ + 1e-10)`: `normalize_features` of
+    /// piq. It is so for the style, too.
+    pub normalize_features: bool,
+    /// The part that compares Gram matrices, with taps and a criterion of its own.
+    pub style: Option<Style>,
     /// The range of the images' values. Without a normalisation it does not matter.
     pub data_range: DataRange,
     /// What happens to the images first.
@@ -110,25 +136,84 @@ pub struct PerceptualLoss {
 
 setters!(PerceptualLoss {
     with_network(network: Network), with_taps(taps: Vec<(Tap, f64)>), with_criterion(criterion: FeatureCriterion),
+    with_normalize_features(normalize_features: bool),
     with_data_range(data_range: DataRange), with_normalization(normalization: InputNormalization),
-    with_streaming(streaming: Streaming)
+    with_streaming(streaming: Streaming);
+    with_style(style: Style)
 });
 
-impl PerceptualLoss {
-    pub(crate) const DEFAULT_TAPS: [(Tap, f64); 3] =
-        [(Tap::RELU1_2, 1.0), (Tap::RELU2_2, 1.0), (Tap::RELU3_3, 1.0)];
+/// What a [`PerceptualPreset`] decides.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub taps: Vec<(Tap, f64)>,
+    pub criterion: FeatureCriterion,
+    pub style: Option<Style>,
+    pub data_range: DataRange,
+    pub normalization: InputNormalization,
+}
 
+impl PerceptualLoss {
     /// The loss with its default options. The default taps are in all VGGs with three convolutions in the
     /// third block: VGG16 and VGG19.
     pub fn new(network: Network) -> PerceptualLoss {
+        PerceptualLoss::with_options(PerceptualPreset::default(), network)
+    }
+
+    fn with_options(preset: PerceptualPreset, network: Network) -> PerceptualLoss {
+        let Options { taps, criterion, style, data_range, normalization } = preset.options();
+        let (normalize_features, streaming) = (false, Streaming::default());
         PerceptualLoss {
             network,
-            taps: Self::DEFAULT_TAPS.into(),
-            criterion: FeatureCriterion::default(),
-            data_range: DataRange::default(),
-            normalization: InputNormalization::default(),
-            streaming: Streaming::default(),
+            taps,
+            criterion,
+            normalize_features,
+            style,
+            data_range,
+            normalization,
+            streaming,
         }
+    }
+
+    /// The loss with the options of a preset, on any network that has its taps.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a network that lacks one of them.
+    ///
+    /// ```
+    /// use tch::{nn, Device};
+    /// use tch_losses::{Architecture, Network, PerceptualLoss, PerceptualPreset};
+    ///
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// let vgg11 = Network::new(&vs.root(), &Architecture::VGG11);
+    /// let error = PerceptualLoss::preset(PerceptualPreset::Johnson, vgg11).unwrap_err();
+    /// assert!(error.to_string().starts_with("option `style.taps` is \"relu1_2\", expected a layer of vgg11"));
+    /// ```
+    pub fn preset(preset: PerceptualPreset, network: Network) -> Result<PerceptualLoss> {
+        let loss = PerceptualLoss::with_options(preset, network);
+        loss.check_options()?;
+        Ok(loss)
+    }
+
+    /// The loss with the options of a preset, on the network that the source uses, as torchvision trained it:
+    /// [`Network::pretrained`].
+    ///
+    /// # Errors
+    /// As for [`Network::pretrained`]; and [`Error::Option`] for [`PerceptualPreset::Gatys`], whose
+    /// network is not torchvision's.
+    ///
+    /// ```no_run
+    /// use tch::Device;
+    /// use tch_losses::{PerceptualLoss, PerceptualPreset};
+    ///
+    /// let loss = PerceptualLoss::pretrained_preset(PerceptualPreset::RealEsrgan, Device::cuda_if_available())?;
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn pretrained_preset(preset: PerceptualPreset, device: Device) -> Result<PerceptualLoss> {
+        if preset.is_of_caffe() {
+            let expected = "one on a network of torchvision's: this VGG19 was trained with Caffe".into();
+            return Err(Error::Option { option: "preset", given: preset.to_string(), expected });
+        }
+        PerceptualLoss::preset(preset, Network::pretrained(&preset.architecture(), device)?)
     }
 
     /// The loss with its default options, on the VGG19 that torchvision trained: [`Network::pretrained`].
@@ -170,7 +255,7 @@ impl PerceptualLoss {
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn target_features(&self, target: &Tensor) -> Result<TargetFeatures> {
-        self.engine()?.target_features(target)
+        self.with_engine(|engine| engine.target_features(target))
     }
 
     /// The loss of `input` against [target features](Self::target_features).
@@ -180,7 +265,7 @@ impl PerceptualLoss {
     /// normalisation, of images of another size, or by a network of another kind or device.
     pub fn try_forward_features(&self, input: &Tensor, target: &TargetFeatures) -> Result<Tensor> {
         check::image("input", input)?;
-        self.engine()?.compare_features(input, target)
+        self.with_engine(|engine| engine.compare_features(input, target))
     }
 
     /// The loss of `input` against [target features](Self::target_features).
@@ -193,46 +278,65 @@ impl PerceptualLoss {
     }
 
     /// Checks taps without a network's parameters.
-    pub(crate) fn check_taps(architecture: &Architecture, taps: &[(Tap, f64)]) -> Result<()> {
-        check_weights(taps)?;
+    pub(crate) fn check_taps(
+        architecture: &Architecture,
+        taps: &[(Tap, f64)],
+        style: Option<&Style>,
+    ) -> Result<()> {
+        if let Some(style) = style {
+            style.check(architecture)?;
+        }
+        if !taps.is_empty() || style.is_none() {
+            check_weights(taps)?;
+        }
         taps.iter().try_for_each(|(tap, _)| architecture.place(tap).map(drop))
     }
 
-    fn engine(&self) -> Result<Engine<'_>> {
-        check_weights(&self.taps)?;
-        let terms =
-            self.taps.iter().map(|(tap, weight)| Term { tap, weight: *weight, comparison: &self.criterion });
+    /// Gives the engine of this loss to a function.
+    fn with_engine<T>(&self, run: impl FnOnce(&Engine) -> Result<T>) -> Result<T> {
+        let style = self.style.as_ref();
+        PerceptualLoss::check_taps(&self.network.architecture(), &self.taps, style)?;
+        let content: &dyn Comparison = &self.criterion;
+        let of_style = style.map(|style| (&style.taps[..], style as &dyn Comparison));
+        let parts: Vec<_> = [(&self.taps[..], content)].into_iter().chain(of_style).collect();
+        let unit_vectors: Vec<_> = parts.iter().map(|(_, comparison)| UnitVectors(*comparison)).collect();
+        let terms = parts.iter().zip(&unit_vectors).flat_map(|((taps, comparison), unit_vectors)| {
+            let comparison = if self.normalize_features { unit_vectors } else { *comparison };
+            taps.iter().map(move |(tap, weight)| Term { tap, weight: *weight, comparison })
+        });
         let preprocessing = Preprocessing { data_range: self.data_range, normalization: self.normalization };
-        Engine::new(&self.network, terms, preprocessing, self.streaming)
+        run(&Engine::new(&self.network, terms, preprocessing, self.streaming)?)
     }
 }
 
 impl Loss for PerceptualLoss {
     fn check_options(&self) -> Result<()> {
-        PerceptualLoss::check_taps(&self.network.architecture(), &self.taps)?;
+        PerceptualLoss::check_taps(&self.network.architecture(), &self.taps, self.style.as_ref())?;
         self.data_range.check()?;
         self.streaming.check()
     }
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::image_pair(input, target)?;
-        self.engine()?.compare_images(input, target)
+        self.with_engine(|engine| engine.compare_images(input, target))
     }
 
     /// For each tap the channel mean of the differences, enlarged to the size of the images by nearest neighbours,
     /// weighted, summed over the taps.
+    ///
+    /// There is none with a style, or with [`FeatureCriterion::Frobenius`].
     ///
     /// The map's mean is the loss exactly if H and W are multiples of the taps' strides ([`Architecture::place`]).
     /// Otherwise the features at the right and lower edge, whose windows are cut, count a little more or less than in
     /// the loss.
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
         check::image_pair(input, target)?;
-        self.engine()?.map(input, target)
+        self.with_engine(|engine| engine.map(input, target))
     }
 
-    /// For each tap the mean activation over the channels, enlarged to the size of the images, weighted,
+    /// For each tap, of the style too, the mean activation over the channels, enlarged to the size of the images, weighted,
     /// summed over the taps.
     fn response(&self, image: &Tensor) -> Result<Option<Tensor>> {
-        self.engine()?.response(image).map(Some)
+        self.with_engine(|engine| engine.response(image).map(Some))
     }
 }

@@ -10,7 +10,7 @@ use super::make::{Make, Site};
 use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
-use super::spec::{catalogue, check, has_parameters, make, options};
+use super::spec::{catalogue, check, defaults, has_parameters, make, options};
 use super::{ContextualLossSpec, DistsSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
@@ -96,7 +96,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 18] = [
+const SYNONYMS: [(&str, &str); 21] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -115,6 +115,9 @@ const SYNONYMS: [(&str, &str); 18] = [
     ("CX", "ContextualLoss"),
     ("CXLoss", "ContextualLoss"),
     ("LearnedPerceptualImagePatchSimilarity", "Lpips"),
+    ("ContentLoss", "PerceptualLoss"),
+    ("StyleLoss", "PerceptualLoss"),
+    ("GramLoss", "PerceptualLoss"),
 ];
 
 impl LossSpec {

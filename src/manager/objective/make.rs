@@ -28,6 +28,14 @@ pub(super) trait Make {
         false
     }
 
+    /// The options that need not be told.
+    fn defaults(&self) -> Self
+    where
+        Self: Default,
+    {
+        Self::default()
+    }
+
     /// The loss itself.
     fn make(&self, site: &mut Site) -> Result<Function>;
 }

@@ -15,6 +15,7 @@ mod pix2pix;
 mod problem;
 mod read;
 mod spec;
+mod style;
 mod summary;
 
 use std::collections::HashSet;

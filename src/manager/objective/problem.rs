@@ -90,13 +90,15 @@ impl serde::de::Error for Problem {
 
 /// What people write who know it from elsewhere, and what it is called here. Beside them goes whatever is spelt
 /// alike.
-const SYNONYMS: [(&str, &str); 6] = [
+const SYNONYMS: [(&str, &str); 8] = [
     ("size_average", "reduction"), // what PyTorch had before
     ("reduce", "reduction"),
     ("layers", "taps"),
     ("dtype", "kind"),
     ("l2", "mse"),
     ("mae", "l1"),
+    ("fro", "frobenius"),
+    ("avg", "average"),
 ];
 
 /// The message that `given` is none of the `known`, which it tells, and which of them may be meant.

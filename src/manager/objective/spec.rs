@@ -44,7 +44,7 @@ macro_rules! catalogue {
             /// The options that are the defaults.
             pub(super) fn default_of(&self) -> LossSpec {
                 match self {
-                    $($(LossSpec::$name(_) => LossSpec::$name(Default::default()),)*)*
+                    $($(LossSpec::$name(options) => LossSpec::$name(defaults!($tensors, options)),)*)*
                 }
             }
 
@@ -132,6 +132,16 @@ macro_rules! has_parameters {
     }};
 }
 
+macro_rules! defaults {
+    (made, $options:ident) => {
+        Make::defaults($options)
+    };
+    ($tensors:ident, $options:ident) => {{
+        let _ = $options;
+        Default::default()
+    }};
+}
+
 macro_rules! make {
     (unary, $options:ident, $site:ident) => {
         Ok(Function::Unary(Box::new($options.clone())))
@@ -150,4 +160,4 @@ macro_rules! make {
     };
 }
 
-pub(super) use {catalogue, check, has_parameters, make, options};
+pub(super) use {catalogue, check, defaults, has_parameters, make, options};

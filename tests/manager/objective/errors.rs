@@ -246,8 +246,8 @@ fn errors_in_options_say_what_is_accepted() {
         (
             "PerceptualLoss",
             "{ layers = {} }",
-            "options.layers: there is no such option, did you mean `taps`? There are `architecture`, `weights`, `seed`, `kind`, `taps`, \
-             `criterion`, `data_range`, `normalization`, `streaming`",
+            "options.layers: there is no such option, did you mean `taps`? There are `preset`, `architecture`, `pooling`, `weights`, \
+             `seed`, `kind`, `taps`, `criterion`, `normalize_features`, `style`, `data_range`, `normalization`, `streaming`",
         ),
         (
             "PerceptualLoss",

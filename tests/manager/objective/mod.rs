@@ -6,6 +6,7 @@
 mod errors;
 mod losses;
 mod networks;
+mod presets;
 
 use std::fs;
 

@@ -1,0 +1,60 @@
+//! Comparisons of features whose channels are scaled to unit length.
+
+use tch::Tensor;
+
+use super::comparison::{AcrossImages, Comparison, Other};
+use crate::base::image::sqrt;
+use crate::base::precision::accumulation_kind;
+use crate::Result;
+
+/// What piq adds to the length of a vector.
+const EPS: f64 = 1e-10;
+
+/// A comparison of `f / (‖f‖ + 1e-10)` in place of the features `f`, for the norm over the channels at each position.
+pub(super) struct UnitVectors<'a>(pub &'a dyn Comparison);
+
+/// Features of unit length, in f32 at least, and the lengths that they had: `[N, 1, H, W]`.
+fn of_unit_length(features: &Tensor) -> Result<(Tensor, Tensor)> {
+    let features = features.f_to_kind(accumulation_kind(features.kind()))?;
+    let squares = features.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
+    let lengths = sqrt(&squares)?;
+    Ok((features.f_div(&lengths.f_add_scalar(EPS)?)?, lengths))
+}
+
+impl Comparison for UnitVectors<'_> {
+    fn count(&self, feature_size: &[i64]) -> f64 {
+        self.0.count(feature_size)
+    }
+
+    fn sums(&self, own: &Tensor, other: &Tensor) -> Result<Tensor> {
+        self.0.sums(&of_unit_length(own)?.0, &of_unit_length(other)?.0)
+    }
+
+    fn piece(&self, own: &Tensor, other: Other, share: Option<f64>) -> Result<(Tensor, Option<Tensor>)> {
+        let (own, lengths) = of_unit_length(own)?;
+        let features = of_unit_length(&other.features)?.0;
+        let others = Other { features, is_free: true, statistics: None };
+        let (sums, slope) = self.0.piece(&own, others, share)?;
+        // For u = f / d and d = ‖f‖ + eps, the slope s of u becomes (s - u (s·u) d / ‖f‖) / d.
+        let of_features = |mut slope: Tensor| -> Result<Tensor> {
+            let divisors = lengths.f_add_scalar(EPS)?;
+            let along = slope.f_mul(&own)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
+            let along = along.f_mul(&divisors)?.f_div(&lengths)?;
+            Ok(slope.f_sub_(&own.f_mul(&along)?)?.f_div_(&divisors)?)
+        };
+        Ok((sums, slope.map(of_features).transpose()?))
+    }
+
+    fn across_images(&self) -> AcrossImages {
+        self.0.across_images()
+    }
+
+    /// Vectors of nearly no length turn by any angle.
+    fn is_unbounded(&self) -> bool {
+        true
+    }
+
+    fn map(&self, own: &Tensor, other: &Tensor) -> Result<Option<Tensor>> {
+        self.0.map(&of_unit_length(own)?.0, &of_unit_length(other)?.0)
+    }
+}
