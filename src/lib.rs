@@ -37,7 +37,7 @@
 //! | **similarity**: gradients, wavelets, colours | [`GmsdLoss`], [`MultiScaleGmsdLoss`], [`HaarPsiLoss`], [`MdsiLoss`] |
 //! | phase, saliency, subbands | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`], [`DssLoss`] |
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
-//! | **perceptual**: features of a frozen network | [`PerceptualLoss`] |
+//! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`ContextualLoss`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |

@@ -61,7 +61,7 @@ use problem::Problem;
 /// ```
 ///
 /// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
-///   the perceptual loss, [`PerceptualLossSpec`].
+///   the losses on networks, [`PerceptualLossSpec`] and [`ContextualLossSpec`].
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
 ///   [`Schedule`].
