@@ -164,7 +164,7 @@ fn other_criteria_are_those_of_the_graph() {
     let network = hashed_network(Architecture::VGG11).to_kind(Kind::Double).unwrap();
     let (input, target) = pair(&[3, 3, 9, 11], Kind::Double);
     // One image of three costs nothing.
-    let _ = input.get(1).copy_(&target.get(1));
+    input.get(1).copy_(&target.get(1));
     for criterion in [FeatureCriterion::Frobenius, FeatureCriterion::Charbonnier] {
         for streaming in [Streaming::Auto, Streaming::Images(1), Streaming::Images(2)] {
             let taps = vec![(Tap::RELU2_1, 0.5), (Tap::RELU1_1, 2.0), (Tap::new("features.4"), 0.25)];
