@@ -5,6 +5,7 @@ mod common;
 mod support;
 
 mod classification;
+mod contextual;
 mod contracts;
 mod distribution;
 mod dists;

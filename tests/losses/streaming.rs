@@ -1,6 +1,6 @@
 //! Gradients taken inside forward: whatever the way, the loss is the one of the plain graph.
 
-use crate::common::{assert_close, device, noise, value, values, vgg, Relative};
+use crate::common::{assert_close, device, hashed_network, noise, value, values, vgg, Relative};
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
     Architecture, DataRange, Error, FeatureCriterion, FsimLoss, InputNormalization, L1Loss, Laplacian, Loss,
@@ -154,6 +154,31 @@ fn perceptual_losses_are_those_of_the_graph() {
                     _ => assert_same_up_to_turns(&what, &loss, (&input, &target), 5e-5, 0.1),
                 }
             }
+        }
+    }
+}
+
+/// A norm over the batch needs the whole batch before any slope of it; a root has no kink.
+#[test]
+fn other_criteria_are_those_of_the_graph() {
+    let network = hashed_network(Architecture::VGG11).to_kind(Kind::Double).unwrap();
+    let (input, target) = pair(&[3, 3, 9, 11], Kind::Double);
+    // One image of three costs nothing.
+    input.get(1).copy_(&target.get(1));
+    for criterion in [FeatureCriterion::Frobenius, FeatureCriterion::Charbonnier] {
+        for streaming in [Streaming::Auto, Streaming::Images(1), Streaming::Images(2)] {
+            let taps = vec![(Tap::RELU2_1, 0.5), (Tap::RELU1_1, 2.0), (Tap::new("features.4"), 0.25)];
+            let loss = PerceptualLoss { taps, criterion, streaming, ..PerceptualLoss::new(network.clone()) };
+            assert_same(&format!("{loss:?}"), &loss, &input, &target, 1e-10);
+            // The norm of a batch that costs nothing has a gradient of 0.
+            let (value, gradient) = streamed(&loss, &target, &target);
+            assert!(
+                crate::common::value(&value) < 1e-5 && values(&gradient).iter().all(|slope| *slope == 0.0)
+            );
+            let features = loss.target_features(&target).unwrap();
+            let (expected, _) = in_graph(&loss, &input, &target);
+            let found = loss.forward_features(&input, &features);
+            assert_close("cached", &found, &expected, 1e-10, Relative::ToLargest);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 mod comparison;
 mod contextual;
-mod contextual_comparison;
 mod criterion;
 mod dists;
 mod engine;

@@ -66,7 +66,7 @@ use problem::Problem;
 /// ```
 ///
 /// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
-///   the losses on a network, [`PerceptualLossSpec`] and [`LpipsSpec`].
+///   the losses on networks, [`PerceptualLossSpec`], [`LpipsSpec`], [`DistsSpec`] and [`ContextualLossSpec`].
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
 ///   [`Schedule`].

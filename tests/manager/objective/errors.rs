@@ -51,6 +51,8 @@ fn options_have_their_ranges() {
         ("GaussianNllLoss", "eps = -1", "eps: given -1, expected a finite number, 0 or more"),
         ("Sobel", "reduction = 'batchmean'", "reduction: given batchmean, expected none, mean or sum"),
         ("CtcLoss", "reduction = 'batchmean'", "reduction: given batchmean, expected none, mean or sum"),
+        ("ContextualLoss", "band_width = 0", "band_width: given 0, expected a finite number greater than 0"),
+        ("ContextualLoss", "taps = {}", "taps: given empty, expected at least one tap"),
         ("PerceptualLoss", "streaming = 0", "streaming: given 0, expected at least one image at a time"),
         (
             "PerceptualLoss",

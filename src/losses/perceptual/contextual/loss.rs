@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::contextual_comparison::ContextualComparison;
-use super::engine::{check_weights, Engine, Term};
-use super::preprocessing::Preprocessing;
-use super::{PerceptualLoss, Streaming, TargetFeatures};
+use super::super::engine::{check_weights, Engine, Term};
+use super::super::preprocessing::Preprocessing;
+use super::super::{PerceptualLoss, Streaming, TargetFeatures};
+use super::comparison::ContextualComparison;
 use crate::base::{check, or_panic, setters};
 use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, Tap};
 
@@ -36,7 +36,7 @@ use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, 
 /// - **Gradients**: to both arguments, through all of the formula. If `target` requires none, `forward` computes the
 ///   input's gradient, a few images at a time, and there are no second derivatives: see [`Streaming`].
 /// - **Memory**: the similarities are as many as the square of the number of positions, 64 MB for an image of 256x256
-///   in f32. They are computed a few rows at a time, and a second time for the gradient, so that 4 MB of them are
+///   in f32. They are computed a few rows at a time, and a second time for the gradient, so that a few MB of them are
 ///   there at once. If `target` requires a gradient, or with [`Streaming::Off`], they are all there.
 /// - **Time** grows with the square of the number of positions. Take smaller parts of large images, or deeper taps.
 /// - **Map**: none. The mean is under a logarithm, and its terms have their places in the target.

@@ -1,0 +1,8 @@
+//! The contextual loss.
+
+mod comparison;
+mod directions;
+mod loss;
+mod rows;
+
+pub use loss::{ContextualForm, ContextualLoss};
