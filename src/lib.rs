@@ -38,6 +38,7 @@
 //! | phase, saliency, subbands | [`FsimLoss`], [`VsiLoss`], [`SrSimLoss`], [`DssLoss`] |
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`] |
+//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
@@ -45,6 +46,7 @@
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
+//! | latent variables of a VAE | [`GaussianKlLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
 //!
 //! # Find the rest
@@ -54,6 +56,7 @@
 //! | what all losses can do | the traits [`Loss`], [`UnaryLoss`], [`TernaryLoss`], [`SequenceLoss`] |
 //! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
+//! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

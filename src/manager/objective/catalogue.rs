@@ -11,7 +11,7 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, has_parameters, make, options};
-use super::{ObjectiveError, PerceptualLossSpec};
+use super::{GanLossSpec, ObjectiveError, PerceptualLossSpec, RelativisticLossSpec};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -63,6 +63,10 @@ catalogue! {
     perceptual {
         made PerceptualLoss(PerceptualLossSpec);
     }
+    adversarial {
+        made GanLoss(GanLossSpec) = "GANLoss";
+        made RelativisticLoss(RelativisticLossSpec);
+    }
     classification {
         binary BceLoss = "BCELoss";
         binary BceWithLogitsLoss = "BCEWithLogitsLoss";
@@ -86,6 +90,7 @@ catalogue! {
         binary KlDivLoss = "KLDivLoss";
         binary PoissonNllLoss = "PoissonNLLLoss";
         ternary GaussianNllLoss = "GaussianNLLLoss";
+        binary GaussianKlLoss = "KLDLoss";
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
@@ -93,7 +98,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 14] = [
+const SYNONYMS: [(&str, &str); 13] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -101,7 +106,6 @@ const SYNONYMS: [(&str, &str); 14] = [
     ("VGG", "PerceptualLoss"),
     ("VGG19", "PerceptualLoss"),
     ("VGGPerceptual", "PerceptualLoss"),
-    ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
     ("SSIM", "SsimLoss"),
