@@ -38,7 +38,7 @@ use crate::{Error, FeatureCriterion, Result};
 /// use tch_losses::FeatureMatchingLoss;
 ///
 /// // One scale with two layers and a prediction.
-/// let features = |values: [f64; 3]| vec![values.map(|value| Tensor::from_slice(&[value])).to_vec()];
+/// let features = |values: [f64; 3]| vec![Vec::from(values.map(|value| Tensor::from_slice(&[value])))];
 /// let (fake, real) = (features([1.0, 2.0, 9.0]), features([1.5, 4.0, 0.0]));
 /// let loss = FeatureMatchingLoss::spade().forward(&fake, &real);
 /// assert_eq!(loss.double_value(&[]), 0.5 + 2.0);

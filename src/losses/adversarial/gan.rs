@@ -21,8 +21,8 @@ use crate::{Error, Result};
 /// [`discriminator_fake`](Self::discriminator_fake) are the two summands, for steps with two backward passes.
 ///
 /// A training step has two halves. The fake is detached for the discriminator, so that its loss does not reach the
-/// generator. The generator's loss does reach the discriminator's parameters: freeze them, or set their gradients to
-/// zero before their next step, as its optimiser does here:
+/// generator. The generator's loss reaches the discriminator's parameters, too. Here, `backward_step` clears their
+/// gradients before the next step:
 ///
 /// ```
 /// use tch::nn::{self, Module, OptimizerConfig};

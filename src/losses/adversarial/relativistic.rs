@@ -127,8 +127,7 @@ setters!(RelativisticLoss {
 });
 
 impl RelativisticLoss {
-    /// ESRGAN of BasicSR, and Real-ESRGAN's predecessors: the defaults. BasicSR's weight of 5e-3 for the generator is not
-    /// in it.
+    /// ESRGAN of BasicSR: the defaults. The generator's weight, 5e-3 there, is not in it.
     pub fn esrgan() -> Self {
         RelativisticLoss::default()
     }
