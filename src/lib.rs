@@ -7,7 +7,7 @@
 //! use tch::{Device, Kind, Tensor};
 //! use tch_losses::{Laplacian, Loss, Reduction, Sobel};
 //!
-//! // Image batches [N, C, H, W]. The order is (fake, real) everywhere.
+//! // Image batches [N, C, H, W]. Losses on images have the order (fake, real).
 //! let fake = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 //! let real = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
 //!

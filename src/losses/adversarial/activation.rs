@@ -27,8 +27,8 @@ impl GanActivation {
     pub(super) fn apply(self, outputs: &Tensor) -> Result<Tensor> {
         Ok(match self {
             GanActivation::None => outputs.shallow_clone(),
-            // tch's own leaky ReLU has a slope of 0.01. Its backward multiplies a gradient by 1 or by any slope; here, the
-            // outputs themselves.
+            // tch's own leaky ReLU has a slope of 0.01. Its backward multiplies a gradient by 1 or by any slope; here,
+            // the outputs themselves.
             GanActivation::LeakyRelu => outputs.f_detach()?.f_leaky_relu_backward(outputs, SLOPE, false)?,
             GanActivation::Tanh => outputs.f_tanh()?,
         })

@@ -19,19 +19,19 @@ use crate::{Error, FeatureCriterion, Result};
 /// discriminator, the output of each layer. The last one is the prediction itself, which [`GanLoss`](crate::GanLoss)
 /// takes; `exclude_last` leaves it out.
 ///
-/// - **Shapes**: any. `fake` and `real` have as many scales and layers each, and tensors of the same shapes. The loss is a
-///   scalar.
+/// - **Shapes**: any. `fake` and `real` have as many scales and layers each, and tensors of the same shapes. The loss
+///   is a scalar.
 /// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to `fake`, of any order. `real` is a constant.
 /// - **Defaults**: `criterion` L1, `exclude_last` true, `scales` mean, `layers` sum, `factor` 1: SPADE's.
 /// - **Errors**: lists of different lengths, without a scale, or with a scale without a layer to compare; tensors of
 ///   different shapes, kinds or devices; criteria other than L1 and MSE; a `factor` that is not positive and finite.
 ///
-/// The loss takes lists, so it is no loss of an objective's file. In a [`LossManager`](crate::manager::LossManager) it is
-/// a [value](crate::manager::Term::value) that the training loop computes.
+/// The loss takes lists, so it is no loss of an objective's file. In a [`LossManager`](crate::manager::LossManager) it
+/// is a [value](crate::manager::Term::value) that the training loop computes.
 ///
-/// Source: [`pix2pixHD_model.py`](https://github.com/NVIDIA/pix2pixHD/blob/master/models/pix2pixHD_model.py); T.-C. Wang et
-/// al., *High-resolution image synthesis and semantic manipulation with conditional GANs* (2018).
+/// Source: [`pix2pixHD_model.py`](https://github.com/NVIDIA/pix2pixHD/blob/master/models/pix2pixHD_model.py); T.-C.
+/// Wang et al., *High-resolution image synthesis and semantic manipulation with conditional GANs* (2018).
 ///
 /// ```
 /// use tch::Tensor;
@@ -76,9 +76,9 @@ setters!(FeatureMatchingLoss {
 });
 
 impl FeatureMatchingLoss {
-    /// [pix2pixHD](https://github.com/NVIDIA/pix2pixHD): four times the mean over the layers. Its weight for each layer,
-    /// `4 / (n_layers_D + 1)`, is that, as the discriminator has `n_layers_D + 1` layers before the last. `lambda_feat`, 10
-    /// there, is not in it.
+    /// [pix2pixHD](https://github.com/NVIDIA/pix2pixHD): four times the mean over the layers. Its weight for each
+    /// layer, `4 / (n_layers_D + 1)`, is that, as the discriminator has `n_layers_D + 1` layers before the last.
+    /// `lambda_feat`, 10 there, is not in it.
     pub fn pix2pixhd() -> Self {
         FeatureMatchingLoss { layers: ListReduction::Mean, factor: 4.0, ..FeatureMatchingLoss::default() }
     }

@@ -49,11 +49,11 @@ use crate::{Error, Result};
 ///
 /// - **Shapes**: any: one number for each image, or a map of patches. Lists of scales and of features are
 ///   [`Predictions`]. `real` and `fake` may be of different shapes, with as many scales each. The loss is a scalar.
-/// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN. The loss may be negative with `Wgan`,
-///   `Hinge` and `Saturating`. With a label strictly between 0 and 1, `Vanilla` has a minimum above 0.
+/// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN. The loss may be negative with
+///   `Wgan`, `Hinge` and `Saturating`. With a label strictly between 0 and 1, `Vanilla` has a minimum above 0.
 /// - **Gradients**: to all arguments, of any order. Gradient penalties are losses beside this one.
-/// - **Defaults**: `mode` vanilla, `real_label` 1, `fake_label` 0, `generator_label` none, `scales` mean, both factors 1,
-///   no `activation`, `hinged_generator` false.
+/// - **Defaults**: `mode` vanilla, `real_label` 1, `fake_label` 0, `generator_label` none, `scales` mean, both factors
+///   1, no `activation`, `hinged_generator` false.
 /// - **Errors**: lists without tensors, or of different lengths; tensors of different kinds or devices; labels that are
 ///   not finite, or outside of `[0, 1]` with `Vanilla`; factors that are not positive and finite.
 ///
@@ -77,10 +77,9 @@ use crate::{Error, Result};
 /// | [`studiogan`](Self::studiogan) | any | real + fake, lsgan ½ | 1, lsgan ½ | |
 /// | [`monai`](Self::monai) | vanilla, lsgan, hinge | real + fake | 1 | mean |
 ///
-/// Source:
-/// [`GANLoss` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/gan_loss.py); I. Goodfellow et
-/// al., *Generative adversarial nets* (2014); X. Mao et al., *Least squares generative adversarial networks* (2017); M.
-/// Arjovsky et al., *Wasserstein GAN* (2017); J. H. Lim and J. C. Ye, *Geometric GAN* (2017).
+/// Source: [`GANLoss` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/losses/gan_loss.py); I.
+/// Goodfellow et al., *Generative adversarial nets* (2014); X. Mao et al., *Least squares generative adversarial
+/// networks* (2017); M. Arjovsky et al., *Wasserstein GAN* (2017); J. H. Lim and J. C. Ye, *Geometric GAN* (2017).
 ///
 /// ```
 /// use tch::Tensor;

@@ -31,10 +31,12 @@ pub enum Pairing {
 /// ```
 ///
 /// `r` and `f` are the discriminator's raw outputs for real and for fake images. [`GanMode`] has the terms, each a mean
-/// over all elements. Unlike in [`GanLoss`](crate::GanLoss), the generator's loss needs the outputs for real images, too.
+/// over all elements. Unlike in [`GanLoss`](crate::GanLoss), the generator's loss needs the outputs for real images,
+/// too.
 ///
-/// With [`detach`](Self::detach) the loss has the gradients of ESRGAN: for the discriminator, the means are constants; for
-/// the generator, `real` is one. Without it, gradients flow through everything, as in the paper. The values are the same.
+/// With [`detach`](Self::detach) the loss has the gradients of ESRGAN: for the discriminator, the means are constants;
+/// for the generator, `real` is one. Without it, gradients flow through everything, as in the paper. The values are the
+/// same.
 ///
 /// A training step, in which the fake is detached for the discriminator:
 ///
@@ -64,19 +66,19 @@ pub enum Pairing {
 /// - **Shapes**: any. Paired, `real` and `fake` have the same shape. The loss is a scalar.
 /// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments, of any order, except for what `detach` makes a constant.
-/// - **Defaults**: `pairing` average, `mode` vanilla, `real_label` 1, `fake_label` 0, `detach` true, both factors 0.5: those
-///   of ESRGAN.
+/// - **Defaults**: `pairing` average, `mode` vanilla, `real_label` 1, `fake_label` 0, `detach` true, both factors 0.5:
+///   those of ESRGAN.
 /// - **Errors**: arguments of different kinds or devices; paired, of different shapes; labels that are not finite, or
-///   outside of `[0, 1]` with `Vanilla`; factors that are not positive and finite; the modes `Wgan`, which is relativistic
-///   by itself, and `Saturating`.
+///   outside of `[0, 1]` with `Vanilla`; factors that are not positive and finite; the modes `Wgan`, which is
+///   relativistic by itself, and `Saturating`.
 ///
 /// In an objective's file the option `side` is `"generator"` or `"discriminator"`. Both take two tensors, in the order
 /// `(real, fake)`; see [`RelativisticLossSpec`](crate::manager::RelativisticLossSpec).
 ///
-/// Source:
-/// [`esrgan_model.py` of BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/models/esrgan_model.py); A.
-/// Jolicoeur-Martineau, *The relativistic discriminator* (2018); X. Wang et al., *ESRGAN* (2018); Y. Huang et al., *The GAN
-/// is dead; long live the GAN!* (2024).
+/// Source: [`esrgan_model.py` of
+/// BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/models/esrgan_model.py); A. Jolicoeur-Martineau,
+/// *The relativistic discriminator* (2018); X. Wang et al., *ESRGAN* (2018); Y. Huang et al., *The GAN is dead; long
+/// live the GAN!* (2024).
 ///
 /// ```
 /// use tch::Tensor;
@@ -132,8 +134,8 @@ impl RelativisticLoss {
         RelativisticLoss::default()
     }
 
-    /// [R3GAN](https://github.com/brownvc/R3GAN): `Paired`, `NonSaturating`, without factors and without constants. Its R1
-    /// and R2 penalties are losses of their own.
+    /// [R3GAN](https://github.com/brownvc/R3GAN): `Paired`, `NonSaturating`, without factors and without constants. Its
+    /// R1 and R2 penalties are losses of their own.
     pub fn r3gan() -> Self {
         RelativisticLoss {
             pairing: Pairing::Paired,

@@ -5,10 +5,11 @@ use tch::Tensor;
 use super::{GanLoss, RelativisticLoss};
 use crate::{Loss, Result, UnaryLoss};
 
-/// The generator's side of an adversarial loss as a loss of tensors, for a [`LossManager`](crate::manager::LossManager).
+/// The generator's side of an adversarial loss as a loss of tensors, for a
+/// [`LossManager`](crate::manager::LossManager).
 ///
-/// Of a [`GanLoss`] it is a [`UnaryLoss`], of the outputs for the fake images. Of a [`RelativisticLoss`] it is a [`Loss`]
-/// of two tensors, in the order `(real, fake)`. See [`DiscriminatorSide`] for an example.
+/// Of a [`GanLoss`] it is a [`UnaryLoss`], of the outputs for the fake images. Of a [`RelativisticLoss`] it is a
+/// [`Loss`] of two tensors, in the order `(real, fake)`. See [`DiscriminatorSide`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GeneratorSide<L>(pub L);
 

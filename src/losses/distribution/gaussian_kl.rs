@@ -20,17 +20,17 @@ use crate::{Loss, Reduction, Result};
 /// [`KlDivLoss`](crate::KlDivLoss) the divergence of probabilities.
 ///
 /// - **Shapes**: any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: any. The loss is 0 for `mu` 0 and `logvar` 0, and positive elsewhere. f16 and bf16 are computed in f32:
-///   the exponential of 12 is beyond f16. The loss is in the arguments' kind, so a sum beyond 65504 is infinite in f16. The
-///   mean of nothing is NaN.
+/// - **Values**: any. The loss is 0 for `mu` 0 and `logvar` 0, and positive elsewhere. f16 and bf16 are computed in
+///   f32: the exponential of 12 is beyond f16. The loss is in the arguments' kind, so a sum beyond 65504 is infinite in
+///   f16. The mean of nothing is NaN.
 /// - **Defaults**: `reduction` sum, over everything, the batch included.
 ///   [`BatchMean`](Reduction::BatchMean) is the sum divided by the size of the batch, the paper's.
 /// - **Errors**: arguments of different shapes, kinds or devices.
 ///
 /// SPADE multiplies the loss by 0.05.
 ///
-/// Source: [`KLDLoss` of SPADE](https://github.com/NVlabs/SPADE/blob/master/models/networks/loss.py); D. P. Kingma and M.
-/// Welling, *Auto-encoding variational Bayes* (2013).
+/// Source: [`KLDLoss` of SPADE](https://github.com/NVlabs/SPADE/blob/master/models/networks/loss.py); D. P. Kingma and
+/// M. Welling, *Auto-encoding variational Bayes* (2013).
 ///
 /// ```
 /// use tch::Tensor;

@@ -95,8 +95,8 @@ sided! {
     /// ```
     ///
     /// `mode` is `vanilla`, `lsgan`, `wgan`, `non_saturating`, `hinge` or `saturating`; `scales` is `mean` or `sum`;
-    /// `activation` is `none`, `leaky_relu` or `tanh`. The generator's side takes one tensor, the discriminator's outputs
-    /// for the fake images. The discriminator's side takes two, those for the real and for the fake images:
+    /// `activation` is `none`, `leaky_relu` or `tanh`. The generator's side takes one tensor, the discriminator's
+    /// outputs for the fake images. The discriminator's side takes two, those for the real and for the fake images:
     ///
     /// ```
     /// use tch::{Device, Tensor};
@@ -142,8 +142,8 @@ sided! {
     /// options = { side = "discriminator", pairing = "average", mode = "lsgan" }
     /// ```
     ///
-    /// `pairing` is `average` or `paired`. Both sides take two tensors: the discriminator's outputs for the real and for
-    /// the fake images.
+    /// `pairing` is `average` or `paired`. Both sides take two tensors: the discriminator's outputs for the real and
+    /// for the fake images.
     ///
     /// - **Defaults**: the generator, with the loss's own defaults.
     RelativisticLossSpec of RelativisticLoss {

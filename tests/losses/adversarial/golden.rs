@@ -87,7 +87,8 @@ fn relativistic() {
     let hinge = least_squares.with_mode(GanMode::Hinge);
     let (x, y) = ([0.5 + 2.0 / 3.0, -1.2 + 2.0 / 3.0, 8.0 / 3.0], [-11.0 / 15.0, 11.0 / 30.0, -44.0 / 15.0]);
     let mean = |values: [f64; 3], cost: fn(f64) -> f64| values.into_iter().map(cost).sum::<f64>() / 3.0;
-    let (above, below): (fn(f64) -> f64, fn(f64) -> f64) = (|x| (1.0 - x).max(0.0), |x| (1.0 + x).max(0.0));
+    let above = |x: f64| (1.0 - x).max(0.0);
+    let below = |x: f64| (1.0 + x).max(0.0);
     assert_golden(&hinge.discriminator(&real, &fake), mean(x, above) + mean(y, below));
     assert_golden(&hinge.generator(&real, &fake), mean(x, below) + mean(y, above));
 }
@@ -183,7 +184,12 @@ fn sides() {
         options = { side = "discriminator", mode = "lsgan", discriminator_factor = 0.5, generator_factor = 0.5 }
         [losses.RG]
         loss = "RelativisticLoss"
-        options = { pairing = "paired", mode = "non_saturating", detach = false, discriminator_factor = 1, generator_factor = 1 }
+        [losses.RG.options]
+        pairing = "paired"
+        mode = "non_saturating"
+        detach = false
+        discriminator_factor = 1
+        generator_factor = 1
         [losses.RD]
         loss = "RelativisticLoss"
         [losses.RD.options]

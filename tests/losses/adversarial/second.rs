@@ -41,7 +41,8 @@ fn check(what: &str, loss: impl Fn(&Tensor) -> Tensor) {
     let at = |step: f64| slope(&loss, &(&parameters + &directions[1] * step), &directions, false).0;
     let (_, bend) = slope(&loss, &parameters, &directions, true);
     let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
-    // A step of h is off by h² times the third derivative, some thousands here, and by the rounding of the slope over h.
+    // A step of h is off by h² times the third derivative, some thousands here, and by the rounding of the slope over
+    // h.
     assert!(
         (bend - expected).abs() < 1e-6 * expected.abs().max(1.0),
         "{what}: {bend:e} instead of {expected:e}"
