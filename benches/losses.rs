@@ -9,10 +9,11 @@ use tch::{nn, Cuda, Device, Kind, Tensor};
 use tch_losses::manager::{Inputs, LossSpec, Objective};
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss,
-    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, KlDivLoss,
-    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PerceptualLoss, PoissonNllLoss,
-    SequenceLoss, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
+    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GanLoss, GaussianKlLoss, GaussianNllLoss,
+    HingeEmbeddingLoss, KlDivLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss,
+    MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PerceptualLoss,
+    PoissonNllLoss, SequenceLoss, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 };
 
 fn device() -> Device {
@@ -134,6 +135,8 @@ fn other_losses() -> Vec<Case> {
     let (frames, transcripts) =
         (noise(&[200, 32, 64]).log_softmax(-1, Kind::Float), classes(63, &[32, 30]) + 1);
     vec![
+        case("GanLoss", noise(&[16, 1, 30, 30]), |fake| GanLoss::default().generator(fake)),
+        pair("GaussianKlLoss", GaussianKlLoss::default(), noise(&values), noise(&values)),
         pair("BceLoss", BceLoss::default(), probabilities(&values), probabilities(&values)),
         pair("BceWithLogitsLoss", BceWithLogitsLoss::default(), noise(&values), probabilities(&values)),
         pair("CrossEntropyLoss", CrossEntropyLoss::default(), noise(&logits), labels()),

@@ -7,7 +7,7 @@
 //! use tch::{Device, Kind, Tensor};
 //! use tch_losses::{Laplacian, Loss, Reduction, Sobel};
 //!
-//! // Image batches [N, C, H, W]. The order is (fake, real) everywhere.
+//! // Image batches [N, C, H, W]. Losses on images have the order (fake, real).
 //! let fake = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 //! let real = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
 //!
@@ -39,6 +39,7 @@
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`], [`ContextualLoss`] |
 //! | structure and texture of features | [`Dists`] |
+//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
@@ -46,6 +47,7 @@
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
+//! | latent variables of a VAE | [`GaussianKlLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
 //!
 //! # Find the rest
@@ -56,6 +58,7 @@
 //! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
 //! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
+//! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

@@ -13,7 +13,8 @@ use crate::{Error, Result};
 ///
 /// - **Default**: [`Mean`](Self::Mean).
 /// - **Errors**: a loss that does not define [`BatchMean`](Self::BatchMean) refuses it with
-///   [`Error::Option`]. Only [`KlDivLoss`](crate::KlDivLoss) defines it, as in PyTorch.
+///   [`Error::Option`]. [`KlDivLoss`](crate::KlDivLoss), as in PyTorch, and [`GaussianKlLoss`](crate::GaussianKlLoss)
+///   define it.
 ///
 /// ```
 /// use tch::Tensor;

@@ -1,5 +1,6 @@
 //! The losses: a folder for each family, a file for each loss.
 
+mod adversarial;
 mod classification;
 mod distribution;
 mod edge;
@@ -11,6 +12,7 @@ mod sequence;
 mod similarity;
 mod structure;
 
+pub use adversarial::*;
 pub use classification::*;
 pub use distribution::*;
 pub use edge::*;

@@ -47,8 +47,8 @@ pub use history::NonFinite;
 pub use inputs::Inputs;
 pub use manager::LossManager;
 pub use objective::{
-    pix2pix, ContextualLossSpec, DistsSpec, Lambdas, LossSpec, LpipsSpec, NetworkWeights, Objective,
-    ObjectiveError, PerceptualLossSpec, Subspec, TermSpec,
+    pix2pix, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide, Lambdas, LossSpec, LpipsSpec,
+    NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec, RelativisticLossSpec, Subspec, TermSpec,
 };
 pub use record::{LogSink, Record};
 pub use schedule::{Ramp, Schedule};

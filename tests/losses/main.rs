@@ -4,6 +4,7 @@
 mod common;
 mod support;
 
+mod adversarial;
 mod classification;
 mod contextual;
 mod contracts;

@@ -12,12 +12,13 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 10] = [
+pub const FAMILIES: [&str; 11] = [
     "pixel",
     "edge",
     "structure",
     "similarity",
     "frequency",
+    "adversarial",
     "classification",
     "embedding",
     "distribution",

@@ -10,5 +10,5 @@ pub(crate) use classes::{
 pub(crate) use options::{at_least_1, between, finite, fraction, non_negative, positive};
 pub(crate) use shapes::{
     broadcast, channels, dense, element_weight, floating, image, image_pair, least_size, pair, partners,
-    same_device, same_dimensions, Named,
+    same_device, same_dimensions, same_shape, Named,
 };

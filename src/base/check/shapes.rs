@@ -50,12 +50,13 @@ pub(crate) fn same_device((name, tensor): Named, (argument, other): Named) -> Re
 pub(crate) fn pair(input: &Tensor, target: &Tensor) -> Result<()> {
     floating("input", input)?;
     partners(("input", input), ("target", target))?;
-    if target.size() != input.size() {
-        return Err(Error::Shape {
-            argument: "target",
-            given: target.size(),
-            expected: format!("{:?}, the shape of `input`", input.size()),
-        });
+    same_shape(("input", input), ("target", target))
+}
+
+pub(crate) fn same_shape((name, tensor): Named, (argument, other): Named) -> Result<()> {
+    if other.size() != tensor.size() {
+        let expected = format!("{:?}, the shape of `{name}`", tensor.size());
+        return Err(Error::Shape { argument, given: other.size(), expected });
     }
     Ok(())
 }

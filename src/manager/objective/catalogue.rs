@@ -11,7 +11,10 @@ use super::node::Node;
 use super::problem::{nearest, Problem};
 use super::read::{field_names, read};
 use super::spec::{catalogue, check, defaults, has_parameters, make, options};
-use super::{ContextualLossSpec, DistsSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec};
+use super::{
+    ContextualLossSpec, DistsSpec, GanLossSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec,
+    RelativisticLossSpec,
+};
 use crate::manager::function::Function;
 use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
 
@@ -66,6 +69,10 @@ catalogue! {
         made ContextualLoss(ContextualLossSpec);
         made Lpips(LpipsSpec) = "LPIPS";
     }
+    adversarial {
+        made GanLoss(GanLossSpec) = "GANLoss";
+        made RelativisticLoss(RelativisticLossSpec);
+    }
     classification {
         binary BceLoss = "BCELoss";
         binary BceWithLogitsLoss = "BCEWithLogitsLoss";
@@ -89,6 +96,7 @@ catalogue! {
         binary KlDivLoss = "KLDivLoss";
         binary PoissonNllLoss = "PoissonNLLLoss";
         ternary GaussianNllLoss = "GaussianNLLLoss";
+        binary GaussianKlLoss = "KLDLoss";
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
@@ -96,7 +104,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 21] = [
+const SYNONYMS: [(&str, &str); 20] = [
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -105,7 +113,6 @@ const SYNONYMS: [(&str, &str); 21] = [
     ("VGG19", "PerceptualLoss"),
     ("VGGPerceptual", "PerceptualLoss"),
     ("DeepImageStructureAndTextureSimilarity", "Dists"),
-    ("GANLoss", "BceWithLogitsLoss"),
     ("binary_cross_entropy", "BceLoss"),
     ("binary_cross_entropy_with_logits", "BceWithLogitsLoss"),
     ("SSIM", "SsimLoss"),

@@ -1,5 +1,6 @@
 //! An objective as data: losses with their options, weights and tags.
 
+mod adversarial;
 mod catalogue;
 mod contextual;
 mod dists;
@@ -26,6 +27,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use tch::{nn, Device};
 
+pub use adversarial::{GanLossSpec, GanSide, RelativisticLossSpec};
 pub use catalogue::LossSpec;
 pub use contextual::ContextualLossSpec;
 pub use dists::DistsSpec;

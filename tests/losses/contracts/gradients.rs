@@ -47,6 +47,10 @@ fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool
     if subject.loss() == "FocalFrequencyLoss" && weights_move {
         return false;
     }
+    // Of some of its numbers it makes constants.
+    if subject.loss() == "RelativisticLoss" && subject.case.options["detach"] == true {
+        return false;
+    }
     let what = format!("{} {}", subject.name, subject.arguments[position].role);
     let tensors = subject.tensors();
     // A variance below eps counts as eps, and has the gradient there, so that it can grow again.

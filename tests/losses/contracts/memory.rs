@@ -138,6 +138,7 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     structure,
     similarity,
     frequency,
+    adversarial,
     classification,
     embedding,
     distribution,

@@ -1,0 +1,18 @@
+//! Losses of generative adversarial networks, on what a discriminator gives.
+
+mod activation;
+mod feature_matching;
+mod gan;
+mod gan_presets;
+mod mode;
+mod predictions;
+mod relativistic;
+mod sides;
+
+pub use activation::GanActivation;
+pub use feature_matching::FeatureMatchingLoss;
+pub use gan::GanLoss;
+pub use mode::GanMode;
+pub use predictions::{ListReduction, Predictions};
+pub use relativistic::{Pairing, RelativisticLoss};
+pub use sides::{DiscriminatorSide, GeneratorSide};

@@ -1,0 +1,6 @@
+//! The losses of GANs.
+
+mod golden;
+mod lists;
+mod presets;
+mod second;
