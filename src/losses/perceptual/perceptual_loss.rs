@@ -19,8 +19,8 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 /// ```
 ///
 /// `F_tap` are the [features](Network::features) at a tap: of any VGG, AlexNet or SqueezeNet, before or after a ReLU, a
-/// batch norm or a pooling. The second part is there with a [`Style`]; `G_tap` are the features' Gram matrices. The plain
-/// losses on pixels ([`L1Loss`](crate::L1Loss), [`MseLoss`](crate::MseLoss)) reward blur where the detail is
+/// batch norm or a pooling. The second part is there with a [`Style`]; `G_tap` are the features' Gram matrices. The
+/// plain losses on pixels ([`L1Loss`](crate::L1Loss), [`MseLoss`](crate::MseLoss)) reward blur where the detail is
 /// uncertain. This loss rewards plausible detail, and usually accompanies one of them.
 ///
 /// Papers and libraries differ in taps, weights, criterion and in what happens to the images first. A
@@ -38,9 +38,9 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 ///   few images at a time, and there are no second derivatives: see [`Streaming`].
 /// - **Map**: the mean differences at the taps, weighted, enlarged to the images' size and added up. With a style or
 ///   [`FeatureCriterion::Frobenius`] there is none: neither is a mean over places.
-/// - **Errors**: arguments that are not images of 1 or 3 channels of one shape, kind and device; a device that is not the
-///   network's; images that are too small; neither taps nor a style, a style without taps, a tap that the network lacks,
-///   or a weight that is negative or not finite.
+/// - **Errors**: arguments that are not images of 1 or 3 channels of one shape, kind and device; a device that is not
+///   the network's; images that are too small; neither taps nor a style, a style without taps, a tap that the network
+///   lacks, or a weight that is negative or not finite.
 ///
 /// # Speed and precision
 ///
@@ -121,8 +121,8 @@ pub struct PerceptualLoss {
     pub taps: Vec<(Tap, f64)>,
     /// How features are compared.
     pub criterion: FeatureCriterion,
-    /// Whether the channels at each position are first scaled to unit length, `f / (‖f‖ + 1e-10)`: `normalize_features` of
-    /// piq. It is so for the style, too.
+    /// Whether the channels at each position are first scaled to unit length, `f / (‖f‖ + 1e-10)`:
+    /// `normalize_features` of piq. It is so for the style, too.
     pub normalize_features: bool,
     /// The part that compares Gram matrices, with taps and a criterion of its own.
     pub style: Option<Style>,
@@ -334,8 +334,8 @@ impl Loss for PerceptualLoss {
         self.with_engine(|engine| engine.map(input, target))
     }
 
-    /// For each tap, of the style too, the mean activation over the channels, enlarged to the size of the images, weighted,
-    /// summed over the taps.
+    /// For each tap, of the style too, the mean activation over the channels, enlarged to the size of the images,
+    /// weighted, summed over the taps.
     fn response(&self, image: &Tensor) -> Result<Option<Tensor>> {
         self.with_engine(|engine| engine.response(image).map(Some))
     }

@@ -12,8 +12,8 @@ use crate::{Architecture, DataRange, InputNormalization, Tap};
 /// range and normalisation of the images, and style.
 ///
 /// [`PerceptualLoss::preset`](crate::PerceptualLoss::preset) makes the loss on a network of yours,
-/// [`PerceptualLoss::pretrained_preset`](crate::PerceptualLoss::pretrained_preset) on the network that the source uses. In an
-/// objective's file, `preset = "real_esrgan"` gives all options, and any other option overrides it.
+/// [`PerceptualLoss::pretrained_preset`](crate::PerceptualLoss::pretrained_preset) on the network that the source
+/// uses. In an objective's file, `preset = "real_esrgan"` gives all options, and any other option overrides it.
 ///
 /// | preset | source | network | taps and weights | criterion | images, normalisation | style |
 /// |---|---|---|---|---|---|---|
@@ -36,7 +36,8 @@ use crate::{Architecture, DataRange, InputNormalization, Tap};
 ///   style of `gfpgan`. Those of `johnson` and `gatys` are the defaults of their programs.
 /// - **SRGAN** divides the features by 12.75, which divides their squares by 12.75². The paper does not say how images
 ///   are normalised: here it is as torchvision's network was trained.
-/// - **piq** takes the mean over positions, and the sum over channels: its weight 1 is 256 here, the channels of relu3_3.
+/// - **piq** takes the mean over positions, and the sum over channels: its weight 1 is 256 here, the channels of
+///   relu3_3.
 /// - **Style transfer** compares content with one image, and style with another. It takes two losses: the
 ///   preset with `style: None`, and the preset with `taps: vec![]`.
 /// - **Caffe's VGG19** is not torchvision's. `gatys` has no pretrained weights for that reason. The file is

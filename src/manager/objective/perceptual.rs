@@ -37,8 +37,8 @@ use crate::{
 /// streaming = 4                # images at a time, "auto" or "off"
 /// ```
 ///
-/// - **Defaults**: those of the [preset](PerceptualPreset), with pretrained weights in f32. Without a preset, the loss's own
-///   defaults on VGG19, which are the preset `nectargan`.
+/// - **Defaults**: those of the [preset](PerceptualPreset), with pretrained weights in f32. Without a preset, the
+///   loss's own defaults on VGG19, which are the preset `nectargan`.
 /// - **Presets**: any other option overrides the preset's. `preset = "gatys"` needs `weights`: the path of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Given")]
