@@ -32,8 +32,7 @@ impl GanLoss {
     }
 
     /// [SPADE](https://github.com/NVlabs/SPADE): `Hinge`, without a factor. Its modes `original`, `ls` and `w` are
-    /// `Vanilla`, `Lsgan` and `Wgan`. For an output exactly on the hinge's kink (1 or -1), the gradient here is 0;
-    /// SPADE has half the slope.
+    /// `Vanilla`, `Lsgan` and `Wgan`.
     pub fn spade() -> Self {
         GanLoss::of(GanMode::Hinge)
     }

@@ -25,6 +25,9 @@ use crate::{Error, Result};
 /// operation of libtorch. `Saturating` is the game of the first paper on GANs: it differs from `NonSaturating` in the
 /// generator alone, whose gradient vanishes where the discriminator is sure.
 ///
+/// The gradient of `Hinge` is 0 exactly at the kink. SPADE, imaginaire and MONAI write the hinge as a minimum, which has
+/// half the slope there.
+///
 /// - **Default**: `Vanilla`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
