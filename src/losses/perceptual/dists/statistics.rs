@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::weights::{weights, Weights};
+use crate::base::gradient::{at_once, pieces, MEGABYTE};
 use crate::base::precision::accumulation_kind;
 use crate::losses::perceptual::comparison::{Comparison, Other};
 use crate::Result;
@@ -19,10 +20,8 @@ pub(super) struct ChannelStatistics {
     pub map: usize,
 }
 
-/// Two maps without their means, and what is known of each channel, `[N, C, 1, 1]`.
-struct Centered {
-    own: Tensor,
-    other: Tensor,
+/// What is known of each channel of two maps: `[N, C, 1, 1]`.
+struct Moments {
     own_mean: Tensor,
     other_mean: Tensor,
     /// The sum of the variances and [`EPS`].
@@ -31,20 +30,36 @@ struct Centered {
     texture: Tensor,
 }
 
-/// Mean over the places of each channel.
-fn mean(map: &Tensor) -> Result<Tensor> {
-    Ok(map.f_mean_dim([2i64, 3].as_slice(), true, None)?)
+const PLACES: [i64; 2] = [2, 3];
+
+/// As many rows of a map as stay in the cache while they are worked on. All of them if it is on another device than a CPU.
+fn rows_at_once(map: &Tensor) -> i64 {
+    let size = map.size();
+    at_once(map.device(), size[0] * size[1] * size[3], MEGABYTE / 2)
 }
 
-impl Centered {
-    /// For maps of one kind. If `other` is free, it is overwritten.
-    fn new(own: &Tensor, mut other: Tensor, is_free: bool) -> Result<Centered> {
-        let (own_mean, other_mean) = (mean(own)?, mean(&other)?);
-        let own = own.f_sub(&own_mean)?;
-        let other = if is_free { other.f_sub_(&other_mean)? } else { other.f_sub(&other_mean)? };
-        let variances = mean(&own.f_square()?)?.f_add(&mean(&other.f_square()?)?)?.f_add_scalar(EPS)?;
-        let texture = mean(&own.f_sub(&other)?.f_square()?)?.f_div(&variances)?;
-        Ok(Centered { own, other, own_mean, other_mean, variances, texture })
+/// A part of a map, its rows from the first number, without its mean.
+fn centered(map: &Tensor, mean: &Tensor, (start, length): (i64, i64)) -> Result<Tensor> {
+    Ok(map.f_narrow(2, start, length)?.f_sub(mean)?)
+}
+
+impl Moments {
+    /// For maps of one kind. The means come first: a variance from the mean of squares would lose the digits of flat maps.
+    fn new(own: &Tensor, other: &Tensor, rows: i64) -> Result<Moments> {
+        let mean = |map: &Tensor| map.f_mean_dim(PLACES.as_slice(), true, None);
+        let sum = |map: &Tensor| map.f_sum_dim_intlist(PLACES.as_slice(), true, None);
+        let (own_mean, other_mean) = (mean(own)?, mean(other)?);
+        let (mut squares, mut differences) = (own_mean.f_zeros_like()?, own_mean.f_zeros_like()?);
+        let size = own.size();
+        for part in pieces(size[2], rows) {
+            let (own, other) = (centered(own, &own_mean, part)?, centered(other, &other_mean, part)?);
+            squares = squares.f_add(&sum(&own.f_square()?.f_addcmul(&other, &other)?)?)?;
+            differences = differences.f_add(&sum(&own.f_sub(&other)?.f_square()?)?)?;
+        }
+        let count = (size[2] * size[3]) as f64;
+        let variances = squares.f_div_scalar(count)?.f_add_scalar(EPS)?;
+        let texture = differences.f_div_scalar(count)?.f_div(&variances)?;
+        Ok(Moments { own_mean, other_mean, variances, texture })
     }
 
     /// `mx² + my² + EPS`
@@ -62,18 +77,30 @@ impl Centered {
         Ok(weighted.f_sum_dim_intlist([1i64, 2, 3].as_slice(), false, None)?)
     }
 
-    /// The gradient of `share` times the sum over all images, with respect to the first map.
-    fn slope(self, Weights { alpha, beta }: &Weights, share: f64) -> Result<Tensor> {
-        let size = self.own.size();
+    /// The gradient of `share` times the sum over all images, with respect to `own`. It takes the place of `other`.
+    fn slope(
+        &self,
+        own: &Tensor,
+        other: Tensor,
+        Weights { alpha, beta }: &Weights,
+        share: f64,
+    ) -> Result<Tensor> {
+        let size = own.size();
+        // A mean has so many elements.
         let share = 2.0 * share / (size[2] * size[3]) as f64;
-        // Per element of the map, of which a mean has so many.
         let of_mean =
             self.own_mean.f_sub(&self.other_mean)?.f_sub(&self.own_mean.f_mul(&self.structure()?)?)?;
         let of_mean = of_mean.f_mul(alpha)?.f_div(&self.squares()?)?.f_mul_scalar(share)?;
         let of_other = beta.f_div(&self.variances)?.f_mul_scalar(-share)?;
         let of_own = of_other.f_mul(&self.texture.f_sub_scalar(1.0)?)?;
-        let Centered { mut own, mut other, .. } = self;
-        Ok(own.f_mul_(&of_own)?.f_add_(&other.f_mul_(&of_other)?)?.f_add_(&of_mean)?)
+        for part in pieces(size[2], rows_at_once(own)) {
+            let mut own = centered(own, &self.own_mean, part)?;
+            let mut other = other.f_narrow(2, part.0, part.1)?;
+            let mut slope = other.f_sub_(&self.other_mean)?.f_mul_(&of_other)?;
+            // Two products that are both rounded: those of equal maps cancel.
+            let _ = slope.f_add_(&own.f_mul_(&of_own)?)?.f_add_(&of_mean)?;
+        }
+        Ok(other)
     }
 }
 
@@ -85,17 +112,24 @@ impl Comparison for ChannelStatistics {
 
     fn sums(&self, own: &Tensor, other: &Tensor) -> Result<Tensor> {
         let kind = accumulation_kind(own.kind());
-        let centered = Centered::new(&own.f_to_kind(kind)?, other.f_to_kind(kind)?, false)?;
-        centered.sums(&weights(self.map, &centered.own)?)
+        let (own, other) = (own.f_to_kind(kind)?, other.f_to_kind(kind)?);
+        Moments::new(&own, &other, i64::MAX)?.sums(&weights(self.map, &own)?)
     }
 
     fn piece(&self, own: &Tensor, other: Other, share: Option<f64>) -> Result<(Tensor, Option<Tensor>)> {
         let kind = accumulation_kind(own.kind());
         let is_free = other.is_free || other.features.kind() != kind;
-        let centered = Centered::new(&own.f_to_kind(kind)?, other.features.f_to_kind(kind)?, is_free)?;
-        let weights = weights(self.map, &centered.own)?;
-        let sums = centered.sums(&weights)?;
-        Ok((sums, share.map(|share| centered.slope(&weights, share)).transpose()?))
+        let (own, mut other) = (own.f_to_kind(kind)?, other.features.f_to_kind(kind)?);
+        let moments = Moments::new(&own, &other, rows_at_once(&own))?;
+        let weights = weights(self.map, &own)?;
+        let sums = moments.sums(&weights)?;
+        let Some(share) = share else { return Ok((sums, None)) };
+        if !is_free {
+            let mut copied = other.f_empty_like()?;
+            copied.f_copy_(&other)?;
+            other = copied;
+        }
+        Ok((sums, Some(moments.slope(&own, other, &weights, share)?)))
     }
 
     /// Where a map is flat, its slopes are as steep as 1 / EPS.
