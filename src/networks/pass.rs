@@ -24,7 +24,7 @@ enum Ready<'a> {
     BatchNorm(&'a BatchNorm),
     Relu,
     Pool(Pool),
-    Fire(PreparedFire),
+    Fire(Box<PreparedFire>),
 }
 
 /// What a step leaves behind for the way back.
@@ -64,7 +64,10 @@ impl ProgramPass<'_> {
                     sides = sides.map(|side| pool.window().output(side));
                     Ready::Pool(pool)
                 }
-                Action::Fire(fire) => Ready::Fire(PreparedFire::new(fire, count, sides, &mut elements)?),
+                Action::Fire(fire) => {
+                    let fire = PreparedFire::new(fire, count, sides, &mut elements)?;
+                    Ready::Fire(Box::new(fire))
+                }
             });
         }
         Ok(ProgramPass { program, steps, scratch: Scratch::new(elements)?, device, kind })

@@ -94,7 +94,7 @@ impl Engine<'_> {
     pub(super) fn compare_images(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         let wanted = Wanted::of(input, Some(target))?;
         // Where a comparison looks at the target's whole batch, its features are there before the input's.
-        let is_streamed = wanted != Wanted::Graph && self.streaming.images(input).is_some();
+        let is_streamed = wanted != Wanted::Graph && self.at_a_time(input).is_some();
         if is_streamed && self.terms.iter().any(|term| term.comparison.needs_whole_target()) {
             self.check_images("input", input)?;
             return self.compare_features(input, &self.target_features(target)?);
@@ -112,7 +112,7 @@ impl Engine<'_> {
     pub(super) fn target_features(&self, target: &Tensor) -> Result<TargetFeatures> {
         self.check_images("target", target)?;
         let prepared = self.preprocessing.apply(&target.f_detach()?)?;
-        let features = no_grad(|| match self.streaming.images(target) {
+        let features = no_grad(|| match self.at_a_time(target) {
             Some(images) => self.features_in_pieces(&prepared, images),
             None => self.network.features(&prepared, &self.taps),
         })?;
@@ -156,6 +156,12 @@ impl Engine<'_> {
         Ok(total.total().f_to_kind(image.kind())?)
     }
 
+    /// How many images to stream at a time; `None` for all of them in a graph.
+    fn at_a_time(&self, images: &Tensor) -> Option<i64> {
+        let first = self.network.place(&Tap::new("features.0"));
+        self.streaming.images(images, first.map_or(1, |place| place.stride))
+    }
+
     pub(super) fn check_images(&self, argument: &'static str, images: &Tensor) -> Result<()> {
         Preprocessing::check_images(self.network, argument, images, &self.taps)
     }
@@ -172,7 +178,7 @@ impl Engine<'_> {
 
     fn loss(&self, input: &Tensor, wanted: Wanted, target: Target) -> Result<Tensor> {
         self.check_images("input", input)?;
-        let loss = match self.streaming.images(input) {
+        let loss = match self.at_a_time(input) {
             Some(images) if wanted != Wanted::Graph => {
                 // Prepared in the graph, which so accounts for it in the gradient.
                 let prepared = self.preprocessing.apply(input)?;

@@ -27,7 +27,7 @@ use crate::{Error, Result};
 /// block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Streaming {
-    /// Streamed, as many images at a time as suit the device and their size. If `target` requires a gradient,
+    /// Streamed, as many images at a time as suit the device, their size and the network. If `target` requires a gradient,
     /// this is [`Off`](Streaming::Off).
     #[default]
     Auto,
@@ -49,15 +49,16 @@ impl Streaming {
         }
     }
 
-    /// How many of these images to take at a time; `None` for all of them in a graph.
-    pub(super) fn images(self, images: &Tensor) -> Option<i64> {
+    /// How many of these images to take at a time; `None` for all of them in a graph. `stride` is that of the network's
+    /// first layer.
+    pub(super) fn images(self, images: &Tensor, stride: i64) -> Option<i64> {
         match self {
             Streaming::Auto => {
                 let size = images.size();
                 // A CPU has cores enough for one image of 256x256, and its caches are too small for more. A
-                // GPU needs several images to be busy.
+                // GPU needs several images to be busy. So do a CPU's cores where a network shrinks its maps at once.
                 let pixels = if images.device() == Device::Cpu { 1 << 16 } else { 1 << 19 };
-                Some((pixels / (size[2] * size[3])).max(1))
+                Some((pixels * stride / (size[2] * size[3])).max(1))
             }
             Streaming::Images(count) => Some(i64::try_from(count).unwrap_or(i64::MAX)),
             Streaming::Off => None,

@@ -107,8 +107,7 @@ impl Default for LpipsSpec {
 impl Make for LpipsSpec {
     fn check(&self) -> Result<()> {
         check_seed(self.seed, &self.weights)?;
-        Lpips::check(self.net, self.data_range, self.reduction, self.streaming)?;
-        Ok(())
+        Lpips::check(self.net, self.data_range, self.reduction, self.streaming)
     }
 
     fn make(&self, site: &mut Site) -> Result<Function> {

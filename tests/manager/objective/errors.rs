@@ -259,6 +259,9 @@ fn errors_in_options_say_what_is_accepted() {
         ("PerceptualLoss", "{ taps = { relu9_1 = 1 } }", "options.taps: given \"relu9_1\", expected a layer of vgg19: conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5 or features.0 to features.36"),
         ("PerceptualLoss", "{ taps = {} }", "options.taps: given empty, expected at least one tap"),
         ("PerceptualLoss", "{ taps = { relu1_1 = -1 } }", "options.taps: given -1, expected a finite number, 0 or more"),
+        ("LPIPS", "{ net = 'alexx' }", "options.net: `alexx` is not known, did you mean `alex`? There are `alex`, `vgg`, `squeeze`"),
+        ("LPIPS", "{ seed = 1 }", "options.seed: given 1, expected none: only `weights = \"random\"` has a seed"),
+        ("LPIPS", "{ reduction = 'batchmean' }", "options.reduction: given batchmean, expected none, mean or sum"),
         ("PerceptualLoss", "{ criterion = 'l2' }", "options.criterion: `l2` is not known, did you mean `mse`? There are `l1`, `mse`, `frobenius`, `charbonnier`"),
         (
             "PerceptualLoss",

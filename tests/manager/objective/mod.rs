@@ -12,17 +12,17 @@ use std::fs;
 
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::manager::{
-    pix2pix, Lambdas, LossSpec, NetworkWeights, NonFinite, Objective, PerceptualLossSpec, Ramp, Schedule,
-    Subspec, TermSpec,
+    pix2pix, Lambdas, LossSpec, LpipsSpec, NetworkWeights, NonFinite, Objective, PerceptualLossSpec, Ramp,
+    Schedule, Subspec, TermSpec,
 };
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss, Chunking,
     CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, DataRange, Distance, Error, FeatureCriterion,
     GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, InputNormalization, KlDivLoss, L1Loss, Laplacian,
-    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PerceptualLoss, PoissonNllLoss, Reduction,
-    SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming, Tap, TernaryLoss, TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, LpipsNorm, LpipsVersion, MarginRankingLoss,
+    MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss,
+    PerceptualLoss, PoissonNllLoss, Reduction, SequenceLoss, SmoothL1Loss, Sobel, SoftMarginLoss, Streaming,
+    Tap, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
 };
 
 use crate::common::{device, noise, value, vgg_parameters};
@@ -101,6 +101,19 @@ fn everything() -> Objective {
         LossSpec::PerceptualLoss(PerceptualLossSpec::default()),
         Schedule::constant(1.0).unwrap(),
     );
+    let lpips = LpipsSpec {
+        net: Architecture::SQUEEZENET1_1,
+        weights: NetworkWeights::Random,
+        kind: Kind::Half,
+        version: LpipsVersion::V0_0,
+        lpips: false,
+        norm: LpipsNorm::Torchmetrics,
+        data_range: DataRange::Bytes,
+        reduction: Reduction::Sum,
+        streaming: Streaming::Images(2),
+        ..Default::default()
+    };
+    add("lpips", LossSpec::Lpips(lpips), Schedule::constant(1.0).unwrap());
     objective
 }
 
