@@ -9,7 +9,7 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
-use tch_losses::manager::{LossSpec, Objective};
+use tch_losses::manager::Objective;
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
     Streaming, TotalVariationLoss, UnaryLoss,
@@ -30,12 +30,14 @@ enum Request {
 #[derive(Deserialize)]
 struct Setup {
     work: String,
-    /// What VGG19 computes in.
+    /// What a network computes in.
     compute: Compute,
     /// A safetensors file with `fake`, `real` and `logits`.
     images: String,
-    /// A safetensors file with VGG19.
+    /// A safetensors file with VGG19, where the work needs one.
     weights: String,
+    /// An objective in JSON with one loss: the work, if its name says nothing else.
+    objective: String,
     device: String,
 }
 
@@ -108,10 +110,8 @@ impl Work {
                 })
             }
             "TotalVariationLoss" => Box::new(|fake| Ok(TotalVariationLoss::default().try_forward(fake)?)),
-            loss => {
-                let mut objective = Objective::default();
-                objective.losses.insert(loss.into(), LossSpec::named(loss)?.into());
-                let manager = objective.build(device)?;
+            _ => {
+                let manager = Objective::from_json(&setup.objective)?.build(device)?;
                 Box::new(move |fake| {
                     // Without the manager, which remembers values.
                     let (_, loss) = manager.losses(&[]).remove(0);

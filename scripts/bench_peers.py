@@ -53,7 +53,7 @@ if __name__ == "__main__":
     OPTIONS = parse()
 
 PINNED = ["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"]
-peer_env.ensure([*PINNED, *peers.REQUIREMENTS])
+peer_env.ensure([*PINNED, *peers.REQUIREMENTS, *peers.REQUIREMENTS_ON_NETWORKS])
 
 import safetensors.torch  # noqa: E402
 import torch  # noqa: E402
@@ -63,7 +63,7 @@ from torch.nn import functional as F  # noqa: E402
 
 EDGES = [(1, 256), (8, 256), (16, 512)]
 NETWORK = [(1, 256), (4, 256), (16, 256)]
-# Name, work, what VGG19 computes in, batch and side, PyTorch's work: by its median, the ratio is taken.
+# Name, work, what a network computes in, batch and side, PyTorch's work: by its median, the ratio is taken.
 ROWS = [
     *[(f"sobel/f32/{n}x3x{s}x{s}", "sobel", "f32", n, s) for n, s in EDGES],
     *[(f"laplacian/f32/{n}x3x{s}x{s}", "laplacian", "f32", n, s) for n, s in EDGES],
@@ -73,6 +73,9 @@ ROWS = [
     *[(f"objective/f32/{n}x3x{s}x{s}", "objective", "f32", n, s) for n, s in [(1, 256), (16, 256)]],
     *[(f"objective/bf16/{n}x3x{s}x{s}", "objective", "bf16", n, s) for n, s in [(1, 256), (16, 256)]],
     *[(f"{loss}/f32/4x3x256x256", loss, "f32", 4, 256) for loss in peers.LOSSES],
+    *[(f"{loss}/f32/4x3x256x256", loss, "f32", 4, 256) for loss in peers.ON_NETWORKS],
+    *[(f"{loss}/bf16/4x3x256x256", loss, "bf16", 4, 256) for loss in peers.ON_NETWORKS],
+    *[(f"{loss}/f32/16x3x256x256", loss, "f32", 16, 256) for loss in peers.ON_NETWORKS],
     # For the memory: what is compiled takes too long to be so.
     *[(f"{loss}/f32/16x3x512x512", loss, "f32", 16, 512) for loss in peers.LOSSES],
 ]
@@ -111,15 +114,20 @@ class Laplacian(nn.Module):
         return F.l1_loss(self.edges(fake), self.edges(real))
 
 
+def features_of(name, weights):
+    """The frozen convolutional part of one of torchvision's networks."""
+    with torch.device("meta"):
+        network = getattr(torchvision.models, name)(weights=None).features
+    network.load_state_dict(
+        {name.removeprefix("features."): tensor for name, tensor in weights.items()}, assign=True
+    )
+    return network.eval().requires_grad_(False)
+
+
 class Perceptual(nn.Module):
     def __init__(self, weights):
         super().__init__()
-        with torch.device("meta"):
-            network = torchvision.models.vgg19(weights=None).features
-        network.load_state_dict(
-            {name.removeprefix("features."): tensor for name, tensor in weights.items()}, assign=True
-        )
-        network = network.eval().requires_grad_(False)
+        network = features_of("vgg19", weights)
         self.slices = nn.ModuleList([network[:4], network[4:9], network[9:16]])
 
     def forward(self, fake, real):
@@ -187,6 +195,9 @@ def serve(flavour):
                 "vgg_cached": lambda: Perceptual(weights),
                 "objective": lambda: Objective(weights, images["logits"]),
             }
+            if setup["work"] in peers.ON_NETWORKS:
+                network, _, original = peers.ON_NETWORKS[setup["work"]]
+                makers[setup["work"]] = lambda: original(features_of(network, weights))
             maker = makers.get(setup["work"])
             module = maker().to(device) if maker else peers.LOSSES[setup["work"]]
             if flavour == "compiled":
@@ -352,6 +363,17 @@ def table(result):
     return "\n".join(lines) + "\n"
 
 
+def random_weights(network, folder):
+    """A file of weights as torchvision makes them, for a network; made once."""
+    path = Path(folder) / f"{network}.safetensors"
+    if not path.exists():
+        torch.manual_seed(0)
+        features = getattr(torchvision.models, network)(weights=None).features
+        named = {f"features.{name}": tensor for name, tensor in features.state_dict().items()}
+        safetensors.torch.save_file(named, path)
+    return path
+
+
 def main():
     if OPTIONS.serve:
         return serve(OPTIONS.serve)
@@ -368,16 +390,16 @@ def main():
     result = {"machine": described, "bandwidth": bandwidth(OPTIONS.device), "rows": {}, "floors": {}}
     OPTIONS.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "vgg19.safetensors"
-        torch.manual_seed(0)
-        network = torchvision.models.vgg19(weights=None).features
-        named = {f"features.{name}": tensor for name, tensor in network.state_dict().items()}
-        safetensors.torch.save_file(named, weights)
         for name, work, compute, batch, side in rows:
             images = Path(folder) / "images.safetensors"
+            network, objective, _ = peers.ON_NETWORKS.get(work, ("vgg19", {"loss": work}, None))
+            weights = random_weights(network, folder)
+            if work in peers.ON_NETWORKS:
+                options = {**objective["options"], "weights": str(weights), "kind": compute}
+                objective = {**objective, "options": options}
             shape = (batch, 3, side, side)
             fake, real = torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1
-            if work in peers.LOSSES:
+            if work in peers.LOSSES or work in peers.ON_NETWORKS:
                 # As a network's outputs: from 0 to 1, and like the target.
                 real = real / 2 + 0.5
                 fake = (real + fake / 10).clamp(0, 1)
@@ -394,10 +416,11 @@ def main():
                 "compute": compute,
                 "images": str(images),
                 "weights": str(weights),
-                "needs_weights": work.startswith("vgg") or work == "objective",
+                "needs_weights": work.startswith("vgg") or work == "objective" or work in peers.ON_NETWORKS,
+                "objective": json.dumps({"losses": {"loss": objective}}),
                 "device": OPTIONS.device,
             }
-            left_out = ["compiled"] if work in peers.LOSSES and batch == 16 else []
+            left_out = ["compiled"] if batch == 16 and (work in peers.LOSSES or work in peers.ON_NETWORKS) else []
             here = {flavour: command for flavour, command in commands.items() if flavour not in left_out}
             row = result["rows"][name] = measure(here, setup, seconds)
             if work in ("sobel", "laplacian"):
