@@ -49,7 +49,7 @@ peer_env.ensure(
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
+from safetensors.torch import load, load_file, save_file  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from fixtures import trunks  # noqa: E402
@@ -131,7 +131,8 @@ def ours(folder, checks, pairs, kind, network):
     files = [folder / name for name in ("objective.toml", "images.safetensors", "results.safetensors")]
     command = ["cargo", "run", "--quiet", "--locked", "--example", "trained", "--", *files]
     subprocess.run(command, cwd=ROOT, check=True)
-    return load_file(files[2])
+    # Not mapped into memory: the next run writes to the same file.
+    return load(files[2].read_bytes())
 
 
 def originals(checks, pairs, kind):

@@ -70,7 +70,8 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 /// | random weights and noise, capped at SSE4.1 | 0.11 % (0.20 %) | 0.10 % (0.14 %) |
 ///
 /// Most of a gradient's error comes from single pixels: rounding turns the sign of a small difference, or a
-/// ReLU. Stay with f32 if the gradient has to agree with PyTorch's to more digits.
+/// ReLU. Stay with f32 if the gradient has to agree with PyTorch's to more digits. The module
+/// [`porting`](crate::porting) compares the presets with their sources.
 ///
 /// On CUDA, nothing in this loss waits for the device. `tch::Cuda::cudnn_set_benchmark(true)` lets cuDNN
 /// choose its fastest algorithms for the sizes it meets, which pays if the sizes stay the same.
