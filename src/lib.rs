@@ -113,11 +113,11 @@
 //!
 //! When `target` needs no gradient (the usual case in training), most losses on images compute the input's gradient
 //! during `forward`, a few images at a time, instead of storing intermediate results for `backward`. Their second
-//! derivatives are zero then: the page of such a loss says so. For [`PerceptualLoss`], [`Streaming`] sets how many
-//! images it takes at a time. A network computes in f32 unless another kind is chosen; bf16 halves its time.
+//! derivatives are zero then: the page of such a loss says so. For losses on networks, [`Streaming`] sets how many
+//! images they take at a time. A network computes in f32 unless another kind is chosen; bf16 halves its time.
 //!
 //! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
-//! [`PerceptualLoss`] prevents that within a batch. For the rest of a training program on the CPU, set
+//! Losses on networks prevent that within a batch. For the rest of a training program on the CPU, set
 //!
 //! ```text
 //! GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824
@@ -157,4 +157,4 @@ pub use base::{
     WeightedSum,
 };
 pub use losses::*;
-pub use networks::{Architecture, InputNormalization, Network, Tap};
+pub use networks::{Architecture, InputNormalization, Network, Pooling, Tap};

@@ -79,7 +79,7 @@ pub trait Loss: Debug {
     ///   is computed from.
     /// - Losses that look at fewer places than the image has pixels enlarge their map, and some pixels count more
     ///   or less than others. With features ([`PerceptualLoss`](crate::PerceptualLoss)) the mean is the loss where the
-    ///   image's size is a multiple of their stride.
+    ///   size of the features divides that of the image.
     ///
     /// # Errors
     /// As [`try_forward`](Self::try_forward), and where the arguments are not images.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use tch::{Device, Kind, Tensor};
 
-use super::Tap;
+use super::{Pooling, Tap};
 use crate::Result;
 
 /// Where in a network a [`Tap`] is, and what its features look like.
@@ -57,6 +57,11 @@ pub trait Extractor: Debug {
 
     /// The kind that the network computes in.
     fn kind(&self) -> Kind;
+
+    /// How the network makes maps of features smaller.
+    fn pooling(&self) -> Pooling {
+        Pooling::Max
+    }
 
     /// Where a tap is.
     ///

@@ -177,6 +177,10 @@ impl Extractor for Network {
         self.kind()
     }
 
+    fn pooling(&self) -> Pooling {
+        self.pooling()
+    }
+
     fn place(&self, tap: &Tap) -> Result<Place> {
         self.table.place(tap)
     }

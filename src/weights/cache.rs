@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 /// The folder of pretrained weights, ready to load, and the places that spare a download.
 ///
-/// The cache keeps a [known file](KnownFile) as a safetensors file with only the needed tensors: a few per
-/// cent of a VGG19 download. Its metadata name the source. Each request checks the file; a damaged file is
+/// The cache keeps a [known file](KnownFile) as a safetensors file with only the needed tensors: 80 MB of
+/// the 575 of VGG19. Its metadata name the source. Each request checks the file; a damaged file is
 /// made anew.
 ///
 /// ```no_run

@@ -266,3 +266,15 @@ fn features_of_another_loss_or_of_other_images() {
     let sum = loss.clone().with_reduction(Reduction::Sum);
     assert!(sum.try_forward_features(&image, &features).is_ok());
 }
+
+/// Features stay what they were when the caller's images change.
+#[test]
+fn target_features_do_not_share_memory_with_the_images() {
+    let dists = Dists::new(hashed_network(Architecture::VGG16));
+    let input = noise(1, &[1, 3, 16, 16], Kind::Float);
+    let mut target = noise(2, &[1, 3, 16, 16], Kind::Float);
+    let features = dists.target_features(&target).unwrap();
+    let expected = dists.forward_features(&input, &features);
+    let _ = target.fill_(0.5);
+    assert_eq!(dists.forward_features(&input, &features), expected);
+}

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use tch::{nn, Kind, Tensor};
 use tch_losses::{
     Architecture, DataRange, Error, FeatureCriterion, InputNormalization, Loss, Network, PerceptualLoss,
-    Streaming, Tap,
+    Pooling, Streaming, Tap,
 };
 
 use crate::common::{assert_close, device, noise, relus, value, vgg, Relative};
@@ -148,7 +148,8 @@ fn images_that_vgg19_cannot_take() {
     }
     for shape in [[1, 1, 3, 8], [1, 3, 3, 8], [1, 3, 8, 3]] {
         let expected = format!(
-            "`input` has shape {shape:?}, expected [N, 3, H, W] with H and W at least 4 to reach relu3_3"
+            "`input` has shape {shape:?}, expected [N, {}, H, W] with H and W at least 4 to reach relu3_3",
+            shape[1]
         );
         assert_eq!(refusal(&loss, &zeros(&shape), &zeros(&shape)), expected);
     }
@@ -215,6 +216,13 @@ fn target_features_of_another_making() {
     }
     let other_kind = PerceptualLoss { network: loss.network.to_kind(Kind::Double).unwrap(), ..loss.clone() };
     assert!(matches!(refused(&other_kind, &image), Error::Kind { argument: "target features", .. }));
+    // Other poolings make other features.
+    let other_pooling =
+        PerceptualLoss { network: loss.network.with_pooling(Pooling::Average), ..loss.clone() };
+    assert!(matches!(refused(&other_pooling, &image), Error::Option { option: "target features", .. }));
+    // Without a normalisation, the range of values does not matter.
+    let other_values = PerceptualLoss { data_range: DataRange::Signed, ..loss.clone() };
+    assert!(other_values.try_forward_features(&image, &features).is_ok());
     // The weights and the criterion are the comparison's own affair.
     let other_weights = PerceptualLoss {
         taps: loss.taps.iter().map(|(tap, _)| (tap.clone(), 0.5)).collect(),
@@ -249,4 +257,21 @@ fn one_channel_is_repeated_to_three() {
         let features = loss.target_features(&target).unwrap();
         assert_close("cached", &loss.forward_features(&input, &features), &found, 1e-12, Relative::ToLargest);
     }
+}
+
+/// Where all channels of a place are 0, unit vectors are steep, but what they would say never reaches the image.
+#[test]
+fn unit_vectors_of_black_parts_leave_a_gradient_in_f16() {
+    let (input, target) =
+        (noise(1, &[1, 3, 16, 16], Kind::Float).abs(), noise(2, &[1, 3, 16, 16], Kind::Float).abs());
+    let _ = input.narrow(3, 0, 8).fill_(0.0);
+    let with = |kind| PerceptualLoss {
+        taps: vec![(Tap::RELU1_1, 1.0)],
+        criterion: FeatureCriterion::Mse,
+        normalize_features: true,
+        ..PerceptualLoss::new(vgg().to_kind(kind).unwrap())
+    };
+    let norm = |kind| value(&with_gradients(&with(kind), &input, &target).1.norm());
+    let (half, single) = (norm(Kind::Half), norm(Kind::Float));
+    assert!(single > 0.0 && (half - single).abs() < 0.1 * single, "{half} {single}");
 }

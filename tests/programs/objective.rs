@@ -47,7 +47,7 @@ fn a_file_is_summed_up() -> Result<()> {
 G_GAN            BceWithLogitsLoss  weight 1                                                          tags G
                  pos_weight = 0.1
 G_L1             L1Loss             weight 100                                                        tags G, image
-G_VGG            PerceptualLoss      weight 0 (epoch 1) to 10 (epoch 20), cosine                       no tags
+G_VGG            PerceptualLoss     weight 0 (epoch 1) to 10 (epoch 20), cosine                       no tags
                  weights = "nowhere.pth"
                  kind = "bf16"
                  taps = { relu2_2 = 0.5 }

@@ -34,7 +34,7 @@ pub struct Args {
     vgg: Option<PathBuf>,
 
     /// The losses to compute, separated by commas: l1, mse, sobel, laplacian, vgg, or the name of any loss of two
-    /// images, such as SSIMLoss; or the word `all`, for all that take these images
+    /// images, such as SSIMLoss; or the word `all`, for all that need no network
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "objective")]
     losses: Option<Vec<String>>,
 

@@ -19,10 +19,10 @@ pub enum Command {
     /// What is not there is fetched, verified and converted; what torch.hub has already is used instead.
     /// TCH_LOSSES_CACHE names another cache folder, TCH_LOSSES_OFFLINE=1 forbids the network.
     Fetch {
-        /// The networks
+        /// Networks whose weights to fetch
         #[arg(value_name = "NAME", default_value = DEFAULT, value_parser = network())]
         networks: Vec<Architecture>,
-        /// All of them
+        /// All of them, several GB
         #[arg(long, conflicts_with = "networks")]
         all: bool,
     },

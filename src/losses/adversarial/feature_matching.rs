@@ -22,12 +22,12 @@ use crate::{Error, FeatureCriterion, Result};
 /// - **Shapes**: any. `fake` and `real` have as many scales and layers each, and tensors of the same shapes. The loss
 ///   is a scalar.
 /// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN.
-/// - **Gradients**: to `fake`, of any order. `real` is a constant.
+/// - **Gradients**: to `fake`, of any order. `real` is a constant: with exchanged arguments, nothing reaches the generator.
 /// - **Defaults**: `criterion` L1, `exclude_last` true, `scales` mean, `layers` sum, `factor` 1: SPADE's.
 /// - **Errors**: lists of different lengths, without a scale, or with a scale without a layer to compare; tensors of
 ///   different shapes, kinds or devices; criteria other than L1 and MSE; a `factor` that is not positive and finite.
 ///
-/// The loss takes lists, so it is no loss of an objective's file. In a [`LossManager`](crate::manager::LossManager) it
+/// The loss takes lists, so a file cannot name it. In a [`LossManager`](crate::manager::LossManager) it
 /// is a [value](crate::manager::Term::value) that the training loop computes.
 ///
 /// Source: [`pix2pixHD_model.py`](https://github.com/NVIDIA/pix2pixHD/blob/master/models/pix2pixHD_model.py); T.-C.

@@ -51,7 +51,7 @@ use crate::{Error, Result};
 ///   [`Predictions`]. `real` and `fake` may be of different shapes, with as many scales each. The loss is a scalar.
 /// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN. The loss may be negative with
 ///   `Wgan`, `Hinge` and `Saturating`. With a label strictly between 0 and 1, `Vanilla` has a minimum above 0.
-/// - **Gradients**: to all arguments, of any order. Gradient penalties are losses beside this one.
+/// - **Gradients**: to all arguments, of any order. Gradient penalties are not part of it.
 /// - **Defaults**: `mode` vanilla, `real_label` 1, `fake_label` 0, `generator_label` none, `scales` mean, both factors
 ///   1, no `activation`, `hinged_generator` false.
 /// - **Errors**: lists without tensors, or of different lengths; tensors of different kinds or devices; labels that are

@@ -38,7 +38,7 @@ impl GanLoss {
     }
 
     /// [StyleGAN2](https://github.com/NVlabs/stylegan2-ada-pytorch), StyleGAN2-ADA and StyleGAN3: `NonSaturating`. The
-    /// R1 penalty is a loss of its own.
+    /// R1 penalty is not part of it.
     pub fn stylegan2() -> Self {
         GanLoss::of(GanMode::NonSaturating)
     }

@@ -135,7 +135,7 @@ impl RelativisticLoss {
     }
 
     /// [R3GAN](https://github.com/brownvc/R3GAN): `Paired`, `NonSaturating`, without factors and without constants. Its
-    /// R1 and R2 penalties are losses of their own.
+    /// R1 and R2 penalties are not part of it.
     pub fn r3gan() -> Self {
         RelativisticLoss {
             pairing: Pairing::Paired,

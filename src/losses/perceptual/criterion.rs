@@ -1,7 +1,7 @@
 //! [`FeatureCriterion`].
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::comparison::{sum_of_images, AcrossImages, Comparison, Other};
 use crate::base::precision::{accumulation_kind, channel_mean};
@@ -71,7 +71,13 @@ impl Comparison for FeatureCriterion {
         let sums = sum_of_images(&elements)?;
         let slope = match (share, self) {
             (None, _) => None,
-            (Some(share), FeatureCriterion::L1) => Some(difference.f_sgn_()?.f_mul_scalar_(-share)?),
+            (Some(share), FeatureCriterion::L1) => {
+                let signs = difference.f_sgn_()?;
+                // f16 has few digits for smaller numbers, or none.
+                let is_small = signs.kind() == Kind::Half && share < 2f64.powi(-14);
+                let mut signs = if is_small { signs.f_to_kind(Kind::Float)? } else { signs };
+                Some(signs.f_mul_scalar_(-share)?)
+            }
             (Some(share), FeatureCriterion::Mse | FeatureCriterion::Frobenius) => {
                 Some(difference.f_mul_scalar_(-2.0 * share)?)
             }

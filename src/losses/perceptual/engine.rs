@@ -13,7 +13,7 @@ use crate::base::image::sqrt;
 use crate::base::precision::channel_mean;
 use crate::base::reduction::reduce;
 use crate::networks::{Extractor, Place};
-use crate::{Error, Reduction, Result, Tap};
+use crate::{DataRange, Error, InputNormalization, Reduction, Result, Tap};
 
 /// A loss `Σ over terms of weight * comparison(features(input), features(target))`.
 pub(super) struct Engine<'a> {
@@ -167,8 +167,13 @@ impl Engine<'_> {
     }
 
     fn preparation(&self, images: &Tensor) -> Preparation {
-        let (taps, preprocessing) = (self.taps.clone(), self.preprocessing);
-        Preparation { taps, preprocessing, image_size: images.size() }
+        let (taps, mut preprocessing) = (self.taps.clone(), self.preprocessing);
+        if preprocessing.normalization == InputNormalization::None {
+            // It does not matter then.
+            preprocessing.data_range = DataRange::default();
+        }
+        let pooling = self.network.pooling();
+        Preparation { taps, pooling, preprocessing, image_size: images.size() }
     }
 
     /// The features at the taps, in libtorch's graph.

@@ -89,7 +89,7 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 ///
 /// # tch::manual_seed(0);
 /// # let vs = nn::VarStore::new(Device::Cpu);
-/// // Random weights; `Network::from_file` loads trained ones.
+/// // Random weights; `PerceptualLoss::pretrained(device)?` has torchvision's.
 /// let network = Network::new(&vs.root(), &Architecture::VGG19);
 /// let perceptual = PerceptualLoss::new(network.clone());
 ///
@@ -327,7 +327,8 @@ impl Loss for PerceptualLoss {
     ///
     /// There is none with a style, or with [`FeatureCriterion::Frobenius`].
     ///
-    /// The map's mean is the loss exactly if H and W are multiples of the taps' strides ([`Architecture::place`]).
+    /// The map's mean is the loss exactly if the size of the features at each tap divides that of the images: for a VGG,
+    /// with H and W multiples of the taps' strides ([`Architecture::place`]).
     /// Otherwise the features at the right and lower edge, whose windows are cut, count a little more or less than in
     /// the loss.
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {

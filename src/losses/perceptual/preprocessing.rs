@@ -43,6 +43,7 @@ impl Preprocessing {
         match network.check_images(argument, &in_three_channels(images)?, taps) {
             // As the caller gave them.
             Err(Error::Shape { argument, expected, .. }) => {
+                let expected = expected.replace("[N, 3, H, W]", "[N, 1, H, W]");
                 Err(Error::Shape { argument, given: size, expected })
             }
             checked => checked,

@@ -17,7 +17,7 @@ use crate::{Architecture, DataRange, InputNormalization, Tap};
 ///
 /// | preset | source | network | taps and weights | criterion | images, normalisation | style |
 /// |---|---|---|---|---|---|---|
-/// | `nectargan` | NectarGan | vgg19 | relu1_2, relu2_2, relu3_3: 1 each | L1 | as they are | |
+/// | `nectargan` | NectarGAN | vgg19 | relu1_2, relu2_2, relu3_3: 1 each | L1 | as they are | |
 /// | `esrgan` | [BasicSR], ESRGAN | vgg19 | conv5_4: 1 | L1 | `[0, 1]`, ImageNet | |
 /// | `real_esrgan` | [BasicSR], Real-ESRGAN | vgg19 | conv1_2: 0.1, conv2_2: 0.1, conv3_4, conv4_4, conv5_4: 1 each | L1 | `[0, 1]`, ImageNet | |
 /// | `gfpgan` | [GFPGAN] | vgg19 | as `real_esrgan` | L1 | `[-1, 1]`, ImageNet | the same taps, 50 times their weights; L1, `C·H·W` |

@@ -1,7 +1,7 @@
 //! [`Style`]: features compared by their Gram matrices.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{autocast, Tensor};
 
 use super::comparison::{AcrossImages, Comparison, Other};
 use super::engine::check_weights;
@@ -98,7 +98,8 @@ impl Style {
 
     /// The Gram matrices of rows, `[N, 1, C, C]`.
     fn grams(&self, rows: &Tensor, feature_size: &[i64]) -> Result<Tensor> {
-        let products = rows.f_bmm(&rows.f_transpose(1, 2)?)?;
+        // libtorch's autocast would round the products, and those of f16 overflow.
+        let products = autocast(false, || rows.f_bmm(&rows.f_transpose(1, 2)?))?;
         Ok(products.f_mul_scalar(1.0 / self.gram.divisor(feature_size))?.f_unsqueeze(1)?)
     }
 
@@ -131,7 +132,7 @@ impl Comparison for Style {
         // The matrix and so its slope S are symmetric: S F + Sᵀ F is 2 S F.
         let of_features = |slope: Tensor| -> Result<Tensor> {
             let slope = slope.f_squeeze_dim(1)?.f_mul_scalar(2.0 / self.gram.divisor(&size))?;
-            Ok(slope.f_bmm(&own)?.f_view(size.as_slice())?)
+            Ok(autocast(false, || slope.f_bmm(&own))?.f_view(size.as_slice())?)
         };
         Ok((sums, slope.map(of_features).transpose()?))
     }

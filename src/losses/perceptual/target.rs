@@ -5,7 +5,7 @@ use std::fmt;
 use tch::Tensor;
 
 use super::preprocessing::Preprocessing;
-use crate::{Error, Result, Tap};
+use crate::{Error, Pooling, Result, Tap};
 
 /// The features of a target, computed once and compared with many inputs: see
 /// [`PerceptualLoss::target_features`](crate::PerceptualLoss::target_features).
@@ -21,6 +21,7 @@ pub struct TargetFeatures {
 #[derive(Debug, PartialEq)]
 pub(super) struct Preparation {
     pub taps: Vec<Tap>,
+    pub pooling: Pooling,
     pub preprocessing: Preprocessing,
     pub image_size: Vec<i64>,
 }
@@ -59,8 +60,12 @@ impl TargetFeatures {
 
 impl fmt::Display for Preparation {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Preparation { taps, preprocessing, image_size } = self;
+        let Preparation { taps, pooling, preprocessing, image_size } = self;
         let taps: Vec<&str> = taps.iter().map(Tap::as_str).collect();
-        write!(formatter, "images of {image_size:?}, taps {}, {preprocessing}", taps.join(", "))
+        write!(formatter, "images of {image_size:?}, taps {}, {preprocessing}", taps.join(", "))?;
+        match pooling {
+            Pooling::Max => Ok(()),
+            pooling => write!(formatter, ", pooling {pooling:?}"),
+        }
     }
 }

@@ -16,7 +16,9 @@ use super::{
     RelativisticLossSpec,
 };
 use crate::manager::function::Function;
-use crate::{AdaptiveLogSoftmaxConfig, DataRange, Error, LinearCrossEntropyConfig, Result};
+use crate::{
+    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LinearCrossEntropyConfig, Result,
+};
 
 catalogue! {
     pixel {
@@ -104,7 +106,14 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 20] = [
+const SYNONYMS: [(&str, &str); 27] = [
+    ("LSGAN", "GanLoss"),
+    ("HingeLoss", "GanLoss"),
+    ("HingeGANLoss", "GanLoss"),
+    ("AdversarialLoss", "GanLoss"),
+    ("PatchAdversarialLoss", "GanLoss"),
+    ("RaGAN", "RelativisticLoss"),
+    ("VAELoss", "GaussianKlLoss"),
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
     ("MAE", "L1Loss"),
@@ -150,7 +159,8 @@ impl LossSpec {
         })?)
     }
 
-    /// The range that the loss expects of its images' values; `None` for a loss without that option.
+    /// The range that the loss expects of its images' values; `None` for a loss without that option, or that takes
+    /// images as they are.
     ///
     /// ```
     /// use tch_losses::manager::LossSpec;
@@ -161,6 +171,9 @@ impl LossSpec {
     /// # Ok::<(), tch_losses::Error>(())
     /// ```
     pub fn data_range(&self) -> Option<DataRange> {
+        if matches!(self, LossSpec::PerceptualLoss(spec) if spec.normalization == InputNormalization::None) {
+            return None;
+        }
         let options = self.options().ok()?;
         serde_json::from_value(options.get("data_range")?.clone()).ok()
     }

@@ -67,7 +67,7 @@ use problem::Problem;
 /// weight = 10.0
 /// ```
 ///
-/// - `loss` is the name of any loss of this crate. `options` are those of the loss; see [`LossSpec`] and, for
+/// - `loss` is the name of any loss in [`LossSpec`]. `options` are those of the loss; see [`LossSpec`] and, for
 ///   the losses on networks, [`PerceptualLossSpec`], [`LpipsSpec`], [`DistsSpec`] and [`ContextualLossSpec`].
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
@@ -83,11 +83,12 @@ use problem::Problem;
 /// `tch-losses objective check FILE` prints a summary of a file, as [`Display`](std::fmt::Display) does:
 ///
 /// ```text
-/// G_L1     L1Loss         weight 100                                   tags G, image
-/// G_SOBEL  Sobel          weight 0 (epoch 1) to 10 (epoch 20), linear  tags G, image
+/// G_L1     L1Loss          weight 100                                   tags G, image
+/// G_SOBEL  Sobel           weight 0 (epoch 1) to 10 (epoch 20), linear  tags G, image
 /// G_VGG    PerceptualLoss  weight 10                                    no tags
 ///          taps = { relu2_2 = 1.0, relu3_3 = 0.5 }
-///          data_range = "signed", normalization = "imagenet"
+///          data_range = "signed"
+///          normalization = "imagenet"
 ///
 /// tag G      G_L1, G_SOBEL
 /// tag image  G_L1, G_SOBEL

@@ -15,7 +15,7 @@ use crate::{
 
 /// The options of [`PerceptualLoss`] as data.
 ///
-/// In a file:
+/// In a file, usually `options = { preset = "real_esrgan", data_range = "signed" }`. All options:
 ///
 /// ```toml
 /// [losses.G_VGG]
@@ -43,7 +43,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Given")]
 pub struct PerceptualLossSpec {
-    /// What the other options were, unless a file says otherwise.
+    /// The preset that the other options come from. Setting it alone changes none of them: use
+    /// [`PerceptualLossSpec::preset`].
     pub preset: PerceptualPreset,
     /// The network; in a file its name in torchvision.
     pub architecture: Architecture,

@@ -90,7 +90,7 @@ impl serde::de::Error for Problem {
 
 /// What people write who know it from elsewhere, and what it is called here. Beside them goes whatever is spelt
 /// alike.
-const SYNONYMS: [(&str, &str); 8] = [
+const SYNONYMS: [(&str, &str); 27] = [
     ("size_average", "reduction"), // what PyTorch had before
     ("reduce", "reduction"),
     ("layers", "taps"),
@@ -98,6 +98,27 @@ const SYNONYMS: [(&str, &str); 8] = [
     ("l2", "mse"),
     ("mae", "l1"),
     ("fro", "frobenius"),
+    // Of lpips, BasicSR, piq and DISTS.
+    ("layer_weights", "taps"),
+    ("vgg_type", "architecture"),
+    ("net", "architecture"),
+    ("network", "architecture"),
+    ("architecture", "net"),
+    ("normalize", "data_range"),
+    ("range_norm", "data_range"),
+    ("use_input_norm", "normalization"),
+    ("replace_pooling", "pooling"),
+    ("batch_average", "reduction"),
+    // Of the criteria of GANs.
+    ("gan_mode", "mode"),
+    ("gan_type", "mode"),
+    ("target_real_label", "real_label"),
+    ("target_fake_label", "fake_label"),
+    ("wgan_softplus", "non_saturating"),
+    ("logistic_ns", "non_saturating"),
+    ("least_square", "lsgan"),
+    ("original", "vanilla"),
+    ("bce", "vanilla"),
     ("avg", "average"),
 ];
 

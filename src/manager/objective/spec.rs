@@ -4,7 +4,7 @@
 macro_rules! catalogue {
     ($($family:ident { $($tensors:ident $name:ident $(($options:ty))? $(= $pytorch:literal)?;)* })*) => {
         /// A loss with its options, as data, for a [`TermSpec`](super::TermSpec). Every loss of this crate
-        /// has a variant.
+        /// that takes tensors has a variant.
         ///
         /// In a file it is its name and the options that are not the defaults: `loss = "Sobel"`, `options = {
         /// eps = 1e-4 }`. The names and the options are those of the types in this crate. PyTorch's spelling

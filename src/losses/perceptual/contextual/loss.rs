@@ -10,7 +10,7 @@ use super::comparison::ContextualComparison;
 use crate::base::{check, or_panic, setters};
 use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, Tap};
 
-/// Contextual loss on VGG features: images whose features are alike cost little, wherever the features are.
+/// Contextual loss on a network's features: images whose features are alike cost little, wherever the features are.
 ///
 /// ```text
 /// loss = Σ over taps of  weight * mean over images of -ln(CX + 1e-5)
@@ -26,11 +26,11 @@ use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, 
 /// style transfer, unpaired translation and targets that are a few pixels off.
 ///
 /// - **Shapes**: `input` and `target` `[N, 3, H, W]` or `[N, 1, H, W]`, one channel being repeated to three. H and W
-///   are at least the stride of the deepest tap (4 by default, see [`Architecture::place`]). The loss is a scalar.
+///   reach the deepest tap (4 by default, see [`Place::least`](crate::networks::Place::least)). The loss is a scalar.
 /// - **Values**: in [`data_range`](Self::data_range). ImageNet's normalisation comes first
 ///   ([`InputNormalization::ImageNet`]).
 /// - **Defaults**: the tap relu3_4 with weight 1, band width 0.5, images from 0 to 1.
-/// - **Result**: at least about 0, for images that are the same.
+/// - **Result**: about 0 for equal images, positive for others.
 /// - **Kinds**: images are cast to the network's kind ([`Network::to_kind`]). Features of reduced precision are compared
 ///   in f32. The loss has the images' kind.
 /// - **Gradients**: to both arguments, through all of the formula. If `target` requires none, `forward` computes the
@@ -58,7 +58,7 @@ use crate::{Architecture, DataRange, InputNormalization, Loss, Network, Result, 
 ///
 /// # tch::manual_seed(0);
 /// # let vs = nn::VarStore::new(Device::Cpu);
-/// // Random weights; `Network::from_file` loads trained ones.
+/// // Random weights; `ContextualLoss::pretrained(device)?` has torchvision's.
 /// let contextual = ContextualLoss::new(Network::new(&vs.root(), &Architecture::VGG19));
 ///
 /// let fake = Tensor::rand([1, 3, 32, 32], (Kind::Float, Device::Cpu)).set_requires_grad(true);

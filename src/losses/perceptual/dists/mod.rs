@@ -35,7 +35,7 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 ///   The loss is a scalar, or `[N]` with [`Reduction::None`].
 /// - **Values**: from 0 for equal images to about 1. The loss is symmetric. Images of another range than `[0, 1]` need
 ///   `data_range`.
-/// - **Defaults**: those of the package DISTS-pytorch, but for the reduction mean, its `batch_average=True`. [`piq`](Self::piq)
+/// - **Defaults**: those of the package DISTS-pytorch, except that the reduction is the mean, the package's `batch_average=True`. [`piq`](Self::piq)
 ///   has those of piq.
 /// - **Kinds**: features have the network's kind ([`Network::to_kind`]). Means and variances are computed in f32 at least.
 ///   The loss has the images' kind.
@@ -67,8 +67,8 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 #[doc(alias = "DISTS")]
 #[derive(Debug, Clone)]
 pub struct Dists {
-    /// The network, a VGG16. [`new`](Self::new) gives it the poolings of DISTS; another network is taken as it is. A clone
-    /// shares the parameters with other losses.
+    /// The network, a VGG16. [`new`](Self::new) gives it the poolings of DISTS. A network that is set here keeps its own:
+    /// give it [`with_pooling`](Network::with_pooling)`(Pooling::L2)`. A clone shares the parameters with other losses.
     pub network: Network,
     /// Whether images whose shorter side is longer than 256 are resized first, so that it is 256: bilinear, without
     /// smoothing. As in piq, rounding makes it 255 for some sizes (322, 347, ...).
@@ -155,7 +155,10 @@ impl Dists {
         check::image("target", target)?;
         let engine = self.engine()?;
         let target = self.sized(&engine, "target", &target.f_detach()?)?;
-        Ok(engine.target_features(&target)?.with_images(target))
+        // Memory of their own: the caller may fill the tensor with the next batch.
+        let mut images = target.f_empty_like()?;
+        images.f_copy_(&target)?;
+        Ok(engine.target_features(&target)?.with_images(images))
     }
 
     /// The loss of `input` against [target features](Self::target_features).

@@ -63,7 +63,7 @@ use crate::{Architecture, DataRange, Error, InputNormalization, Loss, Network, R
 ///
 /// # tch::manual_seed(0);
 /// # let vs = nn::VarStore::new(Device::Cpu);
-/// // Random weights; `Network::from_file` loads trained ones.
+/// // Random weights; `Lpips::pretrained(device)?` has torchvision's.
 /// let network = Network::new(&vs.root(), &Architecture::ALEXNET);
 /// let lpips = Lpips::new(network).with_data_range(DataRange::Unit);
 ///
