@@ -1,4 +1,4 @@
-//! Curves of several parts, powers and exponentials, as libtorch computes them fast on a CPU.
+//! Curves of several parts and exponentials, as libtorch computes them fast on a CPU.
 //!
 //! `where` and `masked_fill` take one element after the other and guess which way each goes: for an image, that took ten
 //! times as long as a product does. A mask of zeros and ones is a number, of which the vector units take many at a time.
@@ -18,11 +18,6 @@ pub(super) fn choose(mask: &Tensor, yes: &Tensor, no: &Tensor) -> Result<Tensor>
     Ok(no.f_lerp_tensor(yes, mask)?)
 }
 
-/// Powers of positive numbers, in half the time of `pow`. In libtorch's graph or without one.
-pub(super) fn power(base: &Tensor, exponent: f64) -> Result<Tensor> {
-    Ok(base.f_log2()?.f_mul_scalar(exponent)?.f_exp2()?)
-}
-
 /// `exp` of negative numbers, of at least a few times the smallest normal number. Those below, and that number itself,
 /// libtorch's vector library takes one by one, which took ten times as long.
 pub(super) fn decay(exponent: &Tensor) -> Result<Tensor> {
@@ -39,8 +34,6 @@ pub(super) fn smallest(kind: Kind) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
-
     use super::*;
 
     fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -55,18 +48,6 @@ mod tests {
             assert_eq!((numbers(&mask), mask.kind()), (vec![0.0, 0.0, 1.0], kind));
             let chosen = choose(&mask, &tensor, &(&tensor * 2.0)).unwrap();
             assert_eq!(numbers(&chosen), [0.5, 1.0, 0.75]);
-        }
-    }
-
-    #[test]
-    fn powers_are_those_of_pow() {
-        let base = Tensor::linspace(1e-3, 3.0, 50, (Kind::Double, Device::Cpu));
-        for exponent in [2.4, 1.0 / 3.0, -0.5, 0.0] {
-            let expected = base.pow_tensor_scalar(exponent);
-            let off = |own: &Tensor| ((own / &expected) - 1.0).abs().max().double_value(&[]);
-            assert!(off(&power(&base, exponent).unwrap()) < 1e-13);
-            let single = power(&base.to_kind(Kind::Float), exponent).unwrap();
-            assert!(off(&single.to_kind(Kind::Double)) < 1e-5);
         }
     }
 

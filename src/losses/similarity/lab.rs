@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::branchless::{above, choose, power};
+use super::branchless::{above, choose};
 use super::filtered::channels_back;
 use crate::base::image::color::{channel, Row};
 use crate::base::tensor::scalar;
@@ -24,7 +24,8 @@ const SLOPE: f64 = 903.3 / 116.0;
 
 /// Images `[N, 3, H, W]` in sRGB from 0 to 1 as L, a and b. Negative values lie on the straight parts of the curves.
 pub(super) fn lab(colors: &Tensor) -> Result<Tensor> {
-    let bent = power(&colors.f_clamp_min(BEND)?.f_add_scalar(0.055)?.f_div_scalar(1.055)?, 2.4)?;
+    let bent =
+        colors.f_clamp_min(BEND)?.f_add_scalar(0.055)?.f_div_scalar(1.055)?.f_pow_tensor_scalar(2.4)?;
     let linear = choose(&above(colors, BEND)?, &bent, &colors.f_div_scalar(12.92)?)?;
     let [x, y, z] = XYZ.map(|row| responses(&channel(&linear, row)?));
     let (x, y, z) = (x?, y?, z?);
@@ -34,7 +35,7 @@ pub(super) fn lab(colors: &Tensor) -> Result<Tensor> {
 
 /// The cube root, with a straight part near 0.
 fn responses(light: &Tensor) -> Result<Tensor> {
-    let root = power(&light.f_clamp_min(ROOT)?, 1.0 / 3.0)?;
+    let root = light.f_clamp_min(ROOT)?.f_pow_tensor_scalar(1.0 / 3.0)?;
     let straight = light.f_mul_scalar(SLOPE)?.f_add_scalar(16.0 / 116.0)?;
     choose(&above(light, ROOT)?, &root, &straight)
 }
@@ -52,7 +53,7 @@ pub(super) struct Trace {
 impl Trace {
     pub fn of(colors: &Tensor) -> Result<Trace> {
         let shifted = colors.f_clamp_min(BEND)?.f_add_scalar_(0.055)?;
-        let mut bent = power(&shifted.f_div_scalar(1.055)?, 2.4)?;
+        let mut bent = shifted.f_div_scalar(1.055)?.f_pow_tensor_scalar(2.4)?;
         let is_bent = above(colors, BEND)?;
         let linear = choose(&is_bent, &bent, &colors.f_div_scalar(12.92)?)?;
         // The slope of a power is the power over its base: a quotient is faster than another power.
@@ -62,7 +63,7 @@ impl Trace {
         let [x, y, z] = XYZ.map(|row| channel(&linear, row));
         let lights = Tensor::f_cat(&[x?, y?, z?], 1)?;
         let clamped = lights.f_clamp_min(ROOT)?;
-        let mut root = power(&clamped, 1.0 / 3.0)?;
+        let mut root = clamped.f_pow_tensor_scalar(1.0 / 3.0)?;
         let is_root = above(&lights, ROOT)?;
         let straight = lights.f_mul_scalar(SLOPE)?.f_add_scalar_(16.0 / 116.0)?;
         let responses = choose(&is_root, &root, &straight)?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
 use super::alike::{Alike, RealPower};
-use super::branchless::{power, smallest};
+use super::branchless::smallest;
 use super::filtered::channels_back;
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::saliency::{Priors, Salience};
@@ -224,7 +224,7 @@ impl Measure<'_> {
         let colors = RealPower::of(&first.similarity.f_mul(&second.similarity)?, beta)?;
 
         let base = gradients.similarity.f_clamp_min(smallest(input.salience.kind()))?;
-        let others = power(&base, alpha)?.f_mul_(&colors.power)?;
+        let others = base.f_pow_tensor_scalar(alpha)?.f_mul_(&colors.power)?;
         let mut similarity = salience.similarity.f_mul(&others)?;
         let mut weight = input.salience.f_maximum(&target.salience)?;
         let sum = |planes: &Tensor| planes.f_sum_dim_intlist([1i64, 2, 3].as_slice(), true, None::<Kind>);
