@@ -4,10 +4,10 @@ use std::sync::Once;
 
 use tch::{Device, Kind, Tensor};
 
-/// A little less than the largest block that glibc's limits follow, in bytes.
-const BLOCK: i64 = 31 << 20;
+/// In bytes. Larger blocks in the heap would leave larger holes in it.
+const BLOCK: i64 = 16 << 20;
 
-/// Makes glibc take blocks of up to 31 MB from its heap, and keep up to 62 MB of free memory at its end for the next
+/// Makes glibc take blocks of up to 16 MB from its heap, and keep up to 32 MB of free memory at its end for the next
 /// ones.
 ///
 /// At first it maps blocks from 128 kB on separately, and gives free memory back to the system beyond twice that. The

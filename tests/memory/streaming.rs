@@ -40,8 +40,8 @@ pub fn a_streamed_batch_takes_the_memory_of_one_image() {
     let graph = growth("off");
     assert!(graph >= 150, "{graph} MB for eight images more in a graph: the comparison is void");
     let streamed = growth("1");
-    // Half of what eight images of activations take leaves room for holes in the heap.
-    assert!(streamed <= 60, "{streamed} MB for eight images more, streamed; {graph} MB in a graph");
+    // A third leaves room for holes in the heap. They are larger where convolutions are matrix products, as the graph is.
+    assert!(3 * streamed <= graph, "{streamed} MB for eight images more, streamed; {graph} MB in a graph");
 }
 
 /// glibc gives free memory at the end of its heap back to the system where that is more than 32 MB, and the system hands
