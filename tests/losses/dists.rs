@@ -121,8 +121,9 @@ fn networks_of_reduced_precision() {
         assert!(off < 2.0 * 13f64.sqrt() * unit, "{kind:?}: {off}");
         let (a, e) = (gradient.flatten(0, -1), direction.flatten(0, -1));
         let cosine = value(&(a.dot(&e) / (a.norm() * e.norm())));
-        // A share of the ReLUs like the error of the features turns, and takes twice its share.
-        assert!(cosine > 1.0 - 8.0 * 13f64.sqrt() * unit, "{kind:?}: {cosine}");
+        // A share of the ReLUs like the error of the features turns, and takes twice its share: about four times the
+        // error. Which of them turn is up to the processor: four times as many may.
+        assert!(cosine > 1.0 - 16.0 * 13f64.sqrt() * unit, "{kind:?}: {cosine}");
     }
 }
 
