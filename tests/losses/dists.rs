@@ -4,7 +4,7 @@ use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{Architecture, DataRange, Dists, Loss, Network, PerceptualLoss, Reduction, Streaming, Tap};
 
 use crate::common::{assert_close, device, hashed_network, noise, value, values, waves, Relative};
-use crate::support::{leaf, with_gradients, zeros};
+use crate::support::{differences, leaf, with_gradients, zeros};
 
 fn dists() -> Dists {
     Dists::new(hashed_network(Architecture::VGG16))
@@ -152,18 +152,7 @@ fn second_derivatives_through_the_graph() {
     };
     let at = leaf(&input);
     penalty(&at).backward();
-    let step = 1e-5;
-    let slopes: Vec<f64> = (0..input.numel() as i64)
-        .map(|index| {
-            let moved = |offset: f64| {
-                let copy = input.copy();
-                let _ = copy.view([-1]).narrow(0, index, 1).g_add_scalar_(offset);
-                value(&penalty(&leaf(&copy)))
-            };
-            (moved(step) - moved(-step)) / (2.0 * step)
-        })
-        .collect();
-    let slopes = Tensor::from_slice(&slopes).view_as(&input).to_device(device());
+    let slopes = differences(&input, 1e-5, penalty);
     assert!(value(&slopes.abs().max()) > 0.0);
     assert_close("slopes", &at.grad(), &slopes, 1e-4, Relative::ToLargest);
 }

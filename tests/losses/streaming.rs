@@ -1,15 +1,12 @@
 //! Gradients taken inside forward: whatever the way, the loss is the one of the plain graph.
 
 use crate::common::{assert_close, device, hashed_network, noise, value, values, vgg, Relative};
+use crate::support::{differences, leaf};
 use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::{
     Architecture, DataRange, Error, FeatureCriterion, FsimLoss, InputNormalization, L1Loss, Laplacian, Loss,
     MdsiLoss, Network, PerceptualLoss, Reduction, Sobel, SsimLoss, Streaming, Tap, VifLoss,
 };
-
-fn leaf(tensor: &Tensor) -> Tensor {
-    tensor.detach().set_requires_grad(true)
-}
 
 /// Value and gradient with respect to the input, by way of libtorch's graph: `target` requires a gradient.
 fn in_graph(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> (Tensor, Tensor) {
@@ -419,18 +416,7 @@ fn second_derivatives_through_the_graph() {
         };
         let at = leaf(&input);
         penalty(&at).backward();
-        let step = 1e-6;
-        let slopes: Vec<f64> = (0..input.numel() as i64)
-            .map(|index| {
-                let moved = |offset: f64| {
-                    let copy = input.copy();
-                    let _ = copy.view([-1]).narrow(0, index, 1).g_add_scalar_(offset);
-                    value(&penalty(&leaf(&copy)))
-                };
-                (moved(step) - moved(-step)) / (2.0 * step)
-            })
-            .collect();
-        let slopes = Tensor::from_slice(&slopes).view_as(&input).to_device(device());
+        let slopes = differences(&input, 1e-6, penalty);
         assert!(value(&slopes.abs().max()) > 0.0);
         assert_close(&format!("{loss:?}"), &at.grad(), &slopes, 1e-4, Relative::ToLargest);
     }

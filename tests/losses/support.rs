@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use tch::{Kind, Tensor};
 use tch_losses::{Error, Loss, Result};
 
-use crate::common::{assert_close, device, noise, Relative};
+use crate::common::{assert_close, device, noise, value, Relative};
 
 pub fn zeros(shape: &[i64]) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, device()))
@@ -65,4 +65,19 @@ pub fn with_gradients(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> (Tens
     let value = loss.forward(&input, &target);
     value.backward();
     (value.detach(), input.grad(), target.grad())
+}
+
+/// The derivatives of a number with respect to each element of `input`, by central differences.
+pub fn differences(input: &Tensor, step: f64, number: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    let slopes: Vec<f64> = (0..input.numel() as i64)
+        .map(|index| {
+            let moved = |offset: f64| {
+                let copy = input.copy();
+                let _ = copy.view([-1]).narrow(0, index, 1).g_add_scalar_(offset);
+                value(&number(&leaf(&copy)))
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    Tensor::from_slice(&slopes).view_as(input).to_device(device())
 }

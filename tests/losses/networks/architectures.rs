@@ -1,7 +1,6 @@
 //! What architectures say of themselves, and their parameters.
 
-use crate::common::hashed_network;
-use crate::common::{device, noise, values};
+use crate::common::{device, hashed_network, noise, values};
 use tch::{nn, Kind};
 use tch_losses::{Architecture, Network, Tap};
 

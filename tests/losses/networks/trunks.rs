@@ -2,8 +2,7 @@
 
 use crate::common::hashed::hashed;
 use crate::common::{
-    assert_as_in_pytorch, assert_close, device, hashed_network, noise, values, Case, Fixture, Relative,
-    Rounding,
+    assert_as_in_pytorch, assert_close, device, hashed_network, noise, Case, Fixture, Relative, Rounding,
 };
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::networks::{Extractor, Pooling};
@@ -232,60 +231,5 @@ fn second_derivatives_in_the_graph() {
         let expected = (moved(step) - moved(-step)) / (2.0 * step);
         // The difference loses half of the digits.
         assert_close(tap, &second, &expected, 1e-5, Relative::ToLargest);
-    }
-}
-
-#[test]
-fn images_that_are_too_small_are_told_the_least_size() {
-    // What lpips 0.1.4 needs at its deepest taps.
-    for (architecture, tap, least) in [
-        (Architecture::ALEXNET, "relu5", 31),
-        (Architecture::VGG16, "relu5_3", 16),
-        (Architecture::SQUEEZENET1_1, "fire9", 17),
-    ] {
-        let network = hashed_network(architecture);
-        let taps = [Tap::from(tap)];
-        let error = network.features(&noise(1, &[1, 3, 40, least - 1], Kind::Float), &taps).unwrap_err();
-        let expected = format!(
-            "`images` has shape [1, 3, 40, {}], expected [N, 3, H, W] with H and W at least {least} to reach {tap}",
-            least - 1
-        );
-        assert_eq!(error.to_string(), expected);
-        let features = network.features(&noise(1, &[1, 3, least, least], Kind::Float), &taps).unwrap();
-        assert_eq!(features[0].size()[2..], [1, 1]);
-    }
-}
-
-#[test]
-fn unknown_taps_are_told_what_there_is() {
-    let message = |architecture: Architecture| architecture.place(&"relu3_1".into()).unwrap_err().to_string();
-    assert_eq!(
-        message(Architecture::ALEXNET),
-        "option `taps` is \"relu3_1\", expected a layer of alexnet: conv1 to conv5, relu1 to relu5, pool1, \
-         pool2, pool5 or features.0 to features.12"
-    );
-    assert_eq!(
-        message(Architecture::SQUEEZENET1_1),
-        "option `taps` is \"relu3_1\", expected a layer of squeezenet1_1: conv1, relu1, fire2 to fire9, pool1, \
-         pool3, pool5 or features.0 to features.12"
-    );
-}
-
-/// torchvision's: uniform up to a bound for AlexNet and SqueezeNet.
-#[test]
-fn random_parameters_are_distributed_as_those_of_torchvision() {
-    tch::manual_seed(0);
-    for (architecture, name, fan_in, bound) in [
-        (Architecture::ALEXNET, "features.3.weight", 64 * 25, (1.0f64 / 1600.0).sqrt()),
-        (Architecture::ALEXNET, "features.8.bias", 384 * 9, (1.0f64 / 3456.0).sqrt()),
-        (Architecture::SQUEEZENET1_1, "features.12.expand3x3.weight", 64 * 9, (6.0f64 / 576.0).sqrt()),
-        (Architecture::SQUEEZENET1_1, "features.12.expand3x3.bias", 64 * 9, 0.0),
-    ] {
-        let vs = nn::VarStore::new(device());
-        let _network = Network::new(&vs.root(), &architecture);
-        let parameter = &vs.variables()[name];
-        let largest = values(parameter).into_iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
-        // Of 256 numbers at least, the largest is near the bound, which is rounded to f32.
-        assert!(largest <= bound * (1.0 + 1e-6) && largest >= 0.95 * bound, "{name} {fan_in}: {largest}");
     }
 }
