@@ -39,7 +39,7 @@
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`], [`ContextualLoss`] |
 //! | structure and texture of features | [`Dists`] |
-//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
+//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`], [`FeatureMatchingLoss`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
@@ -58,7 +58,6 @@
 //! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
 //! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
-//! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

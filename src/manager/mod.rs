@@ -29,6 +29,7 @@
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
 //! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 
+mod adversarial;
 mod error;
 mod function;
 mod history;
@@ -42,6 +43,7 @@ mod record;
 mod schedule;
 mod term;
 
+pub use adversarial::AdversarialLoss;
 pub use error::ManagerError;
 pub use history::NonFinite;
 pub use inputs::Inputs;

@@ -1,9 +1,10 @@
 //! What is registered with a manager: a loss with its weight and tags.
 
+use super::adversarial::{AdversarialLoss, OfPredictions};
 use super::function::Function;
 use super::Schedule;
 use crate::base::check;
-use crate::{Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
+use crate::{FeatureMatchingLoss, Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
 
 /// A loss as a part of an objective: with its weight and its tags.
 ///
@@ -61,6 +62,51 @@ impl Term {
     /// A loss of sequences.
     pub fn sequence(loss: impl SequenceLoss + Send + 'static) -> Term {
         Term::of(Function::Sequence(Box::new(loss)))
+    }
+
+    /// The generator's side of an adversarial loss.
+    ///
+    /// Of a [`GanLoss`](crate::GanLoss) it is computed from the discriminator's outputs for the fake images: a tensor, or
+    /// a list of scales or of features. Of a [`RelativisticLoss`](crate::RelativisticLoss) it is computed from two tensors,
+    /// in the order `(real, fake)`.
+    ///
+    /// ```
+    /// use tch::{Device, Kind, Tensor};
+    /// use tch_losses::manager::{LossManager, Term};
+    /// use tch_losses::{FeatureMatchingLoss, GanLoss};
+    ///
+    /// let gan = GanLoss::pix2pixhd();
+    /// let mut manager = LossManager::new();
+    /// manager.register("G_GAN", Term::generator(gan).tags(["G"]))?;
+    /// manager.register("G_FEAT", Term::features(FeatureMatchingLoss::pix2pixhd()).weight(10.0).tags(["G"]))?;
+    /// manager.register("D_GAN", Term::discriminator(gan).tags(["D"]))?;
+    ///
+    /// // What a discriminator gives at each of two scales: a layer's output, and its own.
+    /// let scale = |size: i64| {
+    ///     let layer = |channels| Tensor::rand([4, channels, size, size], (Kind::Float, Device::Cpu));
+    ///     vec![layer(64), layer(1)]
+    /// };
+    /// let (real, fake) = (vec![scale(30), scale(15)], vec![scale(30), scale(15)]);
+    ///
+    /// let discriminator = manager.compute("D_GAN", (&real, &fake))?;
+    /// let generator = manager.compute("G_GAN", &fake)? + manager.compute("G_FEAT", (&fake, &real))?;
+    /// assert_eq!(discriminator, gan.discriminator(&real, &fake));
+    /// # assert_eq!(generator, gan.generator(&fake) + FeatureMatchingLoss::pix2pixhd().forward(&fake, &real) * 10.0);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn generator(loss: impl Into<AdversarialLoss>) -> Term {
+        Term::of(Function::Predictions(OfPredictions::Generator(loss.into())))
+    }
+
+    /// The discriminator's side of an adversarial loss, which is computed from its outputs for the real and for the fake
+    /// images, in the order `(real, fake)`: tensors, or with a [`GanLoss`](crate::GanLoss) lists as well.
+    pub fn discriminator(loss: impl Into<AdversarialLoss>) -> Term {
+        Term::of(Function::Predictions(OfPredictions::Discriminator(loss.into())))
+    }
+
+    /// A loss of a discriminator's features: lists of scales, which are lists of tensors, in the order `(fake, real)`.
+    pub fn features(loss: FeatureMatchingLoss) -> Term {
+        Term::of(Function::Predictions(OfPredictions::Features(loss)))
     }
 
     /// A value that the training loop computes itself, from whatever it likes.

@@ -7,6 +7,7 @@ mod compute;
 mod history;
 mod log;
 mod objective;
+mod predictions;
 mod schedule;
 mod tensorboard;
 

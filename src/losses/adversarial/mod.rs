@@ -7,7 +7,6 @@ mod gan_presets;
 mod mode;
 mod predictions;
 mod relativistic;
-mod sides;
 
 pub use activation::GanActivation;
 pub use feature_matching::FeatureMatchingLoss;
@@ -15,4 +14,3 @@ pub use gan::GanLoss;
 pub use mode::GanMode;
 pub use predictions::{ListReduction, Predictions};
 pub use relativistic::{Pairing, RelativisticLoss};
-pub use sides::{DiscriminatorSide, GeneratorSide};

@@ -15,6 +15,7 @@ use super::{
     ContextualLossSpec, DistsSpec, GanLossSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec,
     RelativisticLossSpec,
 };
+use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
     AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LinearCrossEntropyConfig, Result,
@@ -74,6 +75,7 @@ catalogue! {
     adversarial {
         made GanLoss(GanLossSpec) = "GANLoss";
         made RelativisticLoss(RelativisticLossSpec);
+        features FeatureMatchingLoss;
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -106,13 +108,15 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 29] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
     ("AdversarialLoss", "GanLoss"),
     ("PatchAdversarialLoss", "GanLoss"),
     ("RaGAN", "RelativisticLoss"),
+    ("criterionFeat", "FeatureMatchingLoss"),
+    ("GANFeatLoss", "FeatureMatchingLoss"),
     ("VAELoss", "GaussianKlLoss"),
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
