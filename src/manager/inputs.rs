@@ -1,8 +1,8 @@
 //! What a loss of the manager is computed from.
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
-use crate::Predictions;
+use crate::{Predictions, Result};
 
 /// What [`LossManager::compute`](super::LossManager::compute) computes a loss from.
 ///
@@ -59,6 +59,28 @@ pub enum Inputs<'a> {
     TwoPredictions(Predictions<'a>, Predictions<'a>),
     /// A loss that the training loop has computed itself.
     Value(Tensor),
+}
+
+impl Inputs<'_> {
+    /// The sum of no losses of these inputs.
+    pub(super) fn zero(&self) -> Result<Tensor> {
+        let first = match self {
+            Inputs::One(first) | Inputs::Two(first, _) | Inputs::Three(first, ..) => Some(*first),
+            Inputs::Sequences { inputs, .. } => Some(*inputs),
+            Inputs::Predictions(given) | Inputs::TwoPredictions(given, _) => match given {
+                Predictions::One(outputs) => Some(*outputs),
+                Predictions::Scales(scales) => scales.first(),
+                Predictions::Features(scales) => scales.iter().flatten().next(),
+            },
+            Inputs::Value(value) => Some(value),
+        };
+        let (kind, device) = match first {
+            Some(first) if first.defined() => (first.kind(), first.device()),
+            _ => (Kind::Float, Device::Cpu),
+        };
+        let floating = matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double);
+        Ok(Tensor::f_zeros([0i64; 0], (if floating { kind } else { Kind::Float }, device))?)
+    }
 }
 
 impl<'a> From<&'a Tensor> for Inputs<'a> {

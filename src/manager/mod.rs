@@ -24,8 +24,9 @@
 //!
 //! | for | types |
 //! |---|---|
-//! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`NonFinite`] |
+//! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`AdversarialLoss`], [`NonFinite`] |
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
+//! | penalties in some of the steps | [`Term::every`], [`LazyRegularization`] |
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
 //! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 
@@ -34,9 +35,11 @@ mod error;
 mod function;
 mod history;
 mod inputs;
+mod lazy;
 pub mod log;
 #[allow(clippy::module_inception)] // a reader looks for the manager in `manager`
 mod manager;
+mod maps;
 mod objective;
 mod print;
 mod record;
@@ -47,6 +50,7 @@ pub use adversarial::AdversarialLoss;
 pub use error::ManagerError;
 pub use history::NonFinite;
 pub use inputs::Inputs;
+pub use lazy::LazyRegularization;
 pub use manager::LossManager;
 pub use objective::{
     pix2pix, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide, Lambdas, LossSpec, LpipsSpec,

@@ -2,13 +2,13 @@
 
 use super::adversarial::{AdversarialLoss, OfPredictions};
 use super::function::Function;
-use super::Schedule;
+use super::{LazyRegularization, Schedule};
 use crate::base::check;
 use crate::{FeatureMatchingLoss, Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
 
-/// A loss as a part of an objective: with its weight and its tags.
+/// A loss as a part of an objective: with its weight, the steps in which it is due, and its tags.
 ///
-/// - **Defaults**: weight 1, no tags.
+/// - **Defaults**: weight 1, due in every step, no tags.
 ///
 /// A loss alone becomes a term with these defaults where one is expected:
 ///
@@ -28,6 +28,7 @@ use crate::{FeatureMatchingLoss, Loss, Result, SequenceLoss, TernaryLoss, UnaryL
 pub struct Term {
     pub(super) function: Function,
     pub(super) weight: Schedule,
+    every: u64,
     pub(super) tags: Vec<String>,
 }
 
@@ -115,7 +116,7 @@ impl Term {
     }
 
     pub(super) fn of(function: Function) -> Term {
-        Term { function, weight: Schedule::fixed(1.0), tags: Vec::new() }
+        Term { function, weight: Schedule::fixed(1.0), every: 1, tags: Vec::new() }
     }
 
     /// Sets a weight that stays as it is; it must be finite.
@@ -127,6 +128,33 @@ impl Term {
     /// Sets a weight that changes over the epochs, instead of one that stays.
     pub fn schedule(mut self, schedule: Schedule) -> Term {
         self.weight = schedule;
+        self
+    }
+
+    /// Makes the loss due in every `steps`-th step only, where it counts `steps` times: [`LazyRegularization`]. There is
+    /// one step at least.
+    ///
+    /// [`LossManager::is_due`](super::LossManager::is_due) says when that is. A [total](super::LossManager::total)
+    /// leaves out what is not due.
+    ///
+    /// ```
+    /// use tch::Tensor;
+    /// use tch_losses::manager::{LossManager, Term};
+    ///
+    /// let mut manager = LossManager::new();
+    /// manager.register("D_R1", Term::value().weight(5.0).every(16))?;
+    /// for step in 0..33 {
+    ///     manager.begin_step(0, step);
+    ///     if manager.is_due("D_R1")? {
+    ///         let penalty = Tensor::from(0.25); // expensive
+    ///         assert_eq!(manager.compute("D_R1", penalty)?.double_value(&[]), 16.0 * 5.0 * 0.25);
+    ///     }
+    /// }
+    /// assert_eq!(manager.history("D_R1")?.iter().map(|record| record.step).collect::<Vec<_>>(), [0, 16, 32]);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn every(mut self, steps: u64) -> Term {
+        self.every = steps;
         self
     }
 
@@ -148,7 +176,12 @@ impl Term {
         tags.is_empty() || self.tags.iter().any(|own| tags.contains(&own.as_str()))
     }
 
-    /// The weight in `epoch`.
+    /// In which steps the loss is due.
+    pub(super) fn lazy(&self) -> Result<LazyRegularization> {
+        LazyRegularization::every(self.every)
+    }
+
+    /// The weight in `epoch`, in every step.
     pub(super) fn weight_in(&self, epoch: u64) -> Result<f64> {
         let weight = self.weight.value(epoch);
         check::finite("weight", weight)?;

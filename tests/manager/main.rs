@@ -5,6 +5,7 @@ mod common;
 
 mod compute;
 mod history;
+mod lazy;
 mod log;
 mod objective;
 mod predictions;

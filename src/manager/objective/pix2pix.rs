@@ -79,7 +79,9 @@ pub fn pix2pix(subspec: Subspec, lambdas: &Lambdas) -> Objective {
     let mut objective = Objective::default();
     let mut add = |name: &str, loss: LossSpec, weight: f64, tags: &[&str]| {
         let tags = tags.iter().map(|tag| tag.to_string()).collect();
-        objective.losses.insert(name.into(), TermSpec { loss, weight: Schedule::fixed(weight), tags });
+        objective
+            .losses
+            .insert(name.into(), TermSpec { weight: Schedule::fixed(weight), tags, ..loss.into() });
     };
     add("G_GAN", bce(), lambdas.gan, &["G"]);
     add("G_L1", LossSpec::L1Loss(L1Loss::default()), lambdas.l1, &["G", "image"]);
