@@ -27,7 +27,8 @@
 //! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`AdversarialLoss`], [`NonFinite`] |
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
 //! | penalties in some of the steps | [`Term::every`], [`LazyRegularization`] |
-//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
+//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`] |
+//! | experiments that are published | [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`] |
 //! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 
 mod adversarial;
@@ -53,8 +54,9 @@ pub use inputs::Inputs;
 pub use lazy::LazyRegularization;
 pub use manager::LossManager;
 pub use objective::{
-    pix2pix, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide, Lambdas, LossSpec, LpipsSpec,
-    NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec, RelativisticLossSpec, Subspec, TermSpec,
+    cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide,
+    Lambdas, LossSpec, LpipsSpec, NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec,
+    RelativisticLossSpec, Subspec, TermSpec,
 };
 pub use record::{LogSink, Record};
 pub use schedule::{Ramp, Schedule};

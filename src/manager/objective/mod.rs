@@ -12,7 +12,7 @@ mod network;
 mod networks;
 mod node;
 mod perceptual;
-mod pix2pix;
+mod presets;
 mod problem;
 mod read;
 mod spec;
@@ -35,7 +35,7 @@ pub use error::ObjectiveError;
 pub use lpips::LpipsSpec;
 pub use network::NetworkWeights;
 pub use perceptual::PerceptualLossSpec;
-pub use pix2pix::{pix2pix, Lambdas, Subspec};
+pub use presets::{cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, Lambdas, Subspec};
 
 use super::{LazyRegularization, LossManager, Schedule, Term};
 use crate::{Error, Result};
@@ -80,6 +80,9 @@ use problem::Problem;
 /// objective.toml: losses.G_SOBEL.options.epsilon: there is no such option, did you mean `eps`? There are `reduction`,
 /// `eps` (line 8)
 /// ```
+///
+/// Start from one that is published: [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`];
+/// `tch-losses objective show cyclegan > objective.toml` writes it to a file.
 ///
 /// `tch-losses objective check FILE` prints a summary of a file, as [`Display`](std::fmt::Display) does:
 ///

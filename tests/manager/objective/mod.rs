@@ -7,6 +7,7 @@ mod errors;
 mod losses;
 mod networks;
 mod presets;
+mod published;
 
 use std::fs;
 
