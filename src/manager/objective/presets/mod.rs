@@ -17,8 +17,10 @@ pub use pix2pix::{pix2pix, Lambdas, Subspec};
 pub use pix2pixhd::pix2pixhd;
 pub use real_esrgan::real_esrgan;
 
+type Make = fn() -> Objective;
+
 /// All that have a name, and what makes them.
-const PUBLISHED: [(&str, fn() -> Objective); 5] = [
+const PUBLISHED: [(&str, Make); 5] = [
     ("pix2pix", || pix2pix(Subspec::default(), &Lambdas::default())),
     ("pix2pixhd", pix2pixhd),
     ("cyclegan", cyclegan),
