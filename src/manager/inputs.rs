@@ -6,7 +6,8 @@ use crate::{Predictions, Result};
 
 /// What [`LossManager::compute`](super::LossManager::compute) computes a loss from.
 ///
-/// It comes [from](From) a reference to a tensor, a tuple of references, or a value that is a loss already:
+/// It comes [from](From) a reference to a tensor or to a list of them, a tuple of references, or a value that is a loss
+/// already:
 ///
 /// | given | for a term made with |
 /// |---|---|

@@ -130,8 +130,8 @@ impl LossManager {
 
     /// The weighted loss of `inputs`, with its graph.
     ///
-    /// [`Inputs`] are a reference to a tensor, a tuple of references, or the value of a loss that the
-    /// training loop has computed itself:
+    /// [`Inputs`] are a reference to a tensor or to a list of them, a tuple of references, or the value of a loss
+    /// that the training loop has computed itself:
     ///
     /// ```
     /// use tch::{Device, Kind, Tensor};
