@@ -91,6 +91,17 @@ pub enum Error {
         expected: String,
     },
 
+    /// A loss needs a gradient that libtorch's graph does not have.
+    #[error("there is no gradient of `{of}` by `{by}`: {reason}")]
+    NoGradient {
+        /// What is differentiated.
+        of: &'static str,
+        /// The name of the argument that it is differentiated by.
+        by: &'static str,
+        /// Why there is none.
+        reason: &'static str,
+    },
+
     /// An option of a loss has a value that makes no sense.
     #[error("option `{option}` is {given}, expected {expected}")]
     Option {
