@@ -92,11 +92,11 @@ pub enum Error {
     },
 
     /// A loss needs a gradient that libtorch's graph does not have.
-    #[error("there is no gradient of `{of}` by `{by}`: {reason}")]
+    #[error("`{of}` has no gradient with respect to `{by}`: {reason}")]
     NoGradient {
         /// What is differentiated.
         of: &'static str,
-        /// The name of the argument that it is differentiated by.
+        /// The name of the argument that it is differentiated with respect to.
         by: &'static str,
         /// Why there is none.
         reason: &'static str,

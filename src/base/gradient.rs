@@ -52,15 +52,15 @@ pub(crate) fn gradient_of((of, value): Named, (by, tensor): Named, create_graph:
     let missing = |reason| Error::NoGradient { of, by, reason };
     // libtorch takes the former for granted and has a poor message about the latter.
     if !value.requires_grad() {
-        return Err(missing("the former has no graph"));
+        return Err(missing("it has no graph"));
     }
     if !tensor.requires_grad() {
-        return Err(missing("the latter does not require a gradient"));
+        return Err(missing("the latter does not require one"));
     }
     let gradient = Tensor::f_run_backward(&[value], &[tensor], true, create_graph)?.remove(0);
     match gradient.defined() {
         true => Ok(gradient),
-        false => Err(missing("the former does not depend on the latter")),
+        false => Err(missing("it does not depend on it")),
     }
 }
 

@@ -17,16 +17,15 @@ fn square(x: &Tensor) -> Tensor {
 fn gradients_that_there_are_not() {
     let points = noise(1, &[2, 3], Kind::Float);
     let weight = leaf(&zeros(&[3]));
-    let disabled = "there is no gradient of `outputs` by `points`: gradients are disabled (`no_grad`)";
+    let disabled = "`outputs` has no gradient with respect to `points`: gradients are disabled (`no_grad`)";
     assert_eq!(message_of(no_grad(|| input_gradient(square, &points))), disabled);
     assert_eq!(message_of(no_grad(|| R1Penalty::default().try_penalty(square, &points))), disabled);
     let penalty = GradientPenalty::default();
     assert_eq!(message_of(no_grad(|| penalty.try_penalty(square, &points, &points))), disabled);
-    let graphless = "there is no gradient of `outputs` by `points`: the former has no graph";
+    let graphless = "`outputs` has no gradient with respect to `points`: it has no graph";
     assert_eq!(message_of(input_gradient(|x| x.detach(), &points)), graphless);
     assert_eq!(message_of(input_gradient(|x| no_grad(|| x.square()), &points)), graphless);
-    let independent =
-        "there is no gradient of `outputs` by `points`: the former does not depend on the latter";
+    let independent = "`outputs` has no gradient with respect to `points`: it does not depend on it";
     assert_eq!(message_of(input_gradient(|_| &weight * 2.0, &points)), independent);
     assert_eq!(message_of(input_gradient(|x| x.detach().matmul(&weight), &points)), independent);
     let error = input_gradient(|x| x.detach(), &points).unwrap_err();
@@ -176,18 +175,18 @@ fn adaptive_weights() {
     let refused = |reconstruction: &Tensor, gan: &Tensor, last: &Tensor| {
         message_of(weight.try_weight(reconstruction, gan, last))
     };
-    let start = "there is no gradient of";
+    let end = "has no gradient with respect to `last_layer`";
     assert_eq!(
         refused(&vector(&[1.0]), &short, &last),
-        format!("{start} `reconstruction_loss` by `last_layer`: the former has no graph")
+        format!("`reconstruction_loss` {end}: it has no graph")
     );
     assert_eq!(
         refused(&long, &leaf(&vector(&[1.0])), &last),
-        format!("{start} `gan_loss` by `last_layer`: the former does not depend on the latter")
+        format!("`gan_loss` {end}: it does not depend on it")
     );
     assert_eq!(
         refused(&long, &short, &last.detach()),
-        format!("{start} `reconstruction_loss` by `last_layer`: the latter does not require a gradient")
+        format!("`reconstruction_loss` {end}: the latter does not require one")
     );
     assert_eq!(refused(&last, &short, &last), "`reconstruction_loss` has shape [2], expected one element");
     assert_eq!(refused(&long, &Tensor::new(), &last), "`gan_loss` is an undefined tensor");
