@@ -40,6 +40,8 @@
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`], [`ContextualLoss`] |
 //! | structure and texture of features | [`Dists`] |
 //! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
+//! | **penalty**: the slope of a discriminator | [`GradientPenalty`], [`R1Penalty`] |
+//! | weights | [`OrthogonalRegularization`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
@@ -59,6 +61,8 @@
 //! | several losses as one | [`WeightedSum`] |
 //! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
 //! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
+//! | the gradient of a discriminator, for penalties | [`input_gradient`], [`GradientNorm`], [`PenaltyPoints`] |
+//! | the weight of an adversarial loss, VQGAN's | [`AdaptiveWeight`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

@@ -113,6 +113,11 @@ fn adversarial() {
 }
 
 #[test]
+fn penalty() {
+    check_family("penalty", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn classification() {
     let counts = [
         ("BCELoss", 39),
@@ -253,6 +258,7 @@ fn these_are_all_families() {
         "similarity",
         "frequency",
         "adversarial",
+        "penalty",
         "classification",
         "embedding",
         "distribution",

@@ -1,6 +1,7 @@
 //! Losses of generative adversarial networks, on what a discriminator gives.
 
 mod activation;
+mod adaptive_weight;
 mod feature_matching;
 mod gan;
 mod gan_presets;
@@ -10,6 +11,7 @@ mod relativistic;
 mod sides;
 
 pub use activation::GanActivation;
+pub use adaptive_weight::AdaptiveWeight;
 pub use feature_matching::FeatureMatchingLoss;
 pub use gan::GanLoss;
 pub use mode::GanMode;

@@ -75,6 +75,11 @@ catalogue! {
         made GanLoss(GanLossSpec) = "GANLoss";
         made RelativisticLoss(RelativisticLossSpec);
     }
+    penalty {
+        unary GradientPenalty;
+        unary R1Penalty = "R2Penalty";
+        unary OrthogonalRegularization;
+    }
     classification {
         binary BceLoss = "BCELoss";
         binary BceWithLogitsLoss = "BCEWithLogitsLoss";
@@ -106,13 +111,21 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 35] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
     ("AdversarialLoss", "GanLoss"),
     ("PatchAdversarialLoss", "GanLoss"),
     ("RaGAN", "RelativisticLoss"),
+    ("WGANGP", "GradientPenalty"),
+    ("WGAN_GP", "GradientPenalty"),
+    ("DRAGAN", "GradientPenalty"),
+    ("GradientPenaltyLoss", "GradientPenalty"),
+    ("R1", "R1Penalty"),
+    ("R1GradientPenalty", "R1Penalty"),
+    ("ortho", "OrthogonalRegularization"),
+    ("OrthogonalLoss", "OrthogonalRegularization"),
     ("VAELoss", "GaussianKlLoss"),
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),

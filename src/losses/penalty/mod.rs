@@ -1,0 +1,15 @@
+//! Penalties of generative adversarial networks: on the gradient of a discriminator, and on weights.
+
+mod gradient_penalty;
+mod input_gradient;
+mod norm;
+mod orthogonal;
+mod points;
+mod r1;
+
+pub use gradient_penalty::GradientPenalty;
+pub use input_gradient::input_gradient;
+pub use norm::GradientNorm;
+pub use orthogonal::OrthogonalRegularization;
+pub use points::PenaltyPoints;
+pub use r1::R1Penalty;
