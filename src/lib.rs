@@ -39,7 +39,7 @@
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`], [`ContextualLoss`] |
 //! | structure and texture of features | [`Dists`] |
-//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
+//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`], [`FeatureMatchingLoss`] |
 //! | **penalty**: the slope of a discriminator | [`GradientPenalty`], [`R1Penalty`] |
 //! | weights | [`OrthogonalRegularization`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
@@ -60,7 +60,6 @@
 //! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
 //! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
-//! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
 //! | the gradient of a discriminator, for penalties | [`input_gradient`], [`GradientNorm`], [`PenaltyPoints`] |
 //! | the weight of an adversarial loss, VQGAN's | [`AdaptiveWeight`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |

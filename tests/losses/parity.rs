@@ -109,7 +109,8 @@ fn frequency() {
 
 #[test]
 fn adversarial() {
-    check_family("adversarial", &[("GANLoss", 96), ("RelativisticLoss", 96)], Rounding::OfLarger);
+    let counts = [("GANLoss", 96), ("RelativisticLoss", 96), ("FeatureMatchingLoss", 6)];
+    check_family("adversarial", &counts, Rounding::OfLarger);
 }
 
 #[test]

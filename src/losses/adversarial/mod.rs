@@ -8,7 +8,6 @@ mod gan_presets;
 mod mode;
 mod predictions;
 mod relativistic;
-mod sides;
 
 pub use activation::GanActivation;
 pub use adaptive_weight::AdaptiveWeight;
@@ -17,4 +16,3 @@ pub use gan::GanLoss;
 pub use mode::GanMode;
 pub use predictions::{ListReduction, Predictions};
 pub use relativistic::{Pairing, RelativisticLoss};
-pub use sides::{DiscriminatorSide, GeneratorSide};

@@ -15,6 +15,7 @@ use super::{
     ContextualLossSpec, DistsSpec, GanLossSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec,
     RelativisticLossSpec,
 };
+use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
     AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LinearCrossEntropyConfig, Result,
@@ -74,6 +75,7 @@ catalogue! {
     adversarial {
         made GanLoss(GanLossSpec) = "GANLoss";
         made RelativisticLoss(RelativisticLossSpec);
+        features FeatureMatchingLoss;
     }
     penalty {
         unary GradientPenalty;
@@ -111,13 +113,15 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 35] = [
+const SYNONYMS: [(&str, &str); 37] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
     ("AdversarialLoss", "GanLoss"),
     ("PatchAdversarialLoss", "GanLoss"),
     ("RaGAN", "RelativisticLoss"),
+    ("criterionFeat", "FeatureMatchingLoss"),
+    ("GANFeatLoss", "FeatureMatchingLoss"),
     ("WGANGP", "GradientPenalty"),
     ("WGAN_GP", "GradientPenalty"),
     ("DRAGAN", "GradientPenalty"),
