@@ -40,12 +40,15 @@
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`], [`ContextualLoss`] |
 //! | structure and texture of features | [`Dists`] |
 //! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
+//! | averages of what it gave | [`LeCamLoss`] |
+//! | **penalty**: derivatives of a network | [`PathLengthPenalty`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
 //! | very many classes | [`LinearCrossEntropyLoss`], [`AdaptiveLogSoftmaxWithLoss`] |
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
+//! | patches of an image | [`PatchNceLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
@@ -59,6 +62,8 @@
 //! | several losses as one | [`WeightedSum`] |
 //! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
 //! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
+//! | consistency of a discriminator | [`ConsistencyRegularization`] |
+//! | random places of features | [`PatchSampler`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

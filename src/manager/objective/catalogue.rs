@@ -17,7 +17,8 @@ use super::{
 };
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LinearCrossEntropyConfig, Result,
+    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LeCamConfig, LinearCrossEntropyConfig,
+    PathLengthConfig, Result,
 };
 
 catalogue! {
@@ -74,6 +75,10 @@ catalogue! {
     adversarial {
         made GanLoss(GanLossSpec) = "GANLoss";
         made RelativisticLoss(RelativisticLossSpec);
+        made LeCamLoss(LeCamConfig);
+    }
+    penalty {
+        made PathLengthPenalty(PathLengthConfig);
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -93,6 +98,7 @@ catalogue! {
         ternary CosineEmbeddingLoss;
         ternary TripletMarginLoss;
         ternary TripletMarginWithDistanceLoss;
+        binary PatchNceLoss = "PatchNCELoss";
     }
     distribution {
         binary KlDivLoss = "KLDivLoss";
@@ -106,13 +112,15 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 29] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
     ("AdversarialLoss", "GanLoss"),
     ("PatchAdversarialLoss", "GanLoss"),
     ("RaGAN", "RelativisticLoss"),
+    ("lecam_reg", "LeCamLoss"),
+    ("g_path_regularize", "PathLengthPenalty"),
     ("VAELoss", "GaussianKlLoss"),
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),

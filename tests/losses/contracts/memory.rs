@@ -139,6 +139,7 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     similarity,
     frequency,
     adversarial,
+    penalty,
     classification,
     embedding,
     distribution,

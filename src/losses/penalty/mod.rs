@@ -1,0 +1,5 @@
+//! Penalties on gradients.
+
+mod path_length;
+
+pub use path_length::{PathLengthConfig, PathLengthPenalty};

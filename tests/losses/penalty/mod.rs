@@ -1,0 +1,3 @@
+//! Penalties on derivatives.
+
+mod path_length;
