@@ -76,11 +76,13 @@ catalogue! {
         made GanLoss(GanLossSpec) = "GANLoss";
         made RelativisticLoss(RelativisticLossSpec);
         features FeatureMatchingLoss;
+        made LeCamLoss(LeCamConfig);
     }
     penalty {
         unary GradientPenalty;
         unary R1Penalty = "R2Penalty";
         unary OrthogonalRegularization;
+        made PathLengthPenalty(PathLengthConfig);
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -100,6 +102,7 @@ catalogue! {
         ternary CosineEmbeddingLoss;
         ternary TripletMarginLoss;
         ternary TripletMarginWithDistanceLoss;
+        binary PatchNceLoss = "PatchNCELoss";
     }
     distribution {
         binary KlDivLoss = "KLDivLoss";
@@ -113,7 +116,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 37] = [
+const SYNONYMS: [(&str, &str); 39] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
@@ -151,6 +154,8 @@ const SYNONYMS: [(&str, &str); 37] = [
     ("ContentLoss", "PerceptualLoss"),
     ("StyleLoss", "PerceptualLoss"),
     ("GramLoss", "PerceptualLoss"),
+    ("lecam_reg", "LeCamLoss"),
+    ("g_path_regularize", "PathLengthPenalty"),
 ];
 
 impl LossSpec {

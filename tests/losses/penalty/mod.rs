@@ -3,6 +3,7 @@
 mod discriminators;
 mod gradient;
 mod orthogonal;
+mod path_length;
 mod refusals;
 mod slopes;
 
