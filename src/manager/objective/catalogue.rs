@@ -18,7 +18,8 @@ use super::{
 use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LinearCrossEntropyConfig, Result,
+    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LeCamConfig, LinearCrossEntropyConfig,
+    PathLengthConfig, Result,
 };
 
 catalogue! {
