@@ -40,6 +40,29 @@ use crate::{Error, Result};
 /// # Ok::<(), tch_losses::Error>(())
 /// ```
 ///
+/// A function that hands its outputs out spares a pass: those of the real images serve the loss as well.
+///
+/// ```
+/// use tch::{Device, Kind, Tensor};
+/// use tch_losses::{input_gradient, GanLoss, R1Penalty, UnaryLoss};
+///
+/// let weight = Tensor::rand([3, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+/// let discriminator = |x: &Tensor| x.matmul(&weight).tanh();
+/// let [real, fake] = [0, 1].map(|_| Tensor::rand([4, 3], (Kind::Float, Device::Cpu)));
+///
+/// let mut of_real = Tensor::new();
+/// let gradient = input_gradient(
+///     |x| {
+///         of_real = discriminator(x);
+///         of_real.shallow_clone()
+///     },
+///     &real,
+/// )?;
+/// let loss = GanLoss::stylegan2().discriminator(&of_real, &discriminator(&fake));
+/// (loss + R1Penalty::stylegan2().forward(&gradient) * 10.0).backward();
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
+///
 /// # Errors
 /// See above: an [`Error`] that names the argument.
 pub fn input_gradient(discriminator: impl FnOnce(&Tensor) -> Tensor, points: &Tensor) -> Result<Tensor> {
