@@ -61,7 +61,8 @@ impl LeCamConfig {
 /// - **Values**: any. f16 and bf16 are computed in f32. A mean that is not finite stays in its average.
 /// - **Gradients**: to both arguments, of any order. The averages are constants.
 /// - **State**: `ema.real`, `ema.fake` and `ema.updates` in the variable store, not trainable: they are saved and loaded
-///   with it. The averages are f64 in a store of f64, otherwise f32.
+///   with it. The averages are f64 in a store of f64, otherwise f32. A store that changes its kind later (`half`) changes
+///   theirs, and counts no further than 2048 in f16.
 /// - **Defaults**: those of [`LeCamConfig`]: `decay` 0.9, `initial` 1000, `start` 0.
 /// - **Errors**: arguments without elements; of different kinds or devices; on another device than the averages.
 ///
