@@ -1,6 +1,7 @@
 //! Lazy regularisation: losses that are due in some of the steps.
 
 use tch::{nn, nn::OptimizerConfig, Device, Kind, Tensor};
+use tch_losses::manager::log::{LoggedRun, LossLog, RunInfo};
 use tch_losses::manager::{LazyRegularization, LossManager, Objective, Ramp, Schedule, Term};
 use tch_losses::{CtcLoss, Error, GanLoss, L1Loss, MseLoss};
 
@@ -215,4 +216,35 @@ tag D  D_GAN, D_R1
         let error = Objective::from_toml(&text).unwrap_err().to_string();
         assert!(error.contains("did you mean `every`?"), "{error}");
     }
+}
+
+/// A run that is interrupted and goes on from a checkpoint has the log of one that was not.
+#[test]
+fn a_resumed_run_has_the_same_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |file: &str, log: &dyn Fn(&std::path::Path) -> LossLog, steps: std::ops::Range<u64>| {
+        let path = folder.path().join(file);
+        let mut manager = LossManager::new();
+        manager.register("L1", L1Loss::default()).unwrap();
+        manager.register("LAZY", Term::new(MseLoss::default()).weight(0.5).every(8)).unwrap();
+        manager.log_to(log(&path));
+        for step in steps {
+            manager.begin_step(step / 10, step);
+            let (x, y) = (noise(step as i64, &[4], Kind::Double), noise(99, &[4], Kind::Double));
+            let _ = manager.total(&[], (&x, &y)).unwrap();
+        }
+        manager.flush().unwrap();
+        drop(manager);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let info = RunInfo { experiment: "lazy".into(), ..Default::default() };
+    let whole = run("whole", &|path| LossLog::open(path, &info).unwrap(), 0..30);
+    let _ = run("parts", &|path| LossLog::open(path, &info).unwrap(), 0..20);
+    // From the checkpoint of step 11.
+    let parts = run("parts", &|path| LossLog::resume(path, &info, 11).unwrap(), 12..30);
+    assert_eq!(parts, whole);
+    let logged = LoggedRun::read(folder.path().join("parts")).unwrap();
+    assert_eq!(logged.losses["LAZY"].steps, [0, 8, 16, 24]);
+    assert_eq!(logged.losses["LAZY"].weights, [4.0; 4]);
+    assert_eq!(logged.losses["L1"].steps.len(), 30);
 }
