@@ -12,13 +12,14 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 11] = [
+pub const FAMILIES: [&str; 12] = [
     "pixel",
     "edge",
     "structure",
     "similarity",
     "frequency",
     "adversarial",
+    "penalty",
     "classification",
     "embedding",
     "distribution",
@@ -39,6 +40,8 @@ pub struct Recorded<'a> {
 pub struct Built {
     manager: LossManager,
     vs: nn::VarStore,
+    /// What is not trainable, and what it was at first.
+    state: Vec<(Tensor, Tensor)>,
 }
 
 const NAME: &str = "LOSS";
@@ -158,13 +161,18 @@ impl Built {
         manager.set_non_finite(NonFinite::Ignore);
         let Recorded { fixture, case, .. } = recorded;
         let mut found = 0;
+        let mut state = Vec::new();
         for (name, mut parameter) in vs.variables() {
             let role = name.strip_prefix(&format!("{NAME}.")).unwrap();
-            no_grad(|| parameter.copy_(&fixture.get(case, role)));
+            let recorded = fixture.get(case, role);
+            no_grad(|| parameter.copy_(&recorded));
+            if !parameter.requires_grad() {
+                state.push((parameter, recorded));
+            }
             found += 1;
         }
         assert_eq!(found, case.parameters.len(), "{}", case.name);
-        Built { manager, vs }
+        Built { manager, vs, state }
     }
 
     /// The parameters by PyTorch's names.
@@ -174,7 +182,11 @@ impl Built {
         self.vs.variables().into_iter().map(named).collect()
     }
 
+    /// The loss of the arguments. A state is what it was at first: what is computed twice can be compared.
     pub fn compute(&mut self, case: &Case, arguments: &[Tensor]) -> Result<Tensor> {
+        for (variable, recorded) in &mut self.state {
+            variable.copy_(recorded);
+        }
         let lists = lists(case, arguments);
         self.manager.compute(NAME, inputs(case, arguments, &lists))
     }

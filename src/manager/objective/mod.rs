@@ -221,13 +221,13 @@ impl Objective {
     /// - Weights that cannot be had: see [`Network::pretrained`](crate::Network::pretrained) and
     ///   [`Network::from_file`](crate::Network::from_file).
     /// - A weight that is not finite.
-    /// - A loss with parameters, which needs [`build_in`](Self::build_in).
+    /// - A loss with parameters or a state, which needs [`build_in`](Self::build_in).
     pub fn build(&self, device: Device) -> Result<LossManager> {
         self.manager(device, None)
     }
 
-    /// As [`build`](Self::build), also for losses with parameters. Their parameters are in a variable store,
-    /// each under the name of the loss: `D_CLASS.linear.weight`. The losses compute on the store's device.
+    /// As [`build`](Self::build), also for losses with parameters or a state. These are in a variable store, each
+    /// under the name of the loss: `D_CLASS.linear.weight`. The losses compute on the store's device.
     ///
     /// ```
     /// use tch::{nn, Device};

@@ -76,7 +76,7 @@ macro_rules! catalogue {
                 }
             }
 
-            /// Whether the loss has parameters, which need a variable store:
+            /// Whether the loss has parameters or a state, which need a variable store:
             /// [`Objective::build_in`](super::Objective::build_in).
             pub fn has_parameters(&self) -> bool {
                 match self {
