@@ -73,6 +73,14 @@ impl LazyRegularization {
         }
     }
 
+    /// In every `steps`-th step, as constants have it.
+    pub(super) const fn fixed(steps: u64) -> LazyRegularization {
+        match NonZeroU64::new(steps) {
+            Some(steps) => LazyRegularization { steps },
+            None => panic!("no steps"),
+        }
+    }
+
     /// How many steps apart the penalty is computed.
     pub fn steps(self) -> u64 {
         self.steps.get()

@@ -28,7 +28,7 @@
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
 //! | penalties in some of the steps | [`Term::every`], [`LazyRegularization`] |
 //! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`] |
-//! | experiments that are published | [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`] |
+//! | experiments that are published | [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`], [`stylegan2`] |
 //! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 
 mod adversarial;
@@ -54,8 +54,8 @@ pub use inputs::Inputs;
 pub use lazy::LazyRegularization;
 pub use manager::LossManager;
 pub use objective::{
-    cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide,
-    Lambdas, LossSpec, LpipsSpec, NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec,
+    cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, stylegan2, ContextualLossSpec, DistsSpec, GanLossSpec,
+    GanSide, Lambdas, LossSpec, LpipsSpec, NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec,
     RelativisticLossSpec, Subspec, TermSpec,
 };
 pub use record::{LogSink, Record};

@@ -18,7 +18,8 @@ pub enum Command {
         /// A .toml or .json file
         file: PathBuf,
     },
-    /// Print the file of a published objective: pix2pix, pix2pixhd, cyclegan, esrgan or real_esrgan
+    /// Print the file of a published objective: pix2pix, pix2pixhd, cyclegan, esrgan, real_esrgan or
+    /// stylegan2
     ///
     /// The file is TOML: `tch-losses objective show cyclegan > objective.toml`. The functions of the same names in the
     /// module `manager` of the documentation say what each of its losses is computed from.

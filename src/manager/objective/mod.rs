@@ -35,7 +35,7 @@ pub use error::ObjectiveError;
 pub use lpips::LpipsSpec;
 pub use network::NetworkWeights;
 pub use perceptual::PerceptualLossSpec;
-pub use presets::{cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, Lambdas, Subspec};
+pub use presets::{cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, stylegan2, Lambdas, Subspec};
 
 use super::{LazyRegularization, LossManager, Schedule, Term};
 use crate::{Error, Result};
@@ -81,7 +81,8 @@ use problem::Problem;
 /// `eps` (line 8)
 /// ```
 ///
-/// Start from one that is published: [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`];
+/// Start from one that is published: [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`],
+/// [`stylegan2`];
 /// `tch-losses objective show cyclegan > objective.toml` writes it to a file.
 ///
 /// `tch-losses objective check FILE` prints a summary of a file, as [`Display`](std::fmt::Display) does:

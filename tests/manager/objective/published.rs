@@ -2,14 +2,13 @@
 
 use super::*;
 
-use tch_losses::manager::{cyclegan, esrgan, pix2pixhd, real_esrgan, GanSide};
+use tch_losses::manager::{cyclegan, esrgan, pix2pixhd, real_esrgan, stylegan2, GanSide};
 use tch_losses::{GanLoss, GanMode, ListReduction, PerceptualPreset};
 
 /// The name, the loss, the weight and the tags of each term.
 fn terms(objective: &Objective) -> Vec<(&str, &str, f64, String)> {
     let mut terms = Vec::new();
     for (name, term) in &objective.losses {
-        assert_eq!(term.every.steps(), 1, "{name}");
         terms.push((name.as_str(), term.loss.name(), term.weight.value(0), term.tags.join(" ")));
     }
     terms
@@ -142,6 +141,47 @@ fn real_esrgan_is_its_sources() {
     assert!((value(&manager.compute("D_GAN", (&zeros, &zeros)).unwrap()) - 2.0 * log2).abs() < 1e-14);
 }
 
+/// How many steps apart each loss is due.
+fn steps(objective: &Objective) -> Vec<u64> {
+    objective.losses.values().map(|term| term.every.steps()).collect()
+}
+
+#[test]
+fn stylegan2_is_its_sources() {
+    let objective = stylegan2();
+    let expected = rows([
+        ("G_GAN", "GanLoss", 1.0, "G"),
+        ("G_PATH", "PathLengthPenalty", 2.0, "G"),
+        ("D_GAN", "GanLoss", 1.0, "D"),
+        ("D_R1", "R1Penalty", 5.0, "D"),
+    ]);
+    assert_eq!(terms(&objective), expected);
+    assert_eq!(steps(&objective), [1, 4, 1, 16]);
+    for name in Objective::PUBLISHED.iter().filter(|name| **name != "stylegan2") {
+        assert!(steps(&Objective::named(name).unwrap()).iter().all(|steps| *steps == 1), "{name}");
+    }
+    assert!(objective.build(device()).unwrap_err().to_string().contains("`Objective::build_in`"));
+    let mut vs = nn::VarStore::new(device());
+    vs.set_kind(Kind::Double);
+    let mut manager = objective.build_in(&vs.root()).unwrap();
+    let zeros = Tensor::zeros([2, 1], (Kind::Double, device()));
+    let log2 = std::f64::consts::LN_2;
+    assert!((value(&manager.compute("G_GAN", &zeros).unwrap()) - log2).abs() < 1e-14);
+    assert!((value(&manager.compute("D_GAN", (&zeros, &zeros)).unwrap()) - 2.0 * log2).abs() < 1e-14);
+    // 10 / 2 * 16 times the mean of 25 and 1.
+    let gradient = Tensor::from_slice2(&[[3.0, 4.0], [0.0, 1.0]]).to_device(device());
+    assert_eq!(value(&manager.compute("D_R1", &gradient).unwrap()), 80.0 * 13.0);
+    // 2 * 4 times the mean of (5 - 0.03)² and (1 - 0.03)²: the average moves by a hundredth of 3 first.
+    let path = value(&manager.compute("G_PATH", &gradient).unwrap());
+    let by_hand = 8.0 * (4.97f64.powi(2) + 0.97f64.powi(2)) / 2.0;
+    assert!((path - by_hand).abs() < 1e-12 * by_hand, "{path}");
+    let due = |step: u64| {
+        manager.begin_step(0, step);
+        ["G_GAN", "G_PATH", "D_GAN", "D_R1"].map(|name| manager.is_due(name).unwrap())
+    };
+    assert_eq!([4, 15, 16].map(due), [[true, true, true, false], [true, false, true, false], [true; 4]]);
+}
+
 /// Without the loss whose network has to be fetched.
 fn without_vgg(objective: &Objective) -> Objective {
     let mut objective = objective.clone();
@@ -156,6 +196,7 @@ fn each_is_a_file_and_has_a_name() {
     assert_eq!(Objective::named("cyclegan").unwrap(), cyclegan());
     assert_eq!(Objective::named("esrgan").unwrap(), esrgan());
     assert_eq!(Objective::named("real_esrgan").unwrap(), real_esrgan());
+    assert_eq!(Objective::named("stylegan2").unwrap(), stylegan2());
     for name in Objective::PUBLISHED {
         let objective = Objective::named(name).unwrap();
         assert_eq!(Objective::from_toml(&objective.to_toml().unwrap()).unwrap(), objective, "{name}");

@@ -5,6 +5,7 @@ mod esrgan;
 mod pix2pix;
 mod pix2pixhd;
 mod real_esrgan;
+mod stylegan2;
 
 use super::problem::nearest;
 use super::{GanLossSpec, GanSide, LossSpec, Objective, ObjectiveError, TermSpec};
@@ -16,16 +17,18 @@ pub use esrgan::esrgan;
 pub use pix2pix::{pix2pix, Lambdas, Subspec};
 pub use pix2pixhd::pix2pixhd;
 pub use real_esrgan::real_esrgan;
+pub use stylegan2::stylegan2;
 
 type Make = fn() -> Objective;
 
 /// All that have a name, and what makes them.
-const PUBLISHED: [(&str, Make); 5] = [
+const PUBLISHED: [(&str, Make); 6] = [
     ("pix2pix", || pix2pix(Subspec::default(), &Lambdas::default())),
     ("pix2pixhd", pix2pixhd),
     ("cyclegan", cyclegan),
     ("esrgan", esrgan),
     ("real_esrgan", real_esrgan),
+    ("stylegan2", stylegan2),
 ];
 
 impl Objective {
@@ -40,8 +43,8 @@ impl Objective {
         names
     };
 
-    /// A published objective: [`pix2pix`] with its defaults, [`pix2pixhd`], [`cyclegan`], [`esrgan`] or [`real_esrgan`].
-    /// The page of each function says what its losses are computed from.
+    /// A published objective: [`pix2pix`] with its defaults, [`pix2pixhd`], [`cyclegan`], [`esrgan`],
+    /// [`real_esrgan`] or [`stylegan2`]. The page of each function says what its losses are computed from.
     ///
     /// `tch-losses objective show cyclegan > objective.toml` writes it to a file.
     ///
