@@ -1,109 +1,130 @@
 //! The losses of a run.
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Result};
 use tch::{Device, Tensor};
-use tch_losses::manager::{GanSide, Inputs, LossManager, LossSpec, Objective};
+use tch_losses::manager::{GanSide, LossManager, LossSpec, Objective, TermSpec};
 
-/// The adversarial losses of a direction.
-#[derive(Clone, Copy, Debug)]
-pub struct Adversarial {
-    pub name: &'static str,
-    /// Whether it takes the outputs for real images, too.
-    takes_both: bool,
-}
+/// The tags that say what a loss compares.
+const CYCLE: &str = "cycle";
+const IDENTITY: &str = "identity";
 
-/// The names of what is computed for a direction: `A` is from A to B.
-#[derive(Clone, Copy, Debug)]
+/// The losses of a direction: those whose names end in `_A` are of A to B.
+#[derive(Debug)]
 pub struct Direction {
     pub generator: Adversarial,
     pub discriminator: Adversarial,
-    /// The tag of losses that compare what came back with what was there.
-    pub cycle: &'static str,
-    /// The tag of losses that compare what the generator makes of its own target set with that.
-    pub identity: &'static str,
+    /// Of what came back and of what was there.
+    pub cycle: Comparisons,
+    /// Of what the generator makes of its own target set and of that.
+    pub identity: Comparisons,
 }
 
-/// A side's loss, of the outputs for real and for fake images.
+/// The adversarial losses of a side.
+#[derive(Debug)]
+pub struct Adversarial(Vec<(String, Takes)>);
+
+/// Of which images a loss takes the outputs.
+#[derive(Clone, Copy, Debug)]
+enum Takes {
+    Fake,
+    RealAndFake,
+}
+
 impl Adversarial {
-    fn find(objective: &Objective, name: &'static str, side: GanSide) -> Result<Adversarial> {
-        let term =
-            objective.losses.get(name).with_context(|| format!("the objective lacks the loss {name}"))?;
-        let (given, takes_both) = match &term.loss {
-            LossSpec::GanLoss(spec) => (Some(spec.side), side == GanSide::Discriminator),
-            LossSpec::RelativisticLoss(spec) => (Some(spec.side), true),
-            _ => (None, false),
-        };
-        if given != Some(side) {
-            let side = match side {
-                GanSide::Generator => "generator",
-                GanSide::Discriminator => "discriminator",
+    fn find(objective: &Objective, side: GanSide, suffix: &str) -> Result<Adversarial> {
+        let place = |(name, term): (&String, &TermSpec)| {
+            let (given, takes) = match &term.loss {
+                LossSpec::GanLoss(spec) if spec.side == GanSide::Generator => (spec.side, Takes::Fake),
+                LossSpec::GanLoss(spec) => (spec.side, Takes::RealAndFake),
+                LossSpec::RelativisticLoss(spec) => (spec.side, Takes::RealAndFake),
+                _ => return None,
             };
-            bail!("the objective's loss {name} is no GanLoss or RelativisticLoss with the option side = {side:?}");
-        }
-        Ok(Adversarial { name, takes_both })
+            (given == side && name.ends_with(suffix)).then(|| (name.clone(), takes))
+        };
+        let found: Vec<_> = objective.losses.iter().filter_map(place).collect();
+        let side = match side {
+            GanSide::Generator => "generator",
+            GanSide::Discriminator => "discriminator",
+        };
+        ensure!(
+            !found.is_empty(),
+            "the objective lacks a GanLoss or RelativisticLoss with the option side = {side:?} and a name that ends in \
+             {suffix}"
+        );
+        Ok(Adversarial(found))
     }
 
-    /// The weighted loss. `real` is asked for where the loss takes it.
+    /// The weighted losses. `real` is asked for where a loss takes it.
     pub fn compute(
         &self,
         manager: &mut LossManager,
-        real: impl FnOnce() -> Tensor,
+        real: impl Fn() -> Tensor,
         fake: &Tensor,
-    ) -> Result<Tensor> {
-        Ok(match self.takes_both {
-            true => manager.compute(self.name, (&real(), fake))?,
-            false => manager.compute(self.name, fake)?,
-        })
+    ) -> Result<Vec<Tensor>> {
+        let compute = |(name, takes): &(String, Takes)| {
+            Ok(match takes {
+                Takes::Fake => manager.compute(name, fake)?,
+                Takes::RealAndFake => manager.compute(name, (&real(), fake))?,
+            })
+        };
+        self.0.iter().map(compute).collect()
+    }
+}
+
+/// Losses of two images, by name.
+#[derive(Debug)]
+pub struct Comparisons(Vec<String>);
+
+impl Comparisons {
+    fn find(manager: &LossManager, tag: &str, suffix: &str) -> Comparisons {
+        let names = manager.names(&[tag]).into_iter().filter(|name| name.ends_with(suffix));
+        Comparisons(names.map(String::from).collect())
+    }
+
+    /// The weighted losses of what `images` makes. It is not called in vain.
+    pub fn compute(
+        &self,
+        manager: &mut LossManager,
+        target: &Tensor,
+        image: impl FnOnce() -> Tensor,
+    ) -> Result<Vec<Tensor>> {
+        if self.0.is_empty() {
+            return Ok(Vec::new());
+        }
+        let image = image();
+        let compute = |name: &String| {
+            let loss = manager.compute(name, (&image, target))?;
+            let size = loss.size();
+            ensure!(size.is_empty(), "{name} comes to a map, {size:?}: give it the reduction mean or sum");
+            Ok(loss)
+        };
+        self.0.iter().map(compute).collect()
     }
 }
 
 /// The manager, and both directions.
 pub fn build(objective: &Objective, device: Device) -> Result<(LossManager, [Direction; 2])> {
     let manager = objective.build(device)?;
-    let direction = |generator, discriminator, cycle, identity| -> Result<Direction> {
+    let direction = |suffix: &str| -> Result<Direction> {
         Ok(Direction {
-            generator: Adversarial::find(objective, generator, GanSide::Generator)?,
-            discriminator: Adversarial::find(objective, discriminator, GanSide::Discriminator)?,
-            cycle,
-            identity,
+            generator: Adversarial::find(objective, GanSide::Generator, suffix)?,
+            discriminator: Adversarial::find(objective, GanSide::Discriminator, suffix)?,
+            cycle: Comparisons::find(&manager, CYCLE, suffix),
+            identity: Comparisons::find(&manager, IDENTITY, suffix),
         })
     };
-    let directions = [
-        direction("G_GAN_A", "D_A", "cycle_A", "identity_A")?,
-        direction("G_GAN_B", "D_B", "cycle_B", "identity_B")?,
-    ];
-    let adversarial =
-        directions.map(|direction| [direction.generator.name, direction.discriminator.name]).concat();
-    let tags = directions.map(|direction| [direction.cycle, direction.identity]).concat();
+    let directions = [direction("_A")?, direction("_B")?];
     for name in manager.names(&[]) {
-        let places = tags.iter().filter(|tag| manager.names(&[tag]).contains(&name)).count();
-        let expected = usize::from(!adversarial.contains(&name));
+        let uses = directions.iter().flat_map(|Direction { generator, discriminator, cycle, identity }| {
+            let adversarial = generator.0.iter().chain(&discriminator.0).map(|(name, _)| name);
+            adversarial.chain(&cycle.0).chain(&identity.0)
+        });
+        let uses = uses.filter(|used| *used == name).count();
         ensure!(
-            places == expected,
-            "the objective's loss {name}: what should it compare? {}",
-            match expected {
-                0 => format!("It cannot have any of the tags {}", tags.join(", ")),
-                _ => format!("Give it one of the tags {}", tags.join(", ")),
-            }
+            uses == 1,
+            "the objective's loss {name} is computed in {uses} places: names of losses end in _A or _B, and losses of \
+             images have one of the tags {CYCLE:?} and {IDENTITY:?}"
         );
     }
     Ok((manager, directions))
-}
-
-/// The sum of the losses with a tag, if there are any.
-pub fn total<'a>(
-    manager: &mut LossManager,
-    tag: &str,
-    inputs: impl Into<Inputs<'a>>,
-) -> Result<Option<Tensor>> {
-    if manager.names(&[tag]).is_empty() {
-        return Ok(None);
-    }
-    let total = manager.total(&[tag], inputs)?;
-    ensure!(
-        total.size().is_empty(),
-        "the losses tagged {tag:?} come to a map, {:?}: give each of them the reduction mean or sum",
-        total.size()
-    );
-    Ok(Some(total))
 }

@@ -37,8 +37,8 @@ pub struct Options {
 
     /// An objective of your own, as a TOML or JSON file
     ///
-    /// It has the adversarial losses G_GAN_A, G_GAN_B, D_A and D_B. Others have one of the tags cycle_A, cycle_B,
-    /// identity_A and identity_B, which say what they compare. See examples/cyclegan/objective.toml, which is the
+    /// It has a GanLoss or RelativisticLoss for each network. Losses of images have the tag `cycle` or `identity`, which
+    /// says what they compare. The names of all end in _A or _B. See examples/cyclegan/objective.toml, which is the
     /// default.
     #[arg(long, value_name = "FILE", help_heading = "Objective")]
     objective: Option<PathBuf>,

@@ -10,7 +10,7 @@ use tch_losses::visual::image::RgbImage;
 
 use crate::data::Sets;
 use crate::demo;
-use crate::objective::{self, total, Direction};
+use crate::objective::{self, Direction};
 use crate::pool::Pool;
 use crate::shared::chance::chance;
 use crate::shared::checkpoint::{write, Learner, Saved};
@@ -149,23 +149,17 @@ impl<'a> CycleGan<'a> {
         learning_rate: f64,
     ) -> Result<[Tensor; 2]> {
         let fakes = [0, 1].map(|way| self.paint(way, &real[way]));
-        let mut loss: Option<Tensor> = None;
-        let mut add =
-            |term: Tensor| loss = Some(loss.take().map_or_else(|| term.shallow_clone(), |loss| loss + &term));
+        let mut losses = Vec::new();
         for way in [0, 1] {
-            let (back, direction, judge) = (1 - way, self.directions[way], &self.discriminators[way]);
-            let judgement = judge.judge(&fakes[way]);
-            add(direction.generator.compute(manager, || judge.judge(&real[back]), &judgement)?);
-            let again = self.paint(back, &fakes[way]);
-            total(manager, direction.cycle, (&again, &real[way]))?.map(&mut add);
-            // Not painted in vain.
-            if !manager.names(&[direction.identity]).is_empty() {
-                let same = self.paint(way, &real[back]);
-                total(manager, direction.identity, (&same, &real[back]))?.map(&mut add);
-            }
+            let (back, direction, judge) = (1 - way, &self.directions[way], &self.discriminators[way]);
+            let fake = judge.judge(&fakes[way]);
+            losses.extend(direction.generator.compute(manager, || judge.judge(&real[back]), &fake)?);
+            let again = || self.paint(back, &fakes[way]);
+            losses.extend(direction.cycle.compute(manager, &real[way], again)?);
+            let same = || self.paint(way, &real[back]);
+            losses.extend(direction.identity.compute(manager, &real[back], same)?);
         }
-        let loss = loss.expect("two adversarial losses at least");
-        self.learners[0].adam.minimise(&loss, learning_rate)?;
+        self.learners[0].adam.minimise(&losses.iter().sum::<Tensor>(), learning_rate)?;
         Ok(fakes.map(|fake| fake.detach()))
     }
 
@@ -183,9 +177,13 @@ impl<'a> CycleGan<'a> {
             let fake = self.pools[way].swap(&fakes[way], &mut chance);
             let judge = &self.discriminators[way];
             let (real, fake) = (judge.judge(&real[1 - way]), judge.judge(&fake));
-            losses.push(self.directions[way].discriminator.compute(manager, || real, &fake)?);
+            losses.extend(self.directions[way].discriminator.compute(
+                manager,
+                || real.shallow_clone(),
+                &fake,
+            )?);
         }
-        self.learners[1].adam.minimise(&(&losses[0] + &losses[1]), learning_rate)
+        self.learners[1].adam.minimise(&losses.iter().sum::<Tensor>(), learning_rate)
     }
 
     fn paint(&self, way: usize, image: &Tensor) -> Tensor {
