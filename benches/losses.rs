@@ -11,8 +11,8 @@ use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss,
     CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GanLoss, GaussianKlLoss, GaussianNllLoss,
     HingeEmbeddingLoss, KlDivLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss,
-    MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PerceptualLoss,
-    PoissonNllLoss, SequenceLoss, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
+    MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PatchNceLoss,
+    PerceptualLoss, PoissonNllLoss, SequenceLoss, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 };
 
@@ -136,6 +136,7 @@ fn other_losses() -> Vec<Case> {
         (noise(&[200, 32, 64]).log_softmax(-1, Kind::Float), classes(63, &[32, 30]) + 1);
     vec![
         case("GanLoss", noise(&[16, 1, 30, 30]), |fake| GanLoss::default().generator(fake)),
+        pair("PatchNceLoss", PatchNceLoss::default(), noise(&[8, 256, 256]), noise(&[8, 256, 256])),
         pair("GaussianKlLoss", GaussianKlLoss::default(), noise(&values), noise(&values)),
         pair("BceLoss", BceLoss::default(), probabilities(&values), probabilities(&values)),
         pair("BceWithLogitsLoss", BceWithLogitsLoss::default(), noise(&values), probabilities(&values)),

@@ -39,13 +39,18 @@
 //! | **frequency**: spectra | [`FocalFrequencyLoss`], [`FftLoss`] |
 //! | **perceptual**: features of a frozen network | [`PerceptualLoss`], [`Lpips`], [`ContextualLoss`] |
 //! | structure and texture of features | [`Dists`] |
-//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`] |
+//! | **adversarial**: what a discriminator gives | [`GanLoss`], [`RelativisticLoss`], [`FeatureMatchingLoss`] |
+//! | averages of what it gave | [`LeCamLoss`] |
+//! | **penalty**: the slope of a discriminator | [`GradientPenalty`], [`R1Penalty`] |
+//! | the slope of a generator | [`PathLengthPenalty`] |
+//! | weights | [`OrthogonalRegularization`] |
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
 //! | very many classes | [`LinearCrossEntropyLoss`], [`AdaptiveLogSoftmaxWithLoss`] |
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
+//! | patches of an image | [`PatchNceLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
@@ -58,7 +63,10 @@
 //! | options that losses share | [`Reduction`], [`WeightTensor`], [`DataRange`] |
 //! | several losses as one | [`WeightedSum`] |
 //! | perceptual losses as papers and libraries have them | [`PerceptualPreset`], [`Style`] |
-//! | features of a discriminator, as lists | [`FeatureMatchingLoss`] |
+//! | the gradient of a discriminator, for penalties | [`input_gradient`], [`GradientNorm`], [`PenaltyPoints`] |
+//! | the weight of an adversarial loss, VQGAN's | [`AdaptiveWeight`] |
+//! | consistency of a discriminator | [`ConsistencyRegularization`] |
+//! | random places of features | [`PatchSampler`] |
 //! | networks, and where features are taken | [`Network`], [`Architecture`], [`Tap`], [`networks`] |
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |

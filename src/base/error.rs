@@ -91,6 +91,17 @@ pub enum Error {
         expected: String,
     },
 
+    /// A loss needs a gradient that libtorch's graph does not have.
+    #[error("`{of}` has no gradient with respect to `{by}`: {reason}")]
+    NoGradient {
+        /// What is differentiated.
+        of: &'static str,
+        /// The name of the argument that it is differentiated with respect to.
+        by: &'static str,
+        /// Why there is none.
+        reason: &'static str,
+    },
+
     /// An option of a loss has a value that makes no sense.
     #[error("option `{option}` is {given}, expected {expected}")]
     Option {

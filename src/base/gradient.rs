@@ -1,13 +1,16 @@
 //! Gradients taken inside forward.
 //!
+//! Penalties are losses of a gradient: [`gradient_of`] takes it.
+//!
 //! When only `input` needs a gradient, a loss can compute it during `forward`. It works through the batch in
 //! pieces that fit the cache, takes each piece's gradient while the intermediate results are at hand, and
 //! keeps only the gradient.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use super::check::Named;
 use super::integer::div_ceil;
-use crate::Result;
+use crate::{Error, Result};
 
 /// What a caller needs besides a loss's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +34,34 @@ impl Wanted {
 }
 
 /// Whether libtorch records operations on `tensor` for a backward pass. That takes a tensor that requires a
-/// gradient, and the grad mode, which tch does not expose.
-fn is_tracked(tensor: &Tensor) -> Result<bool> {
-    Ok(tensor.requires_grad() && tensor.f_alias()?.requires_grad())
+/// gradient, and the grad mode.
+pub(crate) fn is_tracked(tensor: &Tensor) -> Result<bool> {
+    Ok(tensor.requires_grad() && gradients_are_enabled()?)
+}
+
+/// The grad mode, which tch does not expose. A view of a leaf requires a gradient in any mode, the result of another
+/// operation does not.
+fn gradients_are_enabled() -> Result<bool> {
+    let leaf = Tensor::f_zeros([0i64].as_slice(), (Kind::Float, Device::Cpu))?.f_set_requires_grad(true)?;
+    Ok(leaf.f_neg()?.requires_grad())
+}
+
+/// The gradient of the sum of `value` with respect to `tensor`. The graph behind `value` is kept. With `create_graph`,
+/// the gradient has a graph of its own. Both tensors are defined.
+pub(crate) fn gradient_of((of, value): Named, (by, tensor): Named, create_graph: bool) -> Result<Tensor> {
+    let missing = |reason| Error::NoGradient { of, by, reason };
+    // libtorch takes the former for granted and has a poor message about the latter.
+    if !value.requires_grad() {
+        return Err(missing("it has no graph"));
+    }
+    if !tensor.requires_grad() {
+        return Err(missing("the latter does not require one"));
+    }
+    let gradient = Tensor::f_run_backward(&[value], &[tensor], true, create_graph)?.remove(0);
+    match gradient.defined() {
+        true => Ok(gradient),
+        false => Err(missing("it does not depend on it")),
+    }
 }
 
 /// The scalar `value`, whose gradient with respect to `input` is `factor * gradient`. All have the same kind.
@@ -90,7 +118,22 @@ pub(crate) fn pieces(count: i64, most: i64) -> impl Iterator<Item = (i64, i64)> 
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use tch::{no_grad, with_grad, Device, Kind, Tensor};
+
+    use super::{is_tracked, pieces};
+
+    #[test]
+    fn what_is_tracked() {
+        let constant = Tensor::zeros([2], (Kind::Float, Device::Cpu));
+        let leaf = constant.detach().set_requires_grad(true);
+        let tracked = |tensor: &Tensor| is_tracked(tensor).unwrap();
+        for tensor in [leaf.shallow_clone(), leaf.view([1, 2]), &leaf * 2.0] {
+            assert!(tracked(&tensor));
+            assert!(!no_grad(|| tracked(&tensor)));
+            assert!(no_grad(|| with_grad(|| tracked(&tensor))));
+        }
+        assert!(!tracked(&constant));
+    }
 
     #[test]
     fn pieces_cover_the_batch() {

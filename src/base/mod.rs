@@ -1,6 +1,7 @@
 //! What everything else stands on: it knows no loss and no network.
 
 pub(crate) mod atomic;
+pub(crate) mod average;
 pub(crate) mod check;
 mod error;
 pub(crate) mod gradient;

@@ -66,6 +66,20 @@ pub enum ManagerError {
         name: String,
     },
 
+    /// A loss was computed in a step in which it is not due.
+    #[error(
+        "the loss `{}` is not due in step {step}: it is computed once in {every} steps, see `LossManager::is_due`",
+        printable(name)
+    )]
+    NotDue {
+        /// The name of the loss.
+        name: String,
+        /// The step.
+        step: u64,
+        /// How many steps apart it is [due](super::Term::every).
+        every: u64,
+    },
+
     /// A loss turned out not to be finite.
     #[error("the loss `{}` is {value} in step {step} (epoch {epoch}, weight {weight})", printable(name))]
     NotFinite {
@@ -127,6 +141,10 @@ mod tests {
                 "the loss `a` has no loss map: its `loss_map` returns `None`",
             ),
             (ManagerError::LossInputs { name: "a".into(), is: "of two" }, "the loss `a` is of two"),
+            (
+                ManagerError::NotDue { name: "a".into(), step: 17, every: 16 },
+                "the loss `a` is not due in step 17: it is computed once in 16 steps, see `LossManager::is_due`",
+            ),
             (
                 ManagerError::NotFinite {
                     name: "a".into(),

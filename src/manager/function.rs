@@ -4,6 +4,7 @@ use std::fmt;
 
 use tch::Tensor;
 
+use super::adversarial::OfPredictions;
 use super::Inputs;
 use crate::{Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
 
@@ -13,6 +14,7 @@ pub(super) enum Function {
     Binary(Box<dyn Loss + Send>),
     Ternary(Box<dyn TernaryLoss + Send>),
     Sequence(Box<dyn SequenceLoss + Send>),
+    Predictions(OfPredictions),
     Value,
 }
 
@@ -29,6 +31,7 @@ impl Function {
                 Function::Sequence(loss),
                 Inputs::Sequences { inputs, targets, input_lengths, target_lengths },
             ) => Some(loss.try_forward(inputs, targets, input_lengths, target_lengths)),
+            (Function::Predictions(loss), _) => loss.compute(inputs),
             (Function::Value, Inputs::Value(value)) => Some(Ok(value.shallow_clone())),
             _ => None,
         }
@@ -41,20 +44,21 @@ impl Function {
             Function::Binary(loss) => loss.check_options(),
             Function::Ternary(loss) => loss.check_options(),
             Function::Sequence(loss) => loss.check_options(),
+            Function::Predictions(loss) => loss.check_options(),
             Function::Value => Ok(()),
         }
     }
 
     /// Whether the function takes these inputs.
     pub fn takes(&self, inputs: &Inputs) -> bool {
-        matches!(
-            (self, inputs),
-            (Function::Unary(_), Inputs::One(_))
-                | (Function::Binary(_), Inputs::Two(..))
-                | (Function::Ternary(_), Inputs::Three(..))
-                | (Function::Sequence(_), Inputs::Sequences { .. })
-                | (Function::Value, Inputs::Value(_))
-        )
+        match self {
+            Function::Unary(_) => matches!(inputs, Inputs::One(_)),
+            Function::Binary(_) => matches!(inputs, Inputs::Two(..)),
+            Function::Ternary(_) => matches!(inputs, Inputs::Three(..)),
+            Function::Sequence(_) => matches!(inputs, Inputs::Sequences { .. }),
+            Function::Predictions(loss) => loss.takes(inputs),
+            Function::Value => matches!(inputs, Inputs::Value(_)),
+        }
     }
 
     /// The loss's map; `None` if it has no map, or takes other inputs.
@@ -78,6 +82,7 @@ impl Function {
             Function::Sequence(_) => {
                 "a loss of sequences: pass `(&inputs, &targets, &input_lengths, &target_lengths)`"
             }
+            Function::Predictions(loss) => loss.in_words(),
             Function::Value => "computed by the training loop: pass the value itself, a `Tensor`",
         }
     }
@@ -90,6 +95,7 @@ impl fmt::Debug for Function {
             Function::Binary(loss) => loss.fmt(formatter),
             Function::Ternary(loss) => loss.fmt(formatter),
             Function::Sequence(loss) => loss.fmt(formatter),
+            Function::Predictions(loss) => loss.fmt(formatter),
             Function::Value => formatter.write_str("a value that the training loop computes"),
         }
     }

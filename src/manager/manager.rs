@@ -7,16 +7,16 @@ use indexmap::IndexMap;
 use tch::{no_grad, Tensor};
 
 use super::history::{History, Kept, Pending};
-use super::{Inputs, LogSink, ManagerError, NonFinite, Record, Term};
+use super::{Inputs, LazyRegularization, LogSink, ManagerError, NonFinite, Record, Term};
 use crate::base::check;
 use crate::base::precision::accumulation_kind;
-use crate::{Loss, Result};
+use crate::Result;
 
 /// The losses of a training run, by name. The manager weighs them, remembers their values and writes these to
 /// logs.
 ///
 /// ```text
-/// compute(name, inputs) = weight(epoch) * loss(inputs)
+/// compute(name, inputs) = weight(epoch) * every * loss(inputs)
 /// ```
 ///
 /// A training loop registers its losses once, calls [`begin_step`](Self::begin_step) at each step, and
@@ -29,6 +29,7 @@ use crate::{Loss, Result};
 /// - **A [log](Self::log_to)** keeps all losses. They are written at a flush, when the buffer is full, and
 ///   when the manager is dropped.
 /// - **A loss that is NaN or infinite** is found when values are fetched; see [`NonFinite`].
+/// - **A loss that is due in [every](Term::every) k-th step** counts k times there. `every` is 1 for the others.
 /// - **Tags** select the losses that have any of them. No tags select every loss.
 ///
 /// Source: NectarGAN's `LossManager`. It copies each value to the host at once. Its history records the
@@ -59,17 +60,18 @@ use crate::{Loss, Result};
 /// ```
 #[derive(Debug, Default)]
 pub struct LossManager {
-    terms: IndexMap<Arc<str>, Registered>,
+    pub(super) terms: IndexMap<Arc<str>, Registered>,
     pub(super) epoch: u64,
     pub(super) step: u64,
     history: History,
 }
 
 #[derive(Debug)]
-struct Registered {
-    term: Term,
+pub(super) struct Registered {
+    pub(super) term: Term,
     /// The term's tags, in the form in which records share them.
     tags: Arc<[String]>,
+    lazy: LazyRegularization,
 }
 
 impl LossManager {
@@ -81,16 +83,18 @@ impl LossManager {
     /// Registers a loss under a name of its own. Every list of losses has the order of registration.
     ///
     /// # Errors
-    /// A name that is taken; a weight that is not finite; options of the loss that are out of their range.
+    /// A name that is taken; a weight that is not finite; [no steps](Term::every); options of the loss that are out of
+    /// their range.
     pub fn register(&mut self, name: &str, term: impl Into<Term>) -> Result<()> {
         let term = term.into();
         term.weight_in(self.epoch)?;
+        let lazy = term.lazy()?;
         term.function.check_options()?;
         match self.terms.entry(name.into()) {
             Entry::Occupied(_) => Err(ManagerError::LossTaken { name: name.into() }.into()),
             Entry::Vacant(place) => {
                 let tags = term.tags.clone().into();
-                place.insert(Registered { term, tags });
+                place.insert(Registered { term, tags, lazy });
                 Ok(())
             }
         }
@@ -109,9 +113,19 @@ impl LossManager {
     }
 
     /// Sets the position of the training. `epoch`, counted from 0, is for the schedules. `step`, counted over
-    /// the whole run, is for the history. Both are 0 before the first call.
+    /// the whole run, is for the history and for losses that are due in [every](Term::every) k-th step. Both are 0
+    /// before the first call.
     pub fn begin_step(&mut self, epoch: u64, step: u64) {
         (self.epoch, self.step) = (epoch, step);
+    }
+
+    /// Whether a loss is due in the current step. Only [`Term::every`] makes one that is not.
+    ///
+    /// # Errors
+    /// A name that is not registered.
+    pub fn is_due(&self, name: &str) -> Result<bool> {
+        let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
+        Ok(registered.lazy.is_due(self.step))
     }
 
     /// The weighted loss of `inputs`, with its graph.
@@ -138,15 +152,15 @@ impl LossManager {
     /// ```
     ///
     /// # Errors
-    /// A name that is not registered; another number of inputs than the loss takes; an error of the loss; a
-    /// scheduled weight that is not finite. When the store of values is full, also the errors of
+    /// A name that is not registered; a loss that is not [due](Self::is_due); another number of inputs than the loss
+    /// takes; an error of the loss; a scheduled weight that is not finite. When the store of values is full, also the errors of
     /// [`flush`](Self::flush).
     pub fn compute<'a>(&mut self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
         self.compute_from(name, &inputs.into())
     }
 
-    /// The sum of the weighted losses with any of `tags`, with its graph. Each loss is computed from
-    /// `inputs`.
+    /// The sum of the weighted losses with any of `tags` that are [due](Self::is_due), with its graph. Each loss is
+    /// computed from `inputs`. Where none is due, the sum is 0, without a graph.
     ///
     /// The training loop need not know which losses there are, only what they compare.
     ///
@@ -156,17 +170,23 @@ impl LossManager {
         self.check_tags(tags)?;
         let inputs = inputs.into();
         let names: Vec<Arc<str>> = self.tagged(tags).into_iter().map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return Err(self.unknown_tags(tags.iter()).into());
+        }
         // Before the first of them is recorded.
         names.iter().try_for_each(|name| self.check_inputs(name, &inputs))?;
         let mut total: Option<Tensor> = None;
         for name in names {
+            if !self.is_due(&name)? {
+                continue;
+            }
             let weighted = self.compute_from(&name, &inputs)?;
             total = Some(match total {
                 Some(total) => total.f_add(&weighted)?,
                 None => weighted,
             });
         }
-        total.ok_or_else(|| self.unknown_tags(tags.iter()).into())
+        total.map_or_else(|| inputs.zero(), Ok)
     }
 
     /// The names of the losses with any of `tags`.
@@ -174,7 +194,8 @@ impl LossManager {
         self.tagged(tags).into_iter().map(|(name, _)| &**name).collect()
     }
 
-    /// The weights in the current epoch of the losses with any of `tags`, by name.
+    /// The weights in the current epoch of the losses with any of `tags`, by name. That a loss counts several times
+    /// [where it is due](Term::every) is not in them.
     pub fn weights(&self, tags: &[&str]) -> Vec<(&str, f64)> {
         let weight = |registered: &Registered| registered.term.weight.value(self.epoch);
         self.tagged(tags).into_iter().map(|(name, registered)| (&**name, weight(registered))).collect()
@@ -197,12 +218,15 @@ impl LossManager {
         Ok(self.tagged(tags).into_iter().filter_map(|(name, _)| self.history.last(name)).collect())
     }
 
-    /// The sum of the last weighted values of the losses with any of `tags`.
+    /// The sum of the last weighted values of the losses with any of `tags` that are [due](Self::is_due).
     ///
     /// # Errors
     /// As [`last_records`](Self::last_records).
     pub fn last_total(&mut self, tags: &[&str]) -> Result<f64> {
-        Ok(self.last_records(tags)?.iter().map(|record| record.weighted).sum())
+        self.check_tags(tags)?;
+        self.history.gather()?;
+        let due = self.tagged(tags).into_iter().filter(|(_, registered)| registered.lazy.is_due(self.step));
+        Ok(due.filter_map(|(name, _)| self.history.last(name)).map(|record| record.weighted).sum())
     }
 
     /// The remembered records of a loss, oldest first.
@@ -215,43 +239,6 @@ impl LossManager {
         }
         self.history.gather()?;
         Ok(self.history.records().filter(|record| &*record.name == name).collect())
-    }
-
-    /// The [map](Loss::loss_map) of a loss, `[N, 1, H, W]`: where in the image the loss comes from. It is
-    /// without the weight and without a graph.
-    ///
-    /// # Errors
-    /// A name that is not registered; inputs of another number than the loss takes; a loss that has no map; and whatever
-    /// it returns.
-    pub fn loss_map<'a>(&self, name: &str, inputs: impl Into<Inputs<'a>>) -> Result<Tensor> {
-        let registered = self.terms.get(name).ok_or_else(|| self.unknown(name))?;
-        let inputs = inputs.into();
-        self.check_inputs(name, &inputs)?;
-        let map = no_grad(|| registered.term.function.loss_map(&inputs))?;
-        Ok(map.ok_or_else(|| ManagerError::NoLossMap { name: name.into() })?)
-    }
-
-    /// The [maps](Self::loss_map), by name, of the losses with any of `tags`. Losses without a map are left
-    /// out.
-    ///
-    /// # Errors
-    /// A tag that no loss has; an error of a loss.
-    pub fn loss_maps<'a>(&self, tags: &[&str], inputs: impl Into<Inputs<'a>>) -> Result<Vec<(&str, Tensor)>> {
-        self.check_tags(tags)?;
-        let inputs = inputs.into();
-        let mut maps = Vec::new();
-        for (name, registered) in self.tagged(tags) {
-            if let Some(map) = no_grad(|| registered.term.function.loss_map(&inputs))? {
-                maps.push((&**name, map));
-            }
-        }
-        Ok(maps)
-    }
-
-    /// The losses of two tensors with any of `tags`, by name.
-    pub fn losses(&self, tags: &[&str]) -> Vec<(&str, &dyn Loss)> {
-        let tagged = self.tagged(tags).into_iter();
-        tagged.filter_map(|(name, registered)| Some((&**name, registered.term.binary()?))).collect()
     }
 
     /// Writes the losses computed from now on to `sink`. A manager may have several sinks.
@@ -280,12 +267,12 @@ impl LossManager {
         self.history.non_finite = policy;
     }
 
-    fn tagged(&self, tags: &[&str]) -> Vec<(&Arc<str>, &Registered)> {
+    pub(super) fn tagged(&self, tags: &[&str]) -> Vec<(&Arc<str>, &Registered)> {
         self.terms.iter().filter(|(_, registered)| registered.term.has_any(tags)).collect()
     }
 
     /// A misspelt tag must not leave losses out unseen.
-    fn check_tags(&self, tags: &[&str]) -> Result<()> {
+    pub(super) fn check_tags(&self, tags: &[&str]) -> Result<()> {
         let is_unknown =
             |tag: &&&str| !self.terms.values().any(|registered| registered.term.has_any(&[**tag]));
         let mut unknown = tags.iter().filter(is_unknown).peekable();
@@ -302,13 +289,13 @@ impl LossManager {
         }
     }
 
-    fn unknown(&self, name: &str) -> ManagerError {
+    pub(super) fn unknown(&self, name: &str) -> ManagerError {
         let known = self.terms.keys().map(|known| known.to_string()).collect();
         ManagerError::UnknownLoss { name: name.into(), known }
     }
 
     /// A registered loss takes these inputs.
-    fn check_inputs(&self, name: &str, inputs: &Inputs) -> Result<()> {
+    pub(super) fn check_inputs(&self, name: &str, inputs: &Inputs) -> Result<()> {
         let function = &self.terms[name].term.function;
         match function.takes(inputs) {
             true => Ok(()),
@@ -318,16 +305,20 @@ impl LossManager {
 
     /// Weighs and remembers the loss.
     fn compute_from(&mut self, name: &str, inputs: &Inputs) -> Result<Tensor> {
-        let Some((name, Registered { term, tags })) = self.terms.get_key_value(name) else {
+        let Some((name, Registered { term, tags, lazy })) = self.terms.get_key_value(name) else {
             return Err(self.unknown(name).into());
         };
+        if !lazy.is_due(self.step) {
+            let (name, step, every) = (name.to_string(), self.step, lazy.steps());
+            return Err(ManagerError::NotDue { name, step, every }.into());
+        }
         let Some(value) = term.function.compute(inputs) else {
             let (name, is) = (name.to_string(), term.function.in_words());
             return Err(ManagerError::LossInputs { name, is }.into());
         };
         let value = value?;
         check::floating("loss", &value)?;
-        let weight = term.weight_in(self.epoch)?;
+        let weight = term.weight_in(self.epoch)? * lazy.factor();
         let weighted = value.f_mul_scalar(weight)?;
         // A tensor of its own: the training loop may change the value in place later.
         let kept = no_grad(|| match value.dim() {

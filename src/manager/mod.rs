@@ -24,31 +24,39 @@
 //!
 //! | for | types |
 //! |---|---|
-//! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`NonFinite`] |
+//! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`AdversarialLoss`], [`NonFinite`] |
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
-//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`], [`pix2pix`] |
+//! | penalties in some of the steps | [`Term::every`], [`LazyRegularization`] |
+//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`] |
+//! | experiments that are published | [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`] |
 //! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 
+mod adversarial;
 mod error;
 mod function;
 mod history;
 mod inputs;
+mod lazy;
 pub mod log;
 #[allow(clippy::module_inception)] // a reader looks for the manager in `manager`
 mod manager;
+mod maps;
 mod objective;
 mod print;
 mod record;
 mod schedule;
 mod term;
 
+pub use adversarial::AdversarialLoss;
 pub use error::ManagerError;
 pub use history::NonFinite;
 pub use inputs::Inputs;
+pub use lazy::LazyRegularization;
 pub use manager::LossManager;
 pub use objective::{
-    pix2pix, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide, Lambdas, LossSpec, LpipsSpec,
-    NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec, RelativisticLossSpec, Subspec, TermSpec,
+    cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, ContextualLossSpec, DistsSpec, GanLossSpec, GanSide,
+    Lambdas, LossSpec, LpipsSpec, NetworkWeights, Objective, ObjectiveError, PerceptualLossSpec,
+    RelativisticLossSpec, Subspec, TermSpec,
 };
 pub use record::{LogSink, Record};
 pub use schedule::{Ramp, Schedule};

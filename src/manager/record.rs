@@ -18,7 +18,7 @@ pub struct Record {
     pub step: u64,
     /// The loss itself, before its weight; of a loss that is not reduced, the mean.
     pub value: f64,
-    /// The weight that was applied.
+    /// The weight that was applied; of a loss that is due in [every](super::Term::every) k-th step, k times its own.
     pub weight: f64,
     /// `value` times `weight`, as the training saw it.
     pub weighted: f64,

@@ -1,13 +1,14 @@
 //! What is registered with a manager: a loss with its weight and tags.
 
+use super::adversarial::{AdversarialLoss, OfPredictions};
 use super::function::Function;
-use super::Schedule;
+use super::{LazyRegularization, Schedule};
 use crate::base::check;
-use crate::{Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
+use crate::{FeatureMatchingLoss, Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
 
-/// A loss as a part of an objective: with its weight and its tags.
+/// A loss as a part of an objective: with its weight, the steps in which it is due, and its tags.
 ///
-/// - **Defaults**: weight 1, no tags.
+/// - **Defaults**: weight 1, due in every step, no tags.
 ///
 /// A loss alone becomes a term with these defaults where one is expected:
 ///
@@ -27,6 +28,7 @@ use crate::{Loss, Result, SequenceLoss, TernaryLoss, UnaryLoss};
 pub struct Term {
     pub(super) function: Function,
     pub(super) weight: Schedule,
+    every: u64,
     pub(super) tags: Vec<String>,
 }
 
@@ -63,13 +65,58 @@ impl Term {
         Term::of(Function::Sequence(Box::new(loss)))
     }
 
+    /// The generator's side of an adversarial loss.
+    ///
+    /// Of a [`GanLoss`](crate::GanLoss) it is computed from the discriminator's outputs for the fake images: a tensor, or
+    /// a list of scales or of features. Of a [`RelativisticLoss`](crate::RelativisticLoss) it is computed from two tensors,
+    /// in the order `(real, fake)`.
+    ///
+    /// ```
+    /// use tch::{Device, Kind, Tensor};
+    /// use tch_losses::manager::{LossManager, Term};
+    /// use tch_losses::{FeatureMatchingLoss, GanLoss};
+    ///
+    /// let gan = GanLoss::pix2pixhd();
+    /// let mut manager = LossManager::new();
+    /// manager.register("G_GAN", Term::generator(gan).tags(["G"]))?;
+    /// manager.register("G_FEAT", Term::features(FeatureMatchingLoss::pix2pixhd()).weight(10.0).tags(["G"]))?;
+    /// manager.register("D_GAN", Term::discriminator(gan).tags(["D"]))?;
+    ///
+    /// // What a discriminator gives at each of two scales: a layer's output, and its own.
+    /// let scale = |size: i64| {
+    ///     let layer = |channels| Tensor::rand([4, channels, size, size], (Kind::Float, Device::Cpu));
+    ///     vec![layer(64), layer(1)]
+    /// };
+    /// let (real, fake) = (vec![scale(30), scale(15)], vec![scale(30), scale(15)]);
+    ///
+    /// let discriminator = manager.compute("D_GAN", (&real, &fake))?;
+    /// let generator = manager.compute("G_GAN", &fake)? + manager.compute("G_FEAT", (&fake, &real))?;
+    /// assert_eq!(discriminator, gan.discriminator(&real, &fake));
+    /// # assert_eq!(generator, gan.generator(&fake) + FeatureMatchingLoss::pix2pixhd().forward(&fake, &real) * 10.0);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn generator(loss: impl Into<AdversarialLoss>) -> Term {
+        Term::of(Function::Predictions(OfPredictions::Generator(loss.into())))
+    }
+
+    /// The discriminator's side of an adversarial loss, which is computed from its outputs for the real and for the fake
+    /// images, in the order `(real, fake)`: tensors, or with a [`GanLoss`](crate::GanLoss) lists as well.
+    pub fn discriminator(loss: impl Into<AdversarialLoss>) -> Term {
+        Term::of(Function::Predictions(OfPredictions::Discriminator(loss.into())))
+    }
+
+    /// A loss of a discriminator's features: lists of scales, which are lists of tensors, in the order `(fake, real)`.
+    pub fn features(loss: FeatureMatchingLoss) -> Term {
+        Term::of(Function::Predictions(OfPredictions::Features(loss)))
+    }
+
     /// A value that the training loop computes itself, from whatever it likes.
     pub fn value() -> Term {
         Term::of(Function::Value)
     }
 
     pub(super) fn of(function: Function) -> Term {
-        Term { function, weight: Schedule::fixed(1.0), tags: Vec::new() }
+        Term { function, weight: Schedule::fixed(1.0), every: 1, tags: Vec::new() }
     }
 
     /// Sets a weight that stays as it is; it must be finite.
@@ -81,6 +128,33 @@ impl Term {
     /// Sets a weight that changes over the epochs, instead of one that stays.
     pub fn schedule(mut self, schedule: Schedule) -> Term {
         self.weight = schedule;
+        self
+    }
+
+    /// Makes the loss due in every `steps`-th step only, where it counts `steps` times: [`LazyRegularization`]. There is
+    /// one step at least.
+    ///
+    /// [`LossManager::is_due`](super::LossManager::is_due) says when that is. A [total](super::LossManager::total)
+    /// leaves out what is not due.
+    ///
+    /// ```
+    /// use tch::Tensor;
+    /// use tch_losses::manager::{LossManager, Term};
+    ///
+    /// let mut manager = LossManager::new();
+    /// manager.register("D_R1", Term::value().weight(5.0).every(16))?;
+    /// for step in 0..33 {
+    ///     manager.begin_step(0, step);
+    ///     if manager.is_due("D_R1")? {
+    ///         let penalty = Tensor::from(0.25); // expensive
+    ///         assert_eq!(manager.compute("D_R1", penalty)?.double_value(&[]), 16.0 * 5.0 * 0.25);
+    ///     }
+    /// }
+    /// assert_eq!(manager.history("D_R1")?.iter().map(|record| record.step).collect::<Vec<_>>(), [0, 16, 32]);
+    /// # Ok::<(), tch_losses::Error>(())
+    /// ```
+    pub fn every(mut self, steps: u64) -> Term {
+        self.every = steps;
         self
     }
 
@@ -102,7 +176,12 @@ impl Term {
         tags.is_empty() || self.tags.iter().any(|own| tags.contains(&own.as_str()))
     }
 
-    /// The weight in `epoch`.
+    /// In which steps the loss is due.
+    pub(super) fn lazy(&self) -> Result<LazyRegularization> {
+        LazyRegularization::every(self.every)
+    }
+
+    /// The weight in `epoch`, in every step.
     pub(super) fn weight_in(&self, epoch: u64) -> Result<f64> {
         let weight = self.weight.value(epoch);
         check::finite("weight", weight)?;

@@ -17,6 +17,8 @@ mod frequency;
 mod lpips;
 mod networks;
 mod parity;
+mod patch_nce;
+mod penalty;
 mod perceptual;
 mod pixel;
 mod presets;

@@ -109,7 +109,13 @@ fn frequency() {
 
 #[test]
 fn adversarial() {
-    check_family("adversarial", &[("GANLoss", 96), ("RelativisticLoss", 96)], Rounding::OfLarger);
+    let counts = [("GANLoss", 96), ("RelativisticLoss", 96), ("FeatureMatchingLoss", 6), ("LeCamLoss", 13)];
+    check_family("adversarial", &counts, Rounding::OfLarger);
+}
+
+#[test]
+fn penalty() {
+    check_family("penalty", &[("PathLengthPenalty", 9)], Rounding::OfLarger);
 }
 
 #[test]
@@ -137,6 +143,7 @@ fn embedding() {
         ("CosineEmbeddingLoss", 33),
         ("TripletMarginLoss", 45),
         ("TripletMarginWithDistanceLoss", 21),
+        ("PatchNCELoss", 23),
     ];
     check_family("embedding", &counts, Rounding::OfResult);
 }
@@ -253,6 +260,7 @@ fn these_are_all_families() {
         "similarity",
         "frequency",
         "adversarial",
+        "penalty",
         "classification",
         "embedding",
         "distribution",

@@ -12,13 +12,14 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 11] = [
+pub const FAMILIES: [&str; 12] = [
     "pixel",
     "edge",
     "structure",
     "similarity",
     "frequency",
     "adversarial",
+    "penalty",
     "classification",
     "embedding",
     "distribution",
@@ -39,6 +40,8 @@ pub struct Recorded<'a> {
 pub struct Built {
     manager: LossManager,
     vs: nn::VarStore,
+    /// What is not trainable, and what it was at first.
+    state: Vec<(Tensor, Tensor)>,
 }
 
 const NAME: &str = "LOSS";
@@ -158,13 +161,18 @@ impl Built {
         manager.set_non_finite(NonFinite::Ignore);
         let Recorded { fixture, case, .. } = recorded;
         let mut found = 0;
+        let mut state = Vec::new();
         for (name, mut parameter) in vs.variables() {
             let role = name.strip_prefix(&format!("{NAME}.")).unwrap();
-            no_grad(|| parameter.copy_(&fixture.get(case, role)));
+            let recorded = fixture.get(case, role);
+            no_grad(|| parameter.copy_(&recorded));
+            if !parameter.requires_grad() {
+                state.push((parameter, recorded));
+            }
             found += 1;
         }
         assert_eq!(found, case.parameters.len(), "{}", case.name);
-        Built { manager, vs }
+        Built { manager, vs, state }
     }
 
     /// The parameters by PyTorch's names.
@@ -174,17 +182,50 @@ impl Built {
         self.vs.variables().into_iter().map(named).collect()
     }
 
+    /// The loss of the arguments. A state is what it was at first: what is computed twice can be compared.
     pub fn compute(&mut self, case: &Case, arguments: &[Tensor]) -> Result<Tensor> {
-        self.manager.compute(NAME, inputs(case, arguments))
+        for (variable, recorded) in &mut self.state {
+            variable.copy_(recorded);
+        }
+        let lists = lists(case, arguments);
+        self.manager.compute(NAME, inputs(case, arguments, &lists))
     }
 
     pub fn map(&self, case: &Case, arguments: &[Tensor]) -> Result<Option<Tensor>> {
-        let maps = self.manager.loss_maps(&[], inputs(case, arguments))?;
+        let lists = lists(case, arguments);
+        let maps = self.manager.loss_maps(&[], inputs(case, arguments, &lists))?;
         Ok(maps.into_iter().next().map(|(_, map)| map))
     }
 }
 
-fn inputs<'a>(case: &'a Case, arguments: &'a [Tensor]) -> Inputs<'a> {
+/// The argument that a role is a part of: `fake` for `fake_1_0`, the first layer of the second scale.
+pub fn list_of(role: &str) -> Option<&str> {
+    let is_number = |part: &str| part.chars().all(|character| character.is_ascii_digit());
+    let (rest, layer) = role.rsplit_once('_')?;
+    let (list, scale) = rest.rsplit_once('_')?;
+    (is_number(layer) && is_number(scale)).then_some(list)
+}
+
+/// The arguments that are lists of scales, which are lists of layers.
+fn lists(case: &Case, arguments: &[Tensor]) -> Vec<Vec<Vec<Tensor>>> {
+    let mut lists: Vec<Vec<Vec<Tensor>>> = Vec::new();
+    for (role, tensor) in case.arguments.iter().zip(arguments).filter(|(role, _)| list_of(role).is_some()) {
+        if role.ends_with("_0_0") {
+            lists.push(Vec::new());
+        }
+        let scales = lists.last_mut().unwrap();
+        if role.ends_with("_0") {
+            scales.push(Vec::new());
+        }
+        scales.last_mut().unwrap().push(tensor.shallow_clone());
+    }
+    lists
+}
+
+fn inputs<'a>(case: &'a Case, arguments: &'a [Tensor], lists: &'a [Vec<Vec<Tensor>>]) -> Inputs<'a> {
+    if let [fake, real] = lists {
+        return (fake, real).into();
+    }
     match (arguments, &case.lengths) {
         ([input], None) => input.into(),
         ([input, target], None) => (input, target).into(),

@@ -5,8 +5,10 @@ mod common;
 
 mod compute;
 mod history;
+mod lazy;
 mod log;
 mod objective;
+mod predictions;
 mod schedule;
 mod tensorboard;
 

@@ -45,17 +45,43 @@ fn losses_that_there_are_not() -> Result<()> {
         ("Sobl", "`Sobl` is no loss, did you mean `Sobel`?"),
         ("l1,L1Loss", "--losses names `l1` twice"),
         ("vgg", "--losses vgg needs weights: name them with --vgg"),
-        ("TripletMarginLoss", "`TripletMarginLoss` does not compare two images: it takes other tensors"),
-        ("LinearCrossEntropyLoss", "`LinearCrossEntropyLoss` does not compare two images: it has parameters"),
+        ("WeightedL1Loss", "`WeightedL1Loss` does not compare two images: it takes other tensors"),
+        ("TVLoss", "`TVLoss` does not compare two images: it takes other tensors"),
         (
-            "NllLoss",
-            "cannot compute NllLoss of rgb8.png and real.png: `target` has kind Float, expected Int64",
+            "WeightedTVLoss",
+            "`WeightedTVLoss` does not compare two images: its second tensor is a weight for each pixel",
         ),
     ];
     for (losses, expected) in cases {
         let message = message(&["--losses", losses])?;
         assert!(message.contains(expected), "{losses}: {message}");
     }
+    Ok(())
+}
+
+/// Losses that would take the pictures for something else.
+#[test]
+fn losses_of_other_things_than_images() -> Result<()> {
+    for (losses, name, family) in [
+        ("RelativisticLoss", "RelativisticLoss", "adversarial"),
+        ("GaussianKlLoss", "GaussianKlLoss", "distribution"),
+        ("l1,BCELoss", "BCELoss", "classification"),
+    ] {
+        let expected = format!(
+            "tch-losses: `{name}` does not compare two images: its family is {family}, those of images are pixel, \
+             edge, structure, similarity, frequency, perceptual\n"
+        );
+        assert_eq!(message(&["--losses", losses])?, expected);
+    }
+    // In a file, the tag says that they are images all the same.
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("objective.toml");
+    let text = "[losses.G]\nloss = 'BCELoss'\n";
+    fs::write(&path, text)?;
+    let arguments = ["--range", "unit", "--objective", path.to_str().unwrap()];
+    assert!(message(&arguments)?.contains("`G` does not compare two images: its family is classification"));
+    fs::write(&path, format!("{text}tags = 'image'"))?;
+    assert!(json(&arguments)?["losses"]["G"]["value"].as_f64().unwrap() > 0.0);
     Ok(())
 }
 
@@ -115,9 +141,18 @@ fn objectives_that_cannot_be_computed() -> Result<()> {
     let mut objective = Objective::default();
     objective.losses.insert("X".into(), LossSpec::named("CtcLoss")?.into());
     objective.save(&path)?;
-    let expected = "`X` does not compare two images: it takes other tensors";
-    let message = message(&["--objective", path.to_str().unwrap()])?;
-    assert!(message.contains(expected), "{message}");
+    let told = message(&["--objective", path.to_str().unwrap()])?;
+    assert!(told.contains("`X` does not compare two images: its family is sequence"), "{told}");
+    for (loss, expected) in [
+        ("CtcLoss", "`X` does not compare two images: it takes other tensors"),
+        ("LinearCrossEntropyLoss", "`X` does not compare two images: it has parameters of its own"),
+    ] {
+        let options = if loss == "CtcLoss" { "{}" } else { r#"{"in_features": 2, "num_classes": 3}"# };
+        let term = format!(r#"{{"loss": "{loss}", "tags": "image", "options": {options}}}"#);
+        fs::write(&path, format!(r#"{{"losses": {{"X": {term}}}}}"#))?;
+        let told = message(&["--objective", path.to_str().unwrap()])?;
+        assert!(told.contains(expected), "{told}");
+    }
     let both = compare(&["--objective", "a.toml", "--losses", "l1"])?;
     assert_eq!(both.code, Some(2), "{}", both.stderr);
     Ok(())

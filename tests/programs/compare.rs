@@ -239,6 +239,11 @@ fn all_losses_of_two_images_give_what_their_references_give() -> Result<()> {
         );
     }
     assert!(unit.keys().eq(signed.keys()) && expected.len() >= 17);
+    // All of them compare images.
+    let families = ["pixel", "edge", "structure", "similarity", "frequency"];
+    for name in unit.keys().filter(|name| !["l1", "mse", "sobel", "laplacian"].contains(&name.as_str())) {
+        assert!(families.contains(&LossSpec::named(name)?.family()), "{name}");
+    }
     // Its second tensor is a weight for each pixel, which the real image is not.
     assert!(!unit.contains_key("WeightedTotalVariationLoss"));
     Ok(())

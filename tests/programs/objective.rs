@@ -1,16 +1,21 @@
-//! `tch-losses objective check`, run as users run it.
+//! `tch-losses objective`, run as users run it.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
+use tch_losses::manager::{cyclegan, pix2pixhd, Objective};
 
-/// Exit code, stdout and stderr of a run in `folder`.
+/// Exit code, stdout and stderr of a run of `check` in `folder`.
 fn check(folder: &Path, file: &str) -> Result<(Option<i32>, String, String)> {
+    run(folder, &["check", file])
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tch-losses"));
-    let output =
-        command.current_dir(folder).args(["objective", "check", file]).stdin(Stdio::null()).output()?;
+    command.current_dir(folder).arg("objective").args(arguments);
+    let output = command.stdin(Stdio::null()).output()?;
     Ok((output.status.code(), String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
 }
 
@@ -93,5 +98,35 @@ fn a_fault_is_one_line() -> Result<()> {
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
         assert!(stderr.contains(name), "{stderr}");
     }
+    Ok(())
+}
+
+/// What is printed is a file, which is the objective.
+#[test]
+fn published_objectives_are_shown() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (code, toml, stderr) = run(folder.path(), &["show", "pix2pixhd"])?;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(Objective::from_toml(&toml)?, pix2pixhd());
+    assert!(
+        toml.starts_with("[losses.G_GAN]\n") && toml.ends_with('\n') && !toml.ends_with("\n\n"),
+        "{toml}"
+    );
+    let (code, json, stderr) = run(folder.path(), &["show", "cyclegan", "--json"])?;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(Objective::from_json(&json)?, cyclegan());
+    assert!(json.ends_with("}\n"), "{json}");
+    // As a user goes on.
+    fs::write(folder.path().join("objective.json"), json)?;
+    let (code, summary, _) = check(folder.path(), "objective.json")?;
+    assert_eq!(code, Some(0));
+    assert!(summary.contains("G_CYCLE_A  L1Loss   weight 10  tags G, cycle\n"), "{summary}");
+
+    let message =
+        "tch-losses: the published objectives: `cyclgan` is none of them, did you mean `cyclegan`?\n";
+    assert_eq!(run(folder.path(), &["show", "cyclgan"])?, (Some(1), String::new(), message.into()));
+    let (code, help, _) = run(folder.path(), &["show", "--help"])?;
+    assert_eq!(code, Some(0));
+    assert!(Objective::PUBLISHED.iter().all(|name| help.contains(name)), "{help}");
     Ok(())
 }

@@ -34,7 +34,8 @@ pub struct Args {
     vgg: Option<PathBuf>,
 
     /// The losses to compute, separated by commas: l1, mse, sobel, laplacian, vgg, or the name of any loss of two
-    /// images, such as SSIMLoss; or the word `all`, for all that need no network
+    /// images, such as SSIMLoss; or the word `all`, for all that need no network. Losses of other things than images,
+    /// such as labels or a discriminator's outputs, are refused
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "objective")]
     losses: Option<Vec<String>>,
 

@@ -22,9 +22,11 @@ const USUAL: [(&str, &str, &str); 4] = [
 ];
 const VGG: (&str, &str) = ("vgg", "VGG19 perceptual");
 
-/// The word for all losses of two images, and the families that have them.
+/// The word for all losses of two images that need no network, and the families that have them.
 const ALL: &str = "all";
 const FAMILIES: [&str; 5] = ["pixel", "edge", "structure", "similarity", "frequency"];
+/// The family of the losses of two images that need a network.
+const PERCEPTUAL: &str = "perceptual";
 /// The loss of these families whose second tensor is no image but a weight for each pixel.
 const WITH_WEIGHTS: &str = "WeightedTotalVariationLoss";
 
@@ -76,6 +78,7 @@ impl Chosen {
                 (None, None) if given == VGG.0 => bail!("--losses vgg needs weights: name them with --vgg"),
                 (None, _) => (given.as_str(), LossSpec::named(given).context("--losses")?),
             };
+            refuse_unless_of_images(key, &spec)?;
             if objective.losses.contains_key(key) {
                 bail!("--losses names `{}` twice", printable(key));
             }
@@ -98,6 +101,11 @@ impl Chosen {
             objective.losses.retain(|_, term| term.tags.iter().any(|tag| tag == IMAGE));
             if objective.losses.len() < all {
                 note(format_args!("computed are the losses with the tag `{IMAGE}`"));
+            }
+        } else {
+            // With the tag, whoever wrote the file knows better: cross entropies may compare images.
+            for (name, term) in &objective.losses {
+                refuse_unless_of_images(name, &term.loss)?;
             }
         }
         for (name, term) in &objective.losses {
@@ -143,6 +151,21 @@ impl Chosen {
         };
         losses.zip(weights).map(entry).collect()
     }
+}
+
+/// An error for a loss that may take two tensors, which are no images.
+fn refuse_unless_of_images(name: &str, loss: &LossSpec) -> Result<()> {
+    let (name, family) = (printable(name), loss.family());
+    if loss.name() == WITH_WEIGHTS {
+        bail!("`{name}` does not compare two images: its second tensor is a weight for each pixel");
+    }
+    if !FAMILIES.contains(&family) && family != PERCEPTUAL {
+        bail!(
+            "`{name}` does not compare two images: its family is {family}, those of images are {}, {PERCEPTUAL}",
+            FAMILIES.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The short or long names of all losses of two images.

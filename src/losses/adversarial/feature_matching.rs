@@ -27,8 +27,8 @@ use crate::{Error, FeatureCriterion, Result};
 /// - **Errors**: lists of different lengths, without a scale, or with a scale without a layer to compare; tensors of
 ///   different shapes, kinds or devices; criteria other than L1 and MSE; a `factor` that is not positive and finite.
 ///
-/// The loss takes lists, so a file cannot name it. In a [`LossManager`](crate::manager::LossManager) it
-/// is a [value](crate::manager::Term::value) that the training loop computes.
+/// In a [`LossManager`](crate::manager::LossManager) it is a [term of features](crate::manager::Term::features), which is
+/// computed from `(&fake, &real)`. An objective's file names it as any other loss.
 ///
 /// Source: [`pix2pixHD_model.py`](https://github.com/NVIDIA/pix2pixHD/blob/master/models/pix2pixHD_model.py); T.-C.
 /// Wang et al., *High-resolution image synthesis and semantic manipulation with conditional GANs* (2018).

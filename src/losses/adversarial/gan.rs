@@ -57,10 +57,10 @@ use crate::{Error, Result};
 /// - **Errors**: lists without tensors, or of different lengths; tensors of different kinds or devices; labels that are
 ///   not finite, or outside of `[0, 1]` with `Vanilla`; factors that are not positive and finite.
 ///
-/// In an objective's file the option `side` says which side the loss is: `"generator"`, of one tensor, the outputs for
-/// the fake images; or `"discriminator"`, of two, in the order `(real, fake)`; see
-/// [`GanLossSpec`](crate::manager::GanLossSpec). For a [`LossManager`](crate::manager::LossManager) there are
-/// [`GeneratorSide`](crate::GeneratorSide) and [`DiscriminatorSide`](crate::DiscriminatorSide).
+/// In a [`LossManager`](crate::manager::LossManager) each side is a [`Term`](crate::manager::Term): the
+/// [generator's](crate::manager::Term::generator) of the predictions for the fake images, the
+/// [discriminator's](crate::manager::Term::discriminator) of two, in the order `(real, fake)`. In an objective's file the
+/// option `side` says which one it is; see [`GanLossSpec`](crate::manager::GanLossSpec).
 ///
 /// The implementations that people train with differ in factors of one half and in what several scales add up to. Each
 /// has its constructor:

@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::make::{Make, Site};
+use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
-use crate::{
-    DiscriminatorSide, GanActivation, GanLoss, GanMode, GeneratorSide, ListReduction, Pairing,
-    RelativisticLoss, Result,
-};
+use crate::{GanActivation, GanLoss, GanMode, ListReduction, Pairing, RelativisticLoss, Result};
 
 /// Which side an adversarial loss of an objective is.
 ///
@@ -27,7 +25,6 @@ macro_rules! sided {
     (
         $(#[$page:meta])*
         $spec:ident of $loss:ident { $($(#[$attribute:meta])* $option:ident: $type:ty),* $(,)? }
-        $generator:ident
     ) => {
         $(#[$page])*
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -68,10 +65,11 @@ macro_rules! sided {
             }
 
             fn make(&self, _: &mut Site) -> Result<Function> {
-                Ok(match self.side {
-                    GanSide::Generator => Function::$generator(Box::new(GeneratorSide(self.loss()))),
-                    GanSide::Discriminator => Function::Binary(Box::new(DiscriminatorSide(self.loss()))),
-                })
+                let side = match self.side {
+                    GanSide::Generator => OfPredictions::Generator,
+                    GanSide::Discriminator => OfPredictions::Discriminator,
+                };
+                Ok(Function::Predictions(side(self.loss().into())))
             }
         }
     };
@@ -95,8 +93,9 @@ sided! {
     /// ```
     ///
     /// `mode` is `vanilla`, `lsgan`, `wgan`, `non_saturating`, `hinge` or `saturating`; `scales` is `mean` or `sum`;
-    /// `activation` is `none`, `leaky_relu` or `tanh`. The generator's side takes one tensor, the discriminator's
-    /// outputs for the fake images. The discriminator's side takes two, those for the real and for the fake images:
+    /// `activation` is `none`, `leaky_relu` or `tanh`. The generator's side takes the discriminator's outputs for the fake
+    /// images: a tensor, or a list of scales or of features. The discriminator's side takes two of these, for the real and
+    /// for the fake images:
     ///
     /// ```
     /// use tch::{Device, Tensor};
@@ -128,7 +127,6 @@ sided! {
         activation: GanActivation,
         hinged_generator: bool,
     }
-    Unary
 }
 
 sided! {
@@ -155,5 +153,4 @@ sided! {
         discriminator_factor: f64,
         generator_factor: f64,
     }
-    Binary
 }

@@ -15,9 +15,11 @@ use super::{
     ContextualLossSpec, DistsSpec, GanLossSpec, LpipsSpec, ObjectiveError, PerceptualLossSpec,
     RelativisticLossSpec,
 };
+use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LinearCrossEntropyConfig, Result,
+    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LeCamConfig, LinearCrossEntropyConfig,
+    PathLengthConfig, Result,
 };
 
 catalogue! {
@@ -74,6 +76,14 @@ catalogue! {
     adversarial {
         made GanLoss(GanLossSpec) = "GANLoss";
         made RelativisticLoss(RelativisticLossSpec);
+        features FeatureMatchingLoss;
+        made LeCamLoss(LeCamConfig);
+    }
+    penalty {
+        unary GradientPenalty;
+        unary R1Penalty = "R2Penalty";
+        unary OrthogonalRegularization;
+        made PathLengthPenalty(PathLengthConfig);
     }
     classification {
         binary BceLoss = "BCELoss";
@@ -93,6 +103,7 @@ catalogue! {
         ternary CosineEmbeddingLoss;
         ternary TripletMarginLoss;
         ternary TripletMarginWithDistanceLoss;
+        binary PatchNceLoss = "PatchNCELoss";
     }
     distribution {
         binary KlDivLoss = "KLDivLoss";
@@ -106,13 +117,23 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 39] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
     ("AdversarialLoss", "GanLoss"),
     ("PatchAdversarialLoss", "GanLoss"),
     ("RaGAN", "RelativisticLoss"),
+    ("criterionFeat", "FeatureMatchingLoss"),
+    ("GANFeatLoss", "FeatureMatchingLoss"),
+    ("WGANGP", "GradientPenalty"),
+    ("WGAN_GP", "GradientPenalty"),
+    ("DRAGAN", "GradientPenalty"),
+    ("GradientPenaltyLoss", "GradientPenalty"),
+    ("R1", "R1Penalty"),
+    ("R1GradientPenalty", "R1Penalty"),
+    ("ortho", "OrthogonalRegularization"),
+    ("OrthogonalLoss", "OrthogonalRegularization"),
     ("VAELoss", "GaussianKlLoss"),
     ("L2", "MseLoss"),
     ("L2Loss", "MseLoss"),
@@ -134,6 +155,8 @@ const SYNONYMS: [(&str, &str); 27] = [
     ("ContentLoss", "PerceptualLoss"),
     ("StyleLoss", "PerceptualLoss"),
     ("GramLoss", "PerceptualLoss"),
+    ("lecam_reg", "LeCamLoss"),
+    ("g_path_regularize", "PathLengthPenalty"),
 ];
 
 impl LossSpec {

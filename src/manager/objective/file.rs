@@ -7,7 +7,7 @@ use super::node::{Field, Node, Value};
 use super::problem::{nearest, none_of, Problem};
 use super::read::read;
 use super::{LossSpec, Objective, TermSpec};
-use crate::manager::Schedule;
+use crate::manager::{LazyRegularization, Schedule};
 
 /// What it is written as.
 #[derive(Serialize)]
@@ -22,6 +22,8 @@ struct Row {
     weight: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<Schedule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
     options: serde_json::Value,
@@ -38,7 +40,7 @@ impl File {
 }
 
 impl Row {
-    fn new(TermSpec { loss, weight, tags }: &TermSpec) -> Result<Row, Problem> {
+    fn new(TermSpec { loss, weight, every, tags }: &TermSpec) -> Result<Row, Problem> {
         // JSON has no NaN: `null` could not be read back.
         loss.check()?;
         let options = loss.options().map_err(|error| Problem::new(error.to_string()).within("options"))?;
@@ -47,7 +49,8 @@ impl Row {
             return Err(not_finite(weight));
         }
         let schedule = if constant.is_none() { Some(weight.clone()) } else { None };
-        Ok(Row { loss: loss.name(), weight: constant, schedule, tags: tags.clone(), options })
+        let every = Some(every.steps()).filter(|steps| *steps > 1);
+        Ok(Row { loss: loss.name(), weight: constant, schedule, every, tags: tags.clone(), options })
     }
 }
 
@@ -55,15 +58,22 @@ fn not_finite(weight: f64) -> Problem {
     Problem::new(format!("given {weight}, expected a finite number")).within("weight")
 }
 
-const FIELDS: [&str; 5] = ["loss", "weight", "schedule", "tags", "options"];
+const FIELDS: [&str; 6] = ["loss", "weight", "schedule", "every", "tags", "options"];
 
 /// What people write who know it from elsewhere.
-const SYNONYMS: [(&str, &str); 13] = [
+const SYNONYMS: [(&str, &str); 19] = [
     ("lambda", "weight"),
     ("lambda_", "weight"),
     ("coefficient", "weight"),
     ("factor", "weight"),
     ("scale", "weight"),
+    ("interval", "every"),
+    ("lazy", "every"),
+    // Of BasicSR, rosinality's and NVIDIA's StyleGAN2.
+    ("net_d_reg_every", "every"),
+    ("net_g_reg_every", "every"),
+    ("d_reg_every", "every"),
+    ("reg_interval", "every"),
     ("type", "loss"),
     ("class", "loss"),
     ("function", "loss"),
@@ -132,8 +142,9 @@ fn term(row: &Node) -> Result<TermSpec, Problem> {
         problem.or_line(line)
     })?;
     let weight = weight(row.get("weight"), row.get("schedule"))?;
+    let every = every(row.get("every"))?;
     let tags = row.get("tags").map(read).transpose().map_err(|problem: Problem| problem.within("tags"))?;
-    Ok(TermSpec { loss, weight, tags: tags.unwrap_or_default() })
+    Ok(TermSpec { loss, weight, every, tags: tags.unwrap_or_default() })
 }
 
 fn unknown_field(name: &str, options: &[&str]) -> Problem {
@@ -142,6 +153,18 @@ fn unknown_field(name: &str, options: &[&str]) -> Problem {
         return Problem::new(text);
     }
     Problem::new(none_of("a loss has no such field", name, &FIELDS, &SYNONYMS))
+}
+
+fn every(steps: Option<&Node>) -> Result<LazyRegularization, Problem> {
+    let Some(steps) = steps else { return Ok(LazyRegularization::default()) };
+    let read = match steps.value {
+        Value::Whole(number) => u64::try_from(number).ok().map(LazyRegularization::every),
+        _ => None,
+    };
+    match read {
+        Some(Ok(every)) => Ok(every),
+        _ => Err(steps.mismatch("a number of steps, 1 or more").within("every")),
+    }
 }
 
 fn weight(weight: Option<&Node>, schedule: Option<&Node>) -> Result<Schedule, Problem> {

@@ -5,8 +5,8 @@ use tch::{nn, Device};
 use super::networks::Networks;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss,
-    Result,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, LeCamConfig, LeCamLoss, LinearCrossEntropyConfig,
+    LinearCrossEntropyLoss, PathLengthConfig, PathLengthPenalty, Result,
 };
 
 /// What the losses of an objective are made with.
@@ -23,7 +23,7 @@ pub(super) trait Make {
     /// Whether they make sense, as far as can be told without the tensors.
     fn check(&self) -> Result<()>;
 
-    /// Whether the loss has parameters.
+    /// Whether the loss has parameters, or a state.
     fn has_parameters(&self) -> bool {
         false
     }
@@ -40,9 +40,9 @@ pub(super) trait Make {
     fn make(&self, site: &mut Site) -> Result<Function>;
 }
 
-/// For losses with parameters, whose constructor takes the variable store and the options.
+/// For losses with parameters or a state, whose constructor takes the variable store and the options.
 macro_rules! with_parameters {
-    ($($options:ident: $loss:ident),*) => {$(
+    ($($function:ident $options:ident: $loss:ident),*) => {$(
         impl Make for $options {
             fn check(&self) -> Result<()> {
                 $options::check(self)
@@ -54,13 +54,15 @@ macro_rules! with_parameters {
 
             fn make(&self, site: &mut Site) -> Result<Function> {
                 let parameters = site.parameters.as_ref().expect("`Objective::manager` refuses to be without");
-                Ok(Function::Binary(Box::new($loss::new(parameters, self.clone())?)))
+                Ok(Function::$function(Box::new($loss::new(parameters, self.clone())?)))
             }
         }
     )*};
 }
 
 with_parameters! {
-    LinearCrossEntropyConfig: LinearCrossEntropyLoss,
-    AdaptiveLogSoftmaxConfig: AdaptiveLogSoftmaxWithLoss
+    Binary LinearCrossEntropyConfig: LinearCrossEntropyLoss,
+    Binary AdaptiveLogSoftmaxConfig: AdaptiveLogSoftmaxWithLoss,
+    Binary LeCamConfig: LeCamLoss,
+    Unary PathLengthConfig: PathLengthPenalty
 }

@@ -12,7 +12,7 @@ mod network;
 mod networks;
 mod node;
 mod perceptual;
-mod pix2pix;
+mod presets;
 mod problem;
 mod read;
 mod spec;
@@ -35,9 +35,9 @@ pub use error::ObjectiveError;
 pub use lpips::LpipsSpec;
 pub use network::NetworkWeights;
 pub use perceptual::PerceptualLossSpec;
-pub use pix2pix::{pix2pix, Lambdas, Subspec};
+pub use presets::{cyclegan, esrgan, pix2pix, pix2pixhd, real_esrgan, Lambdas, Subspec};
 
-use super::{LossManager, Schedule, Term};
+use super::{LazyRegularization, LossManager, Schedule, Term};
 use crate::{Error, Result};
 use file::File;
 use make::Site;
@@ -72,6 +72,7 @@ use problem::Problem;
 /// - A loss has a `weight` (default: 1) or a `schedule`: `constant`, `linear`, `exponential`, `cosine`,
 ///   `step`, `piecewise` or `warm_up`. The fields of a schedule are the arguments of the constructor in
 ///   [`Schedule`].
+/// - A loss with `every = 16` is due in every 16th step only, and counts 16 times there; see [`Term::every`].
 /// - One value may stand for a list of one: `tags = "G"`, `pos_weight = 2.0`.
 /// - Anything unknown is an error. It says where the problem is, what is accepted and what may be meant:
 ///
@@ -79,6 +80,9 @@ use problem::Problem;
 /// objective.toml: losses.G_SOBEL.options.epsilon: there is no such option, did you mean `eps`? There are `reduction`,
 /// `eps` (line 8)
 /// ```
+///
+/// Start from one that is published: [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`];
+/// `tch-losses objective show cyclegan > objective.toml` writes it to a file.
 ///
 /// `tch-losses objective check FILE` prints a summary of a file, as [`Display`](std::fmt::Display) does:
 ///
@@ -127,14 +131,16 @@ pub struct TermSpec {
     pub loss: LossSpec,
     /// Its weight.
     pub weight: Schedule,
+    /// The steps in which it is due: [`Term::every`](super::Term::every).
+    pub every: LazyRegularization,
     /// Its tags.
     pub tags: Vec<String>,
 }
 
-/// The loss with weight 1 and no tags.
+/// The loss with weight 1, due in every step, and no tags.
 impl From<LossSpec> for TermSpec {
     fn from(loss: LossSpec) -> TermSpec {
-        TermSpec { loss, weight: Schedule::fixed(1.0), tags: Vec::new() }
+        TermSpec { loss, weight: Schedule::fixed(1.0), every: Default::default(), tags: Vec::new() }
     }
 }
 
@@ -215,13 +221,13 @@ impl Objective {
     /// - Weights that cannot be had: see [`Network::pretrained`](crate::Network::pretrained) and
     ///   [`Network::from_file`](crate::Network::from_file).
     /// - A weight that is not finite.
-    /// - A loss with parameters, which needs [`build_in`](Self::build_in).
+    /// - A loss with parameters or a state, which needs [`build_in`](Self::build_in).
     pub fn build(&self, device: Device) -> Result<LossManager> {
         self.manager(device, None)
     }
 
-    /// As [`build`](Self::build), also for losses with parameters. Their parameters are in a variable store,
-    /// each under the name of the loss: `D_CLASS.linear.weight`. The losses compute on the store's device.
+    /// As [`build`](Self::build), also for losses with parameters or a state. These are in a variable store, each
+    /// under the name of the loss: `D_CLASS.linear.weight`. The losses compute on the store's device.
     ///
     /// ```
     /// use tch::{nn, Device};
@@ -253,7 +259,7 @@ impl Objective {
         let mut site = Site { device, networks: Networks::default(), parameters: None };
         let mut manager = LossManager::new();
         let mut places = HashSet::new();
-        for (name, TermSpec { loss, weight, tags }) in &self.losses {
+        for (name, TermSpec { loss, weight, every, tags }) in &self.losses {
             if loss.has_parameters() && vs.is_none() {
                 let text = format!(
                     "`{}` has parameters: use `Objective::build_in`, which takes a variable store",
@@ -271,7 +277,7 @@ impl Objective {
             }
             site.parameters = vs.map(|vs| vs / place);
             let term = Term::of(loss.make(&mut site)?);
-            manager.register(name, term.schedule(weight.clone()).tags(tags))?;
+            manager.register(name, term.schedule(weight.clone()).every(every.steps()).tags(tags))?;
         }
         Ok(manager)
     }

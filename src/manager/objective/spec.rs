@@ -3,8 +3,8 @@
 /// Makes [`LossSpec`] of the rows of the catalogue.
 macro_rules! catalogue {
     ($($family:ident { $($tensors:ident $name:ident $(($options:ty))? $(= $pytorch:literal)?;)* })*) => {
-        /// A loss with its options, as data, for a [`TermSpec`](super::TermSpec). Every loss of this crate
-        /// that takes tensors has a variant.
+        /// A loss with its options, as data, for a [`TermSpec`](super::TermSpec). Every loss of this crate has a
+        /// variant.
         ///
         /// In a file it is its name and the options that are not the defaults: `loss = "Sobel"`, `options = {
         /// eps = 1e-4 }`. The names and the options are those of the types in this crate. PyTorch's spelling
@@ -76,7 +76,7 @@ macro_rules! catalogue {
                 }
             }
 
-            /// Whether the loss has parameters, which need a variable store:
+            /// Whether the loss has parameters or a state, which need a variable store:
             /// [`Objective::build_in`](super::Objective::build_in).
             pub fn has_parameters(&self) -> bool {
                 match self {
@@ -117,6 +117,9 @@ macro_rules! check {
     (sequence, $options:ident) => {
         crate::SequenceLoss::check_options($options)
     };
+    (features, $options:ident) => {
+        $options.check_options()
+    };
     (made, $options:ident) => {
         Make::check($options)
     };
@@ -154,6 +157,9 @@ macro_rules! make {
     };
     (sequence, $options:ident, $site:ident) => {
         Ok(Function::Sequence(Box::new($options.clone())))
+    };
+    (features, $options:ident, $site:ident) => {
+        Ok(Function::Predictions(OfPredictions::Features(*$options)))
     };
     (made, $options:ident, $site:ident) => {
         Make::make($options, $site)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{LossSpec, Objective};
 use crate::printable;
 
-/// One line for each loss with its weight or schedule and its tags, below it the options that are not the
+/// One line for each loss with its weight or schedule, the steps in which it is due if not all, and its tags, below it the options that are not the
 /// defaults, and at the end the losses of each tag.
 ///
 /// ```
@@ -54,7 +54,11 @@ impl Display for Objective {
                 0 => "no tags".into(),
                 _ => printable(&format!("tags {}", term.tags.join(", "))).to_string(),
             };
-            rows.push(([name, term.loss.name().into(), format!("weight {}", term.weight), tags], &term.loss));
+            let mut weight = format!("weight {}", term.weight);
+            if term.every.steps() > 1 {
+                weight += &format!(", every {} steps", term.every.steps());
+            }
+            rows.push(([name, term.loss.name().into(), weight, tags], &term.loss));
         }
         let width =
             |column: usize| rows.iter().map(|(row, _)| row[column].chars().count()).max().unwrap_or(0);

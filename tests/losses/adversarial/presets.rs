@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tch::Tensor;
+use tch_losses::manager::{GanLossSpec, GanSide, LossManager, LossSpec, Objective, Term};
 use tch_losses::{FeatureCriterion, FeatureMatchingLoss, GanLoss, GanMode};
 
-use crate::common::{assert_as_in_pytorch, Case, Fixture, Rounding};
+use crate::common::{assert_as_in_pytorch, device, Case, Fixture, Rounding};
 use crate::support::leaf;
 
 /// The tensors of a case by their places, and as lists.
@@ -66,6 +67,30 @@ fn gan(case: &Case) -> GanLoss {
     preset
 }
 
+/// The same by the name of a manager's loss, which an objective's file describes.
+fn by_name(gan: GanLoss, side: &str, case: &Case, leaves: &Leaves) -> Tensor {
+    let mut objective = Objective::default();
+    for (name, side) in [("generator", GanSide::Generator), ("discriminator", GanSide::Discriminator)] {
+        let spec = GanLossSpec::new(side, gan);
+        objective.losses.insert(name.into(), LossSpec::GanLoss(spec).into());
+    }
+    let objective = Objective::from_toml(&objective.to_toml().unwrap()).unwrap();
+    let mut manager = objective.build(device()).unwrap();
+    let Leaves { real, fake, .. } = leaves;
+    let scales =
+        |list: &[Vec<Tensor>]| -> Vec<Tensor> { list.iter().map(|s| s[0].shallow_clone()).collect() };
+    let (real_scales, fake_scales) = (scales(real), scales(fake));
+    let loss = match (side, case.options["given"].as_str().unwrap()) {
+        ("generator", "one") => manager.compute(side, &fake[0][0]),
+        ("generator", "scales") => manager.compute(side, &fake_scales),
+        ("generator", _) => manager.compute(side, fake),
+        (_, "one") => manager.compute(side, (&real[0][0], &fake[0][0])),
+        (_, "scales") => manager.compute(side, (&real_scales, &fake_scales)),
+        _ => manager.compute(side, (real, fake)),
+    };
+    loss.unwrap()
+}
+
 #[test]
 fn gans() {
     let fixture = Fixture::load("gan_presets");
@@ -85,6 +110,7 @@ fn gans() {
                 _ => gan.discriminator(&leaves.real, &leaves.fake),
             };
             check(&fixture, case, side, &loss, &leaves);
+            assert_eq!(by_name(gan, side, case, &leaves), loss, "{} {side}", case.name);
         }
         tested.insert(case.loss.as_str());
     }
@@ -106,6 +132,9 @@ fn feature_matching() {
         let leaves = leaves(&fixture, case);
         let value = loss.with_criterion(criterion).forward(&leaves.fake, &leaves.real);
         check(&fixture, case, "value", &value, &leaves);
+        let mut manager = LossManager::new();
+        manager.register("G_FEAT", Term::features(loss.with_criterion(criterion))).unwrap();
+        assert_eq!(manager.compute("G_FEAT", (&leaves.fake, &leaves.real)).unwrap(), value);
         tested += 1;
     }
     assert_eq!(tested, 4);

@@ -1,12 +1,12 @@
 //! Gradients of gradients, which penalties and meta-learning need.
 
-use tch::{Kind, Tensor};
+use tch::{nn, Kind, Tensor};
 use tch_losses::{
-    FeatureCriterion, FeatureMatchingLoss, GanActivation, GanLoss, GanMode, GaussianKlLoss, Loss, Pairing,
-    RelativisticLoss,
+    ConsistencyRegularization, FeatureCriterion, FeatureMatchingLoss, GanActivation, GanLoss, GanMode,
+    GaussianKlLoss, LeCamConfig, LeCamLoss, Loss, Pairing, PatchNceLoss, RelativisticLoss,
 };
 
-use crate::common::{noise, value};
+use crate::common::{device, noise, value};
 use crate::support::leaf;
 
 const STEP: f64 = 1e-5;
@@ -104,4 +104,21 @@ fn of_the_others() {
         let (outputs, feature) = outputs(parameters, &fake);
         GaussianKlLoss::default().forward(&feature, &outputs.expand_as(&feature))
     });
+    let vs = nn::VarStore::new(device());
+    let lecam = LeCamLoss::new(&vs.root(), LeCamConfig::default().with_initial(0.0)).unwrap();
+    lecam.update(&real, &fake).unwrap();
+    check("LeCam", |parameters| {
+        lecam.regularization(&outputs(parameters, &real).0, &outputs(parameters, &fake).0).unwrap()
+    });
+    check("consistency", |parameters| {
+        let consistency = ConsistencyRegularization::default();
+        consistency.real(&outputs(parameters, &real).0, &outputs(parameters, &fake).0).unwrap()
+    });
+    for negatives_from_batch in [false, true] {
+        let loss = PatchNceLoss { temperature: 0.5, negatives_from_batch, ..PatchNceLoss::default() };
+        let patches = |features: &Tensor| features.reshape([2, 3, 4]);
+        check(&format!("{loss:?}"), |parameters| {
+            loss.forward(&patches(&outputs(parameters, &fake).1), &patches(&real))
+        });
+    }
 }

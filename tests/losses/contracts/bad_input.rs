@@ -40,7 +40,7 @@ fn argument_of(error: &Error) -> Option<&'static str> {
 fn what_is_no_tensor_for_a_loss() {
     for_each(|subject| {
         for (position, argument) in subject.arguments.iter().enumerate() {
-            let role = argument.role.as_str();
+            let role = argument.called();
             let error = refusal(subject, position, Tensor::new());
             let undefined = matches!(error, Error::Undefined { .. });
             assert!(undefined && argument_of(&error) == Some(role), "{}: {error}", subject.name);

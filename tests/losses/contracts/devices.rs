@@ -17,7 +17,7 @@ use crate::common::{assert_close, device, noise, value, vgg, Relative};
 fn partners_on_another_device() {
     for_each(|subject| {
         for position in 1..subject.arguments.len() {
-            let role = subject.arguments[position].role.as_str();
+            let role = subject.arguments[position].called();
             let mut tensors = subject.tensors();
             tensors[position] = tensors[position].to_device(Device::Cpu);
             match subject.compute(subject.reductions()[0], &tensors) {

@@ -51,6 +51,12 @@ fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool
     if subject.loss() == "RelativisticLoss" && subject.case.options["detach"] == true {
         return false;
     }
+    // The averages move with the outputs, and are constants.
+    if subject.loss() == "LeCamLoss"
+        && subject.case.options.get("decay").and_then(|decay| decay.as_f64()) != Some(1.0)
+    {
+        return false;
+    }
     let what = format!("{} {}", subject.name, subject.arguments[position].role);
     let tensors = subject.tensors();
     // A variance below eps counts as eps, and has the gradient there, so that it can grow again.

@@ -71,47 +71,56 @@ fn check(subject: &Subject, what: &str, kind: Kind, arguments: &[Layout], heads:
 }
 
 fn layouts_of_family(family: &str) {
-    let kinds = [Kind::Double, Kind::Float];
-    // In f32, rounding alone turns signs behind the network's ReLUs.
-    for kind in if family == "perceptual" { &kinds[..1] } else { &kinds } {
-        let cast = |tensor: &Tensor| match tensor.is_floating_point() {
-            true => tensor.to_kind(*kind),
-            false => tensor.shallow_clone(),
+    let mut seen = BTreeSet::new();
+    for_each_of(family, |subject| {
+        // How an option is set changes little of what is read. One case of a loss that works on whole images, by a
+        // network or by windows and filters, goes through all of it, and one of each number of dimensions of a loss
+        // on elements or spectra.
+        let shape = |argument: &Argument| (argument.tensor.size(), format!("{:?}", argument.tensor.kind()));
+        let dimensions = |argument: &Argument| (vec![argument.tensor.dim() as i64], String::new());
+        let shapes: Vec<_> = match family {
+            "perceptual" | "structure" | "similarity" => Vec::new(),
+            "pixel" | "frequency" => subject.arguments.iter().map(dimensions).collect(),
+            _ => subject.arguments.iter().map(shape).collect(),
         };
-        let mut seen = BTreeSet::new();
-        for_each_of(family, |subject| {
-            // How an option is set changes little of what is read. One case of a loss that works on whole images, by a
-            // network or by windows and filters, goes through all of it, and one of each number of dimensions of a loss
-            // on elements or spectra.
-            let shape =
-                |argument: &Argument| (argument.tensor.size(), format!("{:?}", argument.tensor.kind()));
-            let dimensions = |argument: &Argument| (vec![argument.tensor.dim() as i64], String::new());
-            let shapes: Vec<_> = match family {
-                "perceptual" | "structure" | "similarity" => Vec::new(),
-                "pixel" | "frequency" => subject.arguments.iter().map(dimensions).collect(),
-                _ => subject.arguments.iter().map(shape).collect(),
-            };
-            if !seen.insert((subject.loss(), shapes, subject.case.tensor_options.len())) {
-                return;
-            }
-            let tensors: Vec<Tensor> = subject.tensors().iter().map(cast).collect();
-            let named = |tensor: &Tensor, name: &str| {
-                layouts_of(tensor).into_iter().find(|layout| layout.name == name)
-            };
-            for (position, argument) in subject.arguments.iter().enumerate() {
-                for layout in layouts_of(&tensors[position]) {
-                    let what = format!("{} {}", argument.role, layout.name);
-                    let mut arguments: Vec<Layout> = tensors.iter().map(Layout::plain).collect();
-                    arguments[position] = layout;
-                    check(subject, &what, *kind, &arguments, &PLAIN);
-                }
-            }
-            for name in layouts::NAMES {
-                let layout = |tensor| named(tensor, name).unwrap_or_else(|| Layout::plain(tensor));
-                let arguments: Vec<Layout> = tensors.iter().map(layout).collect();
-                check(subject, &format!("all {name}"), *kind, &arguments, &HEADS);
-            }
-        });
+        if seen.insert((subject.loss(), shapes, subject.case.tensor_options.len())) {
+            layouts_of_one_argument(subject);
+            layouts_of_all_arguments(subject);
+        }
+    });
+}
+
+fn tensors_in(subject: &Subject, kind: Kind) -> Vec<Tensor> {
+    let cast = |tensor: &Tensor| match tensor.is_floating_point() {
+        true => tensor.to_kind(kind),
+        false => tensor.shallow_clone(),
+    };
+    subject.tensors().iter().map(cast).collect()
+}
+
+/// In f64. The other arguments are as they are.
+fn layouts_of_one_argument(subject: &Subject) {
+    let tensors = tensors_in(subject, Kind::Double);
+    for (position, argument) in subject.arguments.iter().enumerate() {
+        for layout in layouts_of(&tensors[position]) {
+            let what = format!("{} {}", argument.role, layout.name);
+            let mut arguments: Vec<Layout> = tensors.iter().map(Layout::plain).collect();
+            arguments[position] = layout;
+            check(subject, &what, Kind::Double, &arguments, &PLAIN);
+        }
+    }
+}
+
+/// In f32, which some losses compute otherwise.
+fn layouts_of_all_arguments(subject: &Subject) {
+    // Rounding alone turns signs behind a network's ReLUs.
+    let kind = if subject.family == "perceptual" { Kind::Double } else { Kind::Float };
+    let tensors = tensors_in(subject, kind);
+    for name in layouts::NAMES {
+        let named = |tensor: &Tensor| layouts_of(tensor).into_iter().find(|layout| layout.name == name);
+        let layout = |tensor| named(tensor).unwrap_or_else(|| Layout::plain(tensor));
+        let arguments: Vec<Layout> = tensors.iter().map(layout).collect();
+        check(subject, &format!("all {name}"), kind, &arguments, &HEADS);
     }
 }
 
@@ -139,6 +148,7 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     similarity,
     frequency,
     adversarial,
+    penalty,
     classification,
     embedding,
     distribution,

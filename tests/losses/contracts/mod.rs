@@ -22,7 +22,7 @@ use tch_losses::manager::LossSpec;
 use tch_losses::Result;
 
 use crate::common::{epsilon, Case, Fixture};
-use crate::recorded::{Built, Recorded, FAMILIES};
+use crate::recorded::{list_of, Built, Recorded, FAMILIES};
 
 /// A loss with arguments that it takes.
 pub struct Subject<'a> {
@@ -39,6 +39,13 @@ pub struct Argument {
     pub role: String,
     pub tensor: Tensor,
     pub differentiable: bool,
+}
+
+impl Argument {
+    /// What errors call it: of a tensor in a list, the name of the list.
+    pub fn called(&self) -> &str {
+        list_of(&self.role).unwrap_or(&self.role)
+    }
 }
 
 /// Losses behind a filter, as those behind a network: equal numbers side by side put them on a kink, where rounding

@@ -110,16 +110,16 @@ fn errors_say_where() {
         (
             format!("{sobel}wieght = 1"),
             "losses.G.wieght: a loss has no such field, did you mean `weight`? There are `loss`, `weight`, `schedule`, \
-             `tags`, `options` (line 3)".into(),
+             `every`, `tags`, `options` (line 3)".into(),
         ),
         (
             format!("{sobel}lambda = 1"),
             "losses.G.lambda: a loss has no such field, did you mean `weight`? There are `loss`, `weight`, `schedule`, \
-             `tags`, `options` (line 3)".into(),
+             `every`, `tags`, `options` (line 3)".into(),
         ),
         (
             format!("{sobel}colour = 1"),
-            "losses.G.colour: a loss has no such field: there are `loss`, `weight`, `schedule`, `tags`, `options` \
+            "losses.G.colour: a loss has no such field: there are `loss`, `weight`, `schedule`, `every`, `tags`, `options` \
              (line 3)".into(),
         ),
         (format!("{sobel}eps = 1"), "losses.G.eps: this is an option of the loss: write options = { eps = .. } (line 3)".into()),
@@ -356,7 +356,7 @@ fn errors_in_json_say_where() {
         (
             "{\"losses\": {\n\"a\": {\"lambda\": 1, \"loss\": \"Sobel\"}}}",
             "losses.a.lambda: a loss has no such field, did you mean \
-          `weight`? There are `loss`, `weight`, `schedule`, `tags`, `options` (line 2)",
+          `weight`? There are `loss`, `weight`, `schedule`, `every`, `tags`, `options` (line 2)",
         ),
     ];
     for (text, message) in cases {

@@ -7,6 +7,7 @@ mod errors;
 mod losses;
 mod networks;
 mod presets;
+mod published;
 
 use std::fs;
 
@@ -54,7 +55,9 @@ fn everything() -> Objective {
     let ramp = Ramp { start_epoch: 1, end_epoch: 9, initial_value: 0.1, target_value: 10.0 };
     let mut objective = pix2pix(Subspec::Basic, &Lambdas::default());
     let mut add = |name: &str, loss: LossSpec, weight: Schedule| {
-        objective.losses.insert(name.into(), TermSpec { loss, weight, tags: vec!["ä \"b\".c".into()] });
+        objective
+            .losses
+            .insert(name.into(), TermSpec { weight, tags: vec!["ä \"b\".c".into()], ..loss.into() });
     };
     add(
         "linear",
@@ -169,10 +172,10 @@ fn what_data_cannot_say_is_not_written() {
 fn what_could_not_be_read_back_is_not_written() {
     let lambdas = Lambdas { l1: f64::NAN, ..Default::default() };
     let weight = pix2pix(Subspec::Basic, &lambdas);
-    let with = |loss| {
+    let with = |loss: LossSpec| {
         let mut objective = Objective::default();
         let weight = Schedule::constant(1.0).unwrap();
-        objective.losses.insert("X".into(), TermSpec { loss, weight, tags: vec![] });
+        objective.losses.insert("X".into(), TermSpec { weight, ..loss.into() });
         objective
     };
     let list = BceLoss::default().with_weight([1.0, f64::NAN]);

@@ -11,11 +11,7 @@ fn networks_come_from_files() {
     let spec = |taps: &[(Tap, f64)]| {
         let weights = NetworkWeights::File(path.clone());
         let loss = PerceptualLossSpec { weights, taps: taps.into(), ..Default::default() };
-        TermSpec {
-            loss: LossSpec::PerceptualLoss(loss),
-            weight: Schedule::constant(1.0).unwrap(),
-            tags: vec![],
-        }
+        TermSpec::from(LossSpec::PerceptualLoss(loss))
     };
     let mut objective = Objective::default();
     objective.losses.insert("shallow".into(), spec(&[(Tap::RELU1_1, 2.0)]));

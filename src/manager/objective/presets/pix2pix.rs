@@ -1,7 +1,6 @@
 //! The objective of pix2pix.
 
-use super::{LossSpec, Objective, PerceptualLossSpec, TermSpec};
-use crate::manager::Schedule;
+use crate::manager::objective::{LossSpec, Objective, PerceptualLossSpec};
 use crate::{BceWithLogitsLoss, L1Loss, Laplacian, MseLoss, Sobel};
 
 /// Which losses a [`pix2pix`] objective has.
@@ -75,23 +74,22 @@ impl Default for Lambdas {
 /// ```
 pub fn pix2pix(subspec: Subspec, lambdas: &Lambdas) -> Objective {
     let bce = || LossSpec::BceWithLogitsLoss(BceWithLogitsLoss::default());
-    let vgg = || LossSpec::PerceptualLoss(PerceptualLossSpec::default());
-    let mut objective = Objective::default();
-    let mut add = |name: &str, loss: LossSpec, weight: f64, tags: &[&str]| {
-        let tags = tags.iter().map(|tag| tag.to_string()).collect();
-        objective.losses.insert(name.into(), TermSpec { loss, weight: Schedule::fixed(weight), tags });
-    };
-    add("G_GAN", bce(), lambdas.gan, &["G"]);
-    add("G_L1", LossSpec::L1Loss(L1Loss::default()), lambdas.l1, &["G", "image"]);
+    let mut objective = Objective::default().with("G_GAN", bce(), lambdas.gan, &["G"]).with(
+        "G_L1",
+        LossSpec::L1Loss(L1Loss::default()),
+        lambdas.l1,
+        &["G", "image"],
+    );
     if matches!(subspec, Subspec::Extended | Subspec::ExtendedVgg) {
-        add("G_L2", LossSpec::MseLoss(MseLoss::default()), lambdas.l2, &["G", "image"]);
-        add("G_SOBEL", LossSpec::Sobel(Sobel::default()), lambdas.sobel, &["G", "image"]);
-        add("G_LAP", LossSpec::Laplacian(Laplacian::default()), lambdas.laplacian, &["G", "image"]);
+        let laplacian = LossSpec::Laplacian(Laplacian::default());
+        objective = objective
+            .with("G_L2", LossSpec::MseLoss(MseLoss::default()), lambdas.l2, &["G", "image"])
+            .with("G_SOBEL", LossSpec::Sobel(Sobel::default()), lambdas.sobel, &["G", "image"])
+            .with("G_LAP", laplacian, lambdas.laplacian, &["G", "image"]);
     }
     if matches!(subspec, Subspec::BasicVgg | Subspec::ExtendedVgg) {
-        add("G_VGG", vgg(), lambdas.vgg, &["G", "image"]);
+        let vgg = LossSpec::PerceptualLoss(PerceptualLossSpec::default());
+        objective = objective.with("G_VGG", vgg, lambdas.vgg, &["G", "image"]);
     }
-    add("D_real", bce(), 1.0, &["D"]);
-    add("D_fake", bce(), 1.0, &["D"]);
-    objective
+    objective.with("D_real", bce(), 1.0, &["D"]).with("D_fake", bce(), 1.0, &["D"])
 }
