@@ -54,20 +54,23 @@ impl Adversarial {
         Ok(Adversarial(found))
     }
 
-    /// The weighted losses. `real` is asked for where a loss takes it.
+    /// The weighted losses that are due. `real` is asked for where a loss takes it.
     pub fn compute(
         &self,
         manager: &mut LossManager,
         real: impl Fn() -> Tensor,
         fake: &Tensor,
     ) -> Result<Vec<Tensor>> {
-        let compute = |(name, takes): &(String, Takes)| {
-            Ok(match takes {
-                Takes::Fake => manager.compute(name, fake)?,
-                Takes::RealAndFake => manager.compute(name, (&real(), fake))?,
-            })
-        };
-        self.0.iter().map(compute).collect()
+        let mut losses = Vec::new();
+        for (name, takes) in &self.0 {
+            if manager.is_due(name)? {
+                losses.push(match takes {
+                    Takes::Fake => manager.compute(name, fake)?,
+                    Takes::RealAndFake => manager.compute(name, (&real(), fake))?,
+                });
+            }
+        }
+        Ok(losses)
     }
 }
 
@@ -81,24 +84,27 @@ impl Comparisons {
         Comparisons(names.map(String::from).collect())
     }
 
-    /// The weighted losses of what `images` makes. It is not called in vain.
+    /// The weighted losses that are due, of what `image` makes. It is not called in vain.
     pub fn compute(
         &self,
         manager: &mut LossManager,
         target: &Tensor,
-        image: impl FnOnce() -> Tensor,
+        image: impl Fn() -> Tensor,
     ) -> Result<Vec<Tensor>> {
-        if self.0.is_empty() {
-            return Ok(Vec::new());
+        let mut losses = Vec::new();
+        let mut made = None;
+        for name in &self.0 {
+            if manager.is_due(name)? {
+                let loss = manager.compute(name, (&*made.get_or_insert_with(&image), target))?;
+                let size = loss.size();
+                ensure!(
+                    size.is_empty(),
+                    "{name} comes to a map, {size:?}: give it the reduction mean or sum"
+                );
+                losses.push(loss);
+            }
         }
-        let image = image();
-        let compute = |name: &String| {
-            let loss = manager.compute(name, (&image, target))?;
-            let size = loss.size();
-            ensure!(size.is_empty(), "{name} comes to a map, {size:?}: give it the reduction mean or sum");
-            Ok(loss)
-        };
-        self.0.iter().map(compute).collect()
+        Ok(losses)
     }
 }
 

@@ -13,9 +13,9 @@ use crate::shared::training::Training;
 
 /// CycleGAN: learns from two sets of images, without pairs, to turn those of each into the other.
 ///
-/// Two U-Nets paint, G_A from A to B and G_B from B to A. Two PatchGANs judge, D_A the images of B and D_B those
-/// of A. tch-losses' loss manager weighs the losses. Everything goes to the folder of the run: objective, loss log,
-/// checkpoints, samples, curves. Ctrl-C saves a checkpoint and stops. A run that was interrupted, even by kill -9,
+/// Two U-Nets paint what changes, G_A from A to B and G_B from B to A. Two PatchGANs judge, D_A the images of B and D_B
+/// those of A. tch-losses' loss manager weighs the losses. Everything goes to the folder of the run: objective, loss
+/// log, checkpoints, samples, curves. Ctrl-C saves a checkpoint and stops. A run that was interrupted, even by kill -9,
 /// goes on with --resume as if nothing had happened.
 #[derive(Debug, Parser)]
 #[command(name = "cyclegan", max_term_width = 100, after_help = EXAMPLES)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use tch::nn::{self, ModuleT, VarStore};
+use tch::nn::{ModuleT, VarStore};
 use tch::{no_grad, Device, Tensor};
 use tch_losses::manager::LossManager;
 use tch_losses::visual::image::RgbImage;
@@ -15,7 +15,7 @@ use crate::pool::Pool;
 use crate::shared::chance::chance;
 use crate::shared::checkpoint::{write, Learner, Saved};
 use crate::shared::course::{Course, Ended, Trainer, SAMPLES};
-use crate::shared::networks::{PatchGan, UNet};
+use crate::shared::networks::{instance_norm, PatchGan, UNet};
 use crate::shared::run::Run;
 use crate::shared::training::Training;
 use crate::shared::{curves, pictures};
@@ -151,15 +151,15 @@ impl<'a> CycleGan<'a> {
         let fakes = [0, 1].map(|way| self.paint(way, &real[way]));
         let mut losses = Vec::new();
         for way in [0, 1] {
-            let (back, direction, judge) = (1 - way, &self.directions[way], &self.discriminators[way]);
-            let fake = judge.judge(&fakes[way]);
-            losses.extend(direction.generator.compute(manager, || judge.judge(&real[back]), &fake)?);
+            let (back, direction) = (1 - way, &self.directions[way]);
+            let fake = self.judge(way, &fakes[way]);
+            losses.extend(direction.generator.compute(manager, || self.judge(way, &real[back]), &fake)?);
             let again = || self.paint(back, &fakes[way]);
             losses.extend(direction.cycle.compute(manager, &real[way], again)?);
             let same = || self.paint(way, &real[back]);
             losses.extend(direction.identity.compute(manager, &real[back], same)?);
         }
-        self.learners[0].adam.minimise(&losses.iter().sum::<Tensor>(), learning_rate)?;
+        minimise(&mut self.learners[0], losses, learning_rate)?;
         Ok(fakes.map(|fake| fake.detach()))
     }
 
@@ -175,19 +175,24 @@ impl<'a> CycleGan<'a> {
         for way in [0, 1] {
             let mut chance = chance(self.run.settings.seed.into(), POOLS[way], self.step);
             let fake = self.pools[way].swap(&fakes[way], &mut chance);
-            let judge = &self.discriminators[way];
-            let (real, fake) = (judge.judge(&real[1 - way]), judge.judge(&fake));
+            let (real, fake) = (self.judge(way, &real[1 - way]), self.judge(way, &fake));
             losses.extend(self.directions[way].discriminator.compute(
                 manager,
                 || real.shallow_clone(),
                 &fake,
             )?);
         }
-        self.learners[1].adam.minimise(&losses.iter().sum::<Tensor>(), learning_rate)
+        minimise(&mut self.learners[1], losses, learning_rate)
     }
 
+    /// The U-Net paints what changes, which an untrained one hardly does: form and detail need not be learnt.
     fn paint(&self, way: usize, image: &Tensor) -> Tensor {
-        self.generators[way].forward_t(image, true)
+        (image + self.generators[way].forward_t(image, true) * 2.0).clamp(-1.0, 1.0)
+    }
+
+    /// One output for each patch.
+    fn judge(&self, way: usize, image: &Tensor) -> Tensor {
+        self.discriminators[way].features(image).pop().expect("a discriminator has layers")
     }
 
     /// Rows of real A | fake B | A again | real B | fake A | B again.
@@ -206,11 +211,10 @@ impl<'a> CycleGan<'a> {
     }
 }
 
-/// Each channel of each image has the mean 0 and the deviation 1.
-fn instance_norm(_: nn::Path, _: i64) -> Box<dyn ModuleT> {
-    let none = None::<Tensor>;
-    let norm = move |x: &Tensor| {
-        x.instance_norm(none.as_ref(), none.as_ref(), none.as_ref(), none.as_ref(), true, 0.1, 1e-5, true)
-    };
-    Box::new(nn::func(norm))
+/// Where no loss is due there is nothing to learn.
+fn minimise(learner: &mut Learner, losses: Vec<Tensor>, learning_rate: f64) -> Result<()> {
+    match losses.into_iter().reduce(|sum, loss| sum + loss) {
+        Some(loss) => learner.adam.minimise(&loss, learning_rate),
+        None => Ok(()),
+    }
 }

@@ -8,7 +8,9 @@ mod shared;
 
 mod data;
 mod demo;
+mod discriminator;
 mod layout;
+mod objective;
 mod options;
 mod settings;
 mod state;

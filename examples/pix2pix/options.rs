@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Result};
 use clap::builder::TypedValueParser;
 use clap::{Parser, ValueEnum};
 use tch_losses::manager::{pix2pix, Lambdas, Objective, Subspec};
@@ -54,8 +54,11 @@ pub struct Options {
 
     /// An objective of your own, as a TOML or JSON file
     ///
-    /// It has the losses G_GAN, D_real and D_fake, and any number of others with the tag `image`, which
-    /// compare the generator's image with the true one. See examples/pix2pix/objective.toml.
+    /// Losses with the tag `image` compare the generator's image with the true one. A GanLoss or RelativisticLoss is of
+    /// the discriminators' outputs, by its option `side`; instead of these there may be losses of outputs and labels
+    /// with the names G_GAN, D_real and D_fake. A FeatureMatchingLoss is of the discriminators' features, an R1Penalty
+    /// or GradientPenalty of their slope; with one of these two, they have instance norm in place of batch norm. See
+    /// objective.toml and hinge.toml in examples/pix2pix.
     #[arg(long, value_name = "FILE", conflicts_with = "loss", help_heading = "Objective")]
     objective: Option<PathBuf>,
 
@@ -65,6 +68,10 @@ pub struct Options {
 
     #[command(flatten)]
     lambdas: LambdaOptions,
+
+    /// Discriminators, each of which sees images of half the size [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Networks")]
+    scales: Option<u64>,
 
     #[command(flatten)]
     training: TrainingOptions,
@@ -144,10 +151,16 @@ impl Options {
             false => (Training::default(), 1000),
         };
         let training = self.training.training(self.data.as_deref(), defaults)?;
+        let (scales, size) = (self.scales.unwrap_or(1), training.crop_size);
+        ensure!(
+            size >> (scales - 1) >= 32,
+            "--scales {scales}, --crop-size {size}: the last discriminator would see fewer than 32 pixels a side"
+        );
         let folder = self.training.runs.join(&training.name);
         let settings = Settings {
             strip: self.strip.clone(),
             direction: self.direction.unwrap_or(Direction::AtoB),
+            scales,
             maps_every: self.maps_every.unwrap_or(maps_every),
             training,
         };

@@ -13,6 +13,8 @@ pub struct Settings {
     /// How strips are divided, if that was said.
     pub strip: Option<Strip>,
     pub direction: Direction,
+    /// How many discriminators there are.
+    pub scales: u64,
     pub maps_every: u64,
     pub training: Training,
 }

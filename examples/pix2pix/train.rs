@@ -6,27 +6,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Result};
 use tch::nn::{self, BatchNormConfig, Init, ModuleT, VarStore};
 use tch::{no_grad, Device, Tensor};
-use tch_losses::manager::{LossManager, Objective, Term};
+use tch_losses::manager::{LossManager, Term};
 use tch_losses::visual::image::RgbImage;
 use tch_losses::visual::SheetWriter;
 use tch_losses::{L1Loss, Loss};
 
 use crate::data::Pairs;
 use crate::demo;
+use crate::discriminator::Discriminator;
+use crate::objective::{self, Adversarial, IMAGE};
 use crate::settings::Settings;
 use crate::shared::chance::chance;
 use crate::shared::checkpoint::Learner;
 use crate::shared::course::{Course, Ended, Trainer, SAMPLES};
-use crate::shared::networks::{PatchGan, UNet};
+use crate::shared::networks::{instance_norm, Norm, UNet};
 use crate::shared::pictures;
 use crate::shared::run::Run;
 use crate::state::State;
 use crate::summary::summarise;
 
-/// The losses that the loop computes by name; the rest of an objective compares images.
-const ADVERSARIAL: [&str; 3] = ["G_GAN", "D_real", "D_fake"];
-/// The tag of those that compare the generator's image with the true one.
-const IMAGE: &str = "image";
 /// The mean L1 over the validation pairs, in the log.
 pub const VALIDATION: &str = "VAL_L1";
 
@@ -46,7 +44,8 @@ pub fn train(run: &Run<Settings>) -> Result<Ended> {
     let training = &settings.training;
     let device = training.device()?;
     // What cannot work is found before anything is written.
-    let manager = manager(&run.objective, device)?;
+    let (mut manager, adversarial) = objective::build(&run.objective, settings.scales as usize, device)?;
+    manager.register(VALIDATION, Term::value().tags(["validation"]))?;
     let open = |folder| Pairs::open(folder, settings.strip.as_ref(), settings.direction);
     let [pairs, validation] = match &training.data {
         Some(folder) => open(folder)?,
@@ -63,7 +62,7 @@ pub fn train(run: &Run<Settings>) -> Result<Ended> {
         dataset_length: pairs.len() as u64,
         steps_per_epoch: pairs.steps_per_epoch(training),
     };
-    let mut trainer = Pix2Pix::new(run, validation, device);
+    let mut trainer = Pix2Pix::new(run, validation, adversarial, device);
     let ended = course.follow(&mut trainer, manager, |step| pairs.training_batch(training, step))?;
     if let Ended::Finished = ended {
         summarise(run, trainer.state.first_l1)?;
@@ -71,30 +70,13 @@ pub fn train(run: &Run<Settings>) -> Result<Ended> {
     Ok(ended)
 }
 
-/// The run's losses.
-fn manager(objective: &Objective, device: Device) -> Result<LossManager> {
-    let mut manager = objective.build(device)?;
-    let images = manager.names(&[IMAGE]);
-    for name in ADVERSARIAL {
-        ensure!(manager.names(&[]).contains(&name), "the objective lacks the loss {name}");
-    }
-    for name in manager.names(&[]) {
-        ensure!(
-            ADVERSARIAL.contains(&name) || images.contains(&name),
-            "the objective's loss {name}: what should it compare? Give it the tag {IMAGE:?} if that is the \
-             generator's image and the true one"
-        );
-    }
-    manager.register(VALIDATION, Term::value().tags(["validation"]))?;
-    Ok(manager)
-}
-
 struct Pix2Pix<'a> {
     run: &'a Run<Settings>,
     validation: Pairs,
     sheets: SheetWriter,
     generator: UNet,
-    discriminator: PatchGan,
+    discriminator: Discriminator,
+    adversarial: Adversarial,
     state: State,
 }
 
@@ -120,14 +102,13 @@ impl Trainer for Pix2Pix<'_> {
         tch::manual_seed(chance(seed, "dropout", self.state.step).i64(..));
         let output = self.generator.forward_t(&input, true);
 
-        let judge = |output: &Tensor| self.discriminator.judge(&Tensor::cat(&[&input, output], 1));
-        let (real, fake) = (judge(&truth), judge(&output.detach()));
-        let real_loss = manager.compute("D_real", (&real, &real.ones_like()))?;
-        let fake_loss = manager.compute("D_fake", (&fake, &fake.zeros_like()))?;
-        self.state.discriminator.adam.minimise(&((real_loss + fake_loss) * 0.5), learning_rate)?;
+        let judge = |output: &Tensor| self.discriminator.judge(&input, output);
+        let images = [&truth, &output.detach()];
+        if let Some(loss) = self.adversarial.discriminator(manager, judge, images)? {
+            self.state.discriminator.adam.minimise(&loss, learning_rate)?;
+        }
 
-        let fake = judge(&output);
-        let mut loss = manager.compute("G_GAN", (&fake, &fake.ones_like()))?;
+        let mut loss = self.adversarial.generator(manager, judge, [&truth, &output])?;
         if !manager.names(&[IMAGE]).is_empty() {
             let total = manager.total(&[IMAGE], (&output, &truth))?;
             ensure!(
@@ -135,9 +116,12 @@ impl Trainer for Pix2Pix<'_> {
                 "the losses tagged {IMAGE:?} come to a map, {:?}: give each of them the reduction mean or sum",
                 total.size()
             );
-            loss += total;
+            loss = Some(loss.map_or_else(|| total.shallow_clone(), |loss| loss + &total));
         }
-        self.state.generator.adam.minimise(&loss, learning_rate)?;
+        // Where no loss is due there is nothing to learn.
+        if let Some(loss) = loss.filter(Tensor::requires_grad) {
+            self.state.generator.adam.minimise(&loss, learning_rate)?;
+        }
         self.state.step += 1;
         Ok(self.sheets.write(manager, &[IMAGE], self.state.step, &output.detach(), &truth)?)
     }
@@ -163,15 +147,22 @@ impl Trainer for Pix2Pix<'_> {
 }
 
 impl<'a> Pix2Pix<'a> {
-    fn new(run: &'a Run<Settings>, validation: Pairs, device: Device) -> Pix2Pix<'a> {
-        let Settings { training, maps_every, .. } = &run.settings;
+    fn new(
+        run: &'a Run<Settings>,
+        validation: Pairs,
+        adversarial: Adversarial,
+        device: Device,
+    ) -> Pix2Pix<'a> {
+        let Settings { training, scales, maps_every, .. } = &run.settings;
         let (width, depth) = (training.width, training.depth);
         tch::manual_seed(training.seed.into());
         let [generator_variables, discriminator_variables] = [(); 2].map(|()| VarStore::new(device));
         // Of eight layers, as the original has, the first three of the way up; of fewer, those that wide.
         let dropouts = (depth - 5).clamp(0, 3);
         let generator = UNet::new(&generator_variables.root(), width, depth, batch_norm, dropouts);
-        let discriminator = PatchGan::new(&discriminator_variables.root(), 6, width, batch_norm);
+        // The slope of a batch norm's outputs is one of all images.
+        let norm: Norm = if adversarial.has_penalty() { instance_norm } else { batch_norm };
+        let discriminator = Discriminator::new(&discriminator_variables.root(), *scales, width, norm);
         let state = State {
             generator: Learner::new(generator_variables),
             discriminator: Learner::new(discriminator_variables),
@@ -180,7 +171,7 @@ impl<'a> Pix2Pix<'a> {
             first_l1: f64::NAN,
         };
         let sheets = SheetWriter { folder: maps(run), every: *maps_every, range: (-1.0, 1.0) };
-        Pix2Pix { run, validation, sheets, generator, discriminator, state }
+        Pix2Pix { run, validation, sheets, generator, discriminator, adversarial, state }
     }
 
     /// What the generator makes of an input, without dropout and with the statistics gathered in training.

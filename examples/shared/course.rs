@@ -12,13 +12,13 @@ use serde::Serialize;
 use tch::Tensor;
 use tch_losses::manager::log::{LossLog, RunInfo};
 use tch_losses::manager::LossManager;
+use tch_losses::visual::image::RgbImage;
 use tch_losses::visual::save_png;
 
 use super::interrupt::Interrupt;
 use super::progress::{say, Progress};
 use super::run::Run;
 use super::training::Training;
-use tch_losses::visual::image::RgbImage;
 
 /// So many steps lie between two looks at the losses, which make a GPU wait.
 const SHOW_EVERY: u64 = 20;

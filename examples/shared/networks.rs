@@ -156,9 +156,24 @@ impl PatchGan {
         }
     }
 
-    /// One output for each patch, `[N, 1, h, w]`.
-    pub fn judge(&self, image: &Tensor) -> Tensor {
-        let (first, rest) = self.layers.split_first().expect("five layers");
-        rest.iter().fold(first.forward_t(image, true), |x, layer| layer.forward_t(&leaky_relu(&x), true))
+    /// What each layer gives, of which the last is one output for each patch, `[N, 1, h, w]`.
+    pub fn features(&self, image: &Tensor) -> Vec<Tensor> {
+        let mut x = image.shallow_clone();
+        let activated = |(index, layer): (usize, &Down)| {
+            x = layer.forward_t(&x, true);
+            if index + 1 < self.layers.len() {
+                x = leaky_relu(&x);
+            }
+            x.shallow_clone()
+        };
+        self.layers.iter().enumerate().map(activated).collect()
     }
+}
+
+/// Each channel of each image has the mean 0 and the deviation 1.
+pub fn instance_norm(_: Path, _: i64) -> Box<dyn ModuleT> {
+    Box::new(nn::func(|x| {
+        let none = None::<&Tensor>;
+        x.instance_norm(none, none, none, none, true, 0.1, 1e-5, true)
+    }))
 }

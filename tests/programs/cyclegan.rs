@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use anyhow::{ensure, Context, Result};
 use tch_losses::manager::log::LoggedRun;
-use tch_losses::manager::{LossSpec, Objective};
+use tch_losses::manager::{cyclegan, LazyRegularization, LossSpec, Objective};
 use tch_losses::visual::image::{self, Rgb, RgbImage};
 use tch_losses::GanLoss;
 
@@ -168,6 +168,16 @@ fn other_objectives_train_as_well() -> Result<()> {
     let losses = LoggedRun::read(runs.join("small/loss_log.jsonl"))?.losses;
     assert_eq!(losses.len(), text.len());
     assert!(losses.values().all(|curve| curve.values.len() == 6));
+
+    // The published one, with a loss that is due in every other step.
+    let mut published = cyclegan();
+    published.losses["G_IDT_A"].every = LazyRegularization::every(2)?;
+    fs::write(path, published.to_toml()?)?;
+    let runs = folder.path().join("published");
+    succeed(&mut small_run(&data, &runs, ["1", "0"], &["--objective", path])?)?;
+    let losses = LoggedRun::read(runs.join("small/loss_log.jsonl"))?.losses;
+    assert_eq!(losses.len(), published.losses.len());
+    assert_eq!([&losses["D_GAN_A"].steps, &losses["G_IDT_A"].steps], [&vec![1, 2, 3], &vec![2]]);
     Ok(())
 }
 

@@ -96,6 +96,31 @@ mod interrupted {
         Ok(())
     }
 
+    /// With discriminators of two scales and a penalty in every 16th step, of which one comes after the interruption.
+    #[test]
+    fn an_objective_with_a_lazy_penalty_resumes_exactly() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        write_strips(&data, 9)?;
+        let objective = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pix2pix/hinge.toml");
+        let start = |runs: &Path| -> Result<Command> {
+            let mut command = pix2pix()?;
+            command.args(["--name", "small", "--device", "cpu", "--load-size", "72", "--crop-size", "64"]);
+            command.args(["--width", "2", "--epochs", "8", "--decay-epochs", "0", "--save-every", "1"]);
+            command.args(["--scales", "2", "--objective"]).arg(&objective);
+            command.arg("--data").arg(&data).arg("--runs").arg(runs);
+            Ok(command)
+        };
+        let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+        succeed(&mut start(&whole)?)?;
+        let run = stopped.join("small");
+        interrupt(&run, "KILL", || start(&stopped), || logged_steps(&run) >= 20)?;
+        succeed(&mut resume(&run)?)?;
+        let log = LoggedRun::read(run.join("loss_log.jsonl"))?;
+        assert_eq!(log.losses["D_R1"].steps, [16, 32, 48, 64]);
+        assert_same_files(&run, &whole.join("small"), &["loss_log.jsonl", "checkpoints/latest.safetensors"])
+    }
+
     /// Within an epoch, where no checkpoint is due: 8 steps are an epoch, and the only one due is the last.
     #[test]
     fn ctrl_c_saves_a_checkpoint_that_resumes_exactly() -> Result<()> {
@@ -317,7 +342,32 @@ fn options_that_do_not_fit_are_named() -> Result<()> {
     fs::write(&objective, "[losses.G_L1]\nloss = \"L1Loss\"\nweigth = 1.0\n")?;
     assert_says(&failure(&data, &["--objective", path])?, &["objective.toml", "losses.G_L1", "weigth"]);
     fs::write(&objective, "[losses.G_L1]\nloss = \"L1Loss\"\ntags = [\"image\"]\n")?;
-    assert_says(&failure(&data, &["--objective", path])?, &["lacks the loss G_GAN"]);
+    assert_says(&failure(&data, &["--objective", path])?, &["lacks the loss G_GAN", "\"generator\""]);
+    let hinge = include_str!("../../examples/pix2pix/hinge.toml");
+    for (from, to, more, parts) in [
+        (
+            "side = \"discriminator\"",
+            "side = \"generator\"",
+            &[][..],
+            &["lacks the loss D_real", "\"discriminator\""][..],
+        ),
+        ("weight = 10.0\ntags = \"G\"", "tags = \"image\"", &[], &["G_FEAT is not of images"]),
+        ("[\"G\", \"image\"]", "\"G\"", &[], &["G_L1", "the tag \"image\""]),
+        (
+            "loss = \"GanLoss\"",
+            "loss = \"RelativisticLoss\"",
+            &["--scales", "2"],
+            &["--scales 2", "G_GAN", "one"],
+        ),
+        ("every = 16", "every = 0", &[], &["objective.toml", "D_R1", "every"]),
+    ] {
+        ensure!(hinge.contains(from), "{from}");
+        fs::write(&objective, hinge.replacen(from, to, 1))?;
+        let size = ["--load-size", "64", "--crop-size", "64"];
+        assert_says(&failure(&data, &[&["--objective", path][..], &size, more].concat())?, parts);
+    }
+    let message = failure(&data, &["--load-size", "64", "--crop-size", "64", "--scales", "3"])?;
+    assert_says(&message, &["--scales 3", "--crop-size 64", "32 pixels"]);
     let gan = |name: &str| format!("[losses.{name}]\nloss = \"BceWithLogitsLoss\"\n");
     let map = "[losses.G_L1]\nloss = \"L1Loss\"\noptions = { reduction = \"none\" }\ntags = [\"image\"]\n";
     fs::write(&objective, [gan("G_GAN"), gan("D_real"), gan("D_fake"), map.into()].concat())?;
@@ -433,6 +483,47 @@ fn losses(data: &Path, more: &[&str]) -> Result<impl PartialEq + std::fmt::Debug
     command.args(["--load-size", "40", "--crop-size", "32", "--width", "2", "--device", "cpu"]);
     succeed(command.args(more).arg("--data").arg(data).arg("--runs").arg(runs.path()))?;
     Ok(LoggedRun::read(runs.path().join("run/loss_log.jsonl"))?.losses)
+}
+
+/// The losses of objectives with discriminators of two scales, and in which steps of 8 each is due.
+#[test]
+fn objectives_of_all_adversarial_losses_train() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [data, runs, objectives] = ["data", "runs", "objectives"].map(|name| folder.path().join(name));
+    write_strips(&data, 9)?;
+    fs::create_dir(&objectives)?;
+    let hinge = include_str!("../../examples/pix2pix/hinge.toml").replace("every = 16", "every = 3");
+    let relativistic = hinge
+        .replace("loss = \"GanLoss\"", "loss = \"RelativisticLoss\"")
+        .replace("mode = \"hinge\"", "pairing = \"paired\", mode = \"non_saturating\"")
+        .replace("loss = \"R1Penalty\"\nweight = 0.05", "loss = \"GradientPenalty\"\nweight = 10.0");
+    for (name, text, scales) in [("hinge", hinge, "2"), ("relativistic", relativistic, "1")] {
+        let path = objectives.join(name).with_extension("toml");
+        fs::write(&path, text)?;
+        let mut command = pix2pix()?;
+        command.args([
+            "--name",
+            name,
+            "--device",
+            "cpu",
+            "--load-size",
+            "72",
+            "--crop-size",
+            "64",
+            "--width",
+            "2",
+        ]);
+        command.args(["--epochs", "1", "--decay-epochs", "0", "--scales", scales, "--objective"]).arg(&path);
+        succeed(command.arg("--data").arg(&data).arg("--runs").arg(&runs))?;
+        let losses = LoggedRun::read(runs.join(name).join("loss_log.jsonl"))?.losses;
+        for every in ["G_GAN", "G_FEAT", "G_L1", "D_GAN"] {
+            assert_eq!(losses[every].steps, (1..=8).collect::<Vec<u64>>(), "{name}: {every}");
+        }
+        let penalty = &losses["D_R1"];
+        assert_eq!(penalty.steps, [3, 6], "{name}");
+        assert!(penalty.values.iter().all(|value| *value > 0.0 && value.is_finite()), "{name}");
+    }
+    Ok(())
 }
 
 /// Strips of two, the same pairs in folders A and B, and in strips of more images.
