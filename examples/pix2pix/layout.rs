@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::pictures::size;
+use crate::shared::folder::Entries;
+use crate::shared::pictures::size;
 
 /// The end of every message about a folder that has no pairs.
 const ACCEPTED: &str = "\
@@ -114,15 +114,15 @@ fn pairs(folder: &Path, strip: Option<&Strip>) -> Result<Vec<PairFiles>> {
 }
 
 fn strips(folder: &Path, strip: Option<&Strip>) -> Result<Vec<PairFiles>> {
-    let Entries { images, folders, others } = Entries::of(folder)?;
-    if images.is_empty() {
+    let entries = Entries::of(folder)?;
+    if entries.images.is_empty() {
         bail!(
             "{} has no pairs: neither PNG or JPEG files nor the folders A and B; it {}\n{ACCEPTED}",
             folder.display(),
-            found(&folders, &others)
+            entries.found()
         );
     }
-    for path in &images {
+    for path in &entries.images {
         let (width, height) = size(path)?;
         let name = path.display();
         match strip {
@@ -140,21 +140,17 @@ fn strips(folder: &Path, strip: Option<&Strip>) -> Result<Vec<PairFiles>> {
             ),
         }
     }
-    Ok(images.into_iter().map(PairFiles::Strip).collect())
+    Ok(entries.images.into_iter().map(PairFiles::Strip).collect())
 }
 
 fn matched(folder_a: &Path, folder_b: &Path) -> Result<Vec<PairFiles>> {
     let [mut by_name_a, mut by_name_b] = [BTreeMap::new(), BTreeMap::new()];
     for (folder, by_name) in [(folder_a, &mut by_name_a), (folder_b, &mut by_name_b)] {
-        let Entries { images, folders, others } = Entries::of(folder)?;
-        if images.is_empty() {
-            bail!(
-                "{} has no PNG or JPEG files; it {}\n{ACCEPTED}",
-                folder.display(),
-                found(&folders, &others)
-            );
+        let entries = Entries::of(folder)?;
+        if entries.images.is_empty() {
+            bail!("{} has no PNG or JPEG files; it {}\n{ACCEPTED}", folder.display(), entries.found());
         }
-        for path in images {
+        for path in entries.images {
             let stem = path.file_stem().unwrap_or_default().to_os_string();
             if let Some(other) = by_name.insert(stem, path.clone()) {
                 bail!("{} and {} have the same name", other.display(), path.display());
@@ -179,59 +175,4 @@ fn matched(folder_a: &Path, folder_b: &Path) -> Result<Vec<PairFiles>> {
             Ok(PairFiles::Two { a, b })
         })
         .collect()
-}
-
-/// What is in a folder, by name.
-#[derive(Default)]
-struct Entries {
-    /// PNG and JPEG files.
-    images: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-    others: Vec<PathBuf>,
-}
-
-impl Entries {
-    fn of(folder: &Path) -> Result<Entries> {
-        let unreadable = || format!("cannot read the folder {}", folder.display());
-        let mut entries = Entries::default();
-        for entry in fs::read_dir(folder).with_context(unreadable)? {
-            let path = entry.with_context(unreadable)?.path();
-            // Hidden files are the system's: macOS puts a `._0.png` beside `0.png`.
-            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
-                continue;
-            }
-            let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-            let kind = if path.is_dir() {
-                &mut entries.folders
-            } else if ["png", "jpg", "jpeg"].iter().any(|known| extension == *known) {
-                &mut entries.images
-            } else {
-                &mut entries.others
-            };
-            kind.push(path);
-        }
-        for kind in [&mut entries.images, &mut entries.folders, &mut entries.others] {
-            kind.sort();
-        }
-        Ok(entries)
-    }
-}
-
-/// What there is in a folder without images, in words.
-fn found(folders: &[PathBuf], others: &[PathBuf]) -> String {
-    let mut parts = Vec::new();
-    for (kind, paths) in [("the folders", folders), ("the files", others)] {
-        let names = paths.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy());
-        let some = names.take(5).collect::<Vec<_>>().join(", ");
-        match paths.len() {
-            0 => {}
-            1..=5 => parts.push(format!("{kind} {some}")),
-            more => parts.push(format!("{kind} {some} and {} more", more - 5)),
-        }
-    }
-    if parts.is_empty() {
-        "is empty".into()
-    } else {
-        format!("has {}", parts.join(" and "))
-    }
 }

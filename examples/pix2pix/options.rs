@@ -1,16 +1,18 @@
 //! The command line, and what it comes to.
 
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Result};
 use clap::builder::TypedValueParser;
 use clap::{Parser, ValueEnum};
 use tch_losses::manager::{pix2pix, Lambdas, Objective, Subspec};
 
 use crate::data::Direction;
 use crate::layout::Strip;
-use crate::settings::{Place, Settings};
+use crate::settings::{self, Settings};
+use crate::shared::options::{positive, TrainingOptions};
+use crate::shared::run::Run;
+use crate::shared::training::Training;
 
 /// pix2pix: learns from pairs of images to turn the one into the other.
 ///
@@ -37,29 +39,9 @@ pub struct Options {
     #[arg(long, value_name = "RUN", exclusive = true, help_heading = "What to do (one of them)")]
     pub resume: Option<PathBuf>,
 
-    /// The name of the run, which its folder in --runs has [default: the last part of DIR, or demo]
-    #[arg(long, value_name = "NAME", help_heading = "The run")]
-    name: Option<String>,
-
-    /// Where the folders of the runs are
-    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "The run")]
-    pub runs: PathBuf,
-
-    /// Validate, write a sample strip and a checkpoint after so many epochs [default: 5]
-    #[arg(long, value_name = "EPOCHS", value_parser = positive(), help_heading = "The run")]
-    save_every: Option<u64>,
-
     /// Write heat maps of the image losses after so many steps [default: 1000]
     #[arg(long, value_name = "STEPS", value_parser = positive(), help_heading = "The run")]
     maps_every: Option<u64>,
-
-    /// Where to compute [default: cuda where there is a CUDA device, else cpu]
-    #[arg(long, value_enum, help_heading = "The run")]
-    device: Option<Place>,
-
-    /// Where all chance comes from: the same seed gives the same run, bit by bit on a CPU [default: 0]
-    #[arg(long, value_name = "N", help_heading = "The run")]
-    seed: Option<u32>,
 
     /// Which of the two is the input [default: AtoB, left to right]
     #[arg(long, value_enum, help_heading = "Images")]
@@ -70,22 +52,13 @@ pub struct Options {
     #[arg(long, value_name = "LETTERS", conflicts_with = "demo", help_heading = "Images")]
     strip: Option<Strip>,
 
-    /// Both images of a pair are resized to a square of so many pixels ... [default: 286]
-    #[arg(long, value_name = "PIXELS", value_parser = positive_size(), help_heading = "Images")]
-    load_size: Option<i64>,
-
-    /// ... and cropped to one of so many, at a random place; a multiple of 2^depth [default: 256]
-    #[arg(long, value_name = "PIXELS", value_parser = positive_size(), help_heading = "Images")]
-    crop_size: Option<i64>,
-
-    /// Do not mirror half of the pairs
-    #[arg(long, help_heading = "Images")]
-    no_flip: bool,
-
     /// An objective of your own, as a TOML or JSON file
     ///
-    /// It has the losses G_GAN, D_real and D_fake, and any number of others with the tag `image`, which
-    /// compare the generator's image with the true one. See examples/pix2pix/objective.toml.
+    /// Losses with the tag `image` compare the generator's image with the true one. A GanLoss or RelativisticLoss is of
+    /// the discriminators' outputs, by its option `side`; instead of these there may be losses of outputs and labels
+    /// with the names G_GAN, D_real and D_fake. A FeatureMatchingLoss is of the discriminators' features, an R1Penalty
+    /// or GradientPenalty of their slope; with one of these two, they have instance norm in place of batch norm. See
+    /// objective.toml and hinge.toml in examples/pix2pix.
     #[arg(long, value_name = "FILE", conflicts_with = "loss", help_heading = "Objective")]
     objective: Option<PathBuf>,
 
@@ -96,29 +69,12 @@ pub struct Options {
     #[command(flatten)]
     lambdas: LambdaOptions,
 
-    /// Channels after the first layer of each network [default: 64]
-    #[arg(long, value_name = "N", value_parser = positive_size(), help_heading = "Networks")]
-    width: Option<i64>,
+    /// Discriminators, each of which sees images of half the size [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8), help_heading = "Networks")]
+    scales: Option<u64>,
 
-    /// How often the generator halves the image [default: as often as it can, but at most 8 times]
-    #[arg(long, value_name = "N", value_parser = positive_size(), help_heading = "Networks")]
-    depth: Option<i64>,
-
-    /// Epochs with the full learning rate ... [default: 100]
-    #[arg(long, value_name = "N", value_parser = epochs(), help_heading = "Training")]
-    epochs: Option<u64>,
-
-    /// ... and then epochs in which it falls to 0 [default: 100]
-    #[arg(long, value_name = "N", value_parser = epochs(), help_heading = "Training")]
-    decay_epochs: Option<u64>,
-
-    /// Pairs in a step [default: 1]
-    #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Training")]
-    batch_size: Option<u64>,
-
-    /// Adam's learning rate, for both networks [default: 0.0002]
-    #[arg(long, value_name = "RATE", help_heading = "Training")]
-    learning_rate: Option<f64>,
+    #[command(flatten)]
+    training: TrainingOptions,
 }
 
 #[derive(Debug, clap::Args)]
@@ -182,73 +138,37 @@ impl LossSet {
     }
 }
 
-fn epochs() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(..=1_000_000)
-}
-
 fn weight() -> impl TypedValueParser<Value = f64> {
     let number = |text: &str| text.parse::<f64>().ok().filter(|weight| weight.is_finite() && *weight >= 0.0);
     move |text: &str| number(text).ok_or("a weight is a number, 0 or more")
 }
 
-fn positive() -> impl TypedValueParser<Value = u64> {
-    clap::value_parser!(u64).range(1..=1_000_000)
-}
-
-fn positive_size() -> impl TypedValueParser<Value = i64> {
-    clap::value_parser!(i64).range(1..=65_536)
-}
-
 impl Options {
-    /// What was asked for, and the defaults for the rest.
-    pub fn settings(&self) -> Result<Settings> {
-        let data = match &self.data {
-            Some(data) => Some(
-                fs::canonicalize(data)
-                    .with_context(|| format!("cannot read the folder {}", data.display()))?,
-            ),
-            None => None,
+    /// The run that was asked for, with the defaults for the rest.
+    pub fn run(&self) -> Result<Run<Settings>> {
+        let (defaults, maps_every) = match self.demo {
+            true => (settings::demo(), 100),
+            false => (Training::default(), 1000),
         };
-        let name = match (&self.name, &data) {
-            (Some(name), _) => name.clone(),
-            (None, None) => "demo".into(),
-            // Only the root of all folders has no name.
-            (None, Some(data)) => {
-                data.file_name().context("--data: such a run needs a --name")?.to_string_lossy().into_owned()
-            }
-        };
+        let training = self.training.training(self.data.as_deref(), defaults)?;
+        let (scales, size) = (self.scales.unwrap_or(1), training.crop_size);
         ensure!(
-            is_folder_name(&name),
-            "--name {name:?}: a run has the name of its folder in {} (--runs), so it cannot be a path",
-            self.runs.display()
+            size >> (scales - 1) >= 32,
+            "--scales {scales}, --crop-size {size}: the last discriminator would see fewer than 32 pixels a side"
         );
-        let defaults = if self.demo { Settings::demo() } else { Settings::default() };
-        let crop_size = self.crop_size.unwrap_or(defaults.crop_size);
+        let folder = self.training.runs.join(&training.name);
         let settings = Settings {
-            name,
-            data,
             strip: self.strip.clone(),
-            direction: self.direction.unwrap_or(defaults.direction),
-            load_size: self.load_size.unwrap_or(defaults.load_size),
-            crop_size,
-            flip: !self.no_flip,
-            width: self.width.unwrap_or(defaults.width),
-            depth: self.depth.unwrap_or_else(|| i64::from(crop_size.trailing_zeros()).min(defaults.depth)),
-            epochs: self.epochs.unwrap_or(defaults.epochs),
-            decay_epochs: self.decay_epochs.unwrap_or(defaults.decay_epochs),
-            batch_size: self.batch_size.unwrap_or(defaults.batch_size),
-            learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
-            save_every: self.save_every.unwrap_or(defaults.save_every),
-            maps_every: self.maps_every.unwrap_or(defaults.maps_every),
-            device: self.device.unwrap_or(defaults.device),
-            seed: self.seed.unwrap_or(defaults.seed),
+            direction: self.direction.unwrap_or(Direction::AtoB),
+            scales,
+            maps_every: self.maps_every.unwrap_or(maps_every),
+            training,
         };
-        settings.check()?;
-        Ok(settings)
+        Run::new(folder, settings, self.objective()?)
     }
 
     /// The objective, from its file or from the weights on the command line.
-    pub fn objective(&self) -> Result<Objective> {
+    fn objective(&self) -> Result<Objective> {
         if let Some(path) = &self.objective {
             return Ok(Objective::from_file(path)?);
         }
@@ -283,11 +203,4 @@ impl Options {
         }
         Ok(objective)
     }
-}
-
-/// Whether a folder of that name lies in the folder in which it is made, whatever the system.
-fn is_folder_name(name: &str) -> bool {
-    let mut components = Path::new(name).components();
-    matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
-        && !name.contains(|character: char| character.is_control() || ['/', '\\'].contains(&character))
 }

@@ -1,37 +1,31 @@
 //! What came of a run.
 
 use std::fs;
-use std::io::{stdout, Write};
-use std::path::Path;
 
 use anyhow::Result;
-use tch_losses::manager::log::LoggedRun;
-use tch_losses::visual::LossCurves;
 
-use crate::run::Run;
-use crate::train::VALIDATION;
+use crate::settings::Settings;
+use crate::shared::curves;
+use crate::shared::run::Run;
+use crate::train::{best, maps, VALIDATION};
 
 /// Draws the curves of a run that has ended, and prints what came of it all. `first` is the validation L1 of the
 /// untrained generator.
-pub fn summarise(run: &Run, first: f64) -> Result<()> {
-    let log = LoggedRun::read(run.log())?;
-    LossCurves { log_scale: true, ..LossCurves::new(&log) }.save(run.curves())?;
-    let epochs = run.settings.epochs + run.settings.decay_epochs;
+pub fn summarise(run: &Run<Settings>, first: f64) -> Result<()> {
+    let log = curves::draw(run)?;
     let validation: Vec<(u64, f64)> = log.losses.get(VALIDATION).map_or(vec![], |curve| {
         // Epochs count from 0, and are named when they are done.
         curve.epochs.iter().map(|epoch| epoch + 1).zip(curve.values.iter().copied()).collect()
     });
-    let mut text = verdict(first, &validation);
-    let mut line = |what: &str, path: &Path| text += &format!("{what:13} {}\n", path.display());
-    line("samples", &run.sample(epochs));
+    let (samples, maps) = (run.sample(run.settings.training.all_epochs()), maps(run));
+    let (curves, generator) = (run.curves(), best(run));
+    let mut files = vec![("samples", &*samples)];
     // A run of few steps has none.
-    if fs::read_dir(run.maps()).is_ok_and(|mut maps| maps.next().is_some()) {
-        line("heat maps", &run.maps());
+    if fs::read_dir(&maps).is_ok_and(|mut maps| maps.next().is_some()) {
+        files.push(("heat maps", &maps));
     }
-    line("curves", &run.curves());
-    line("generator", &run.best());
-    // That nobody may be reading there is no error.
-    let _ = stdout().write_all(text.as_bytes());
+    files.extend([("curves", &*curves), ("generator", &generator)]);
+    curves::print(verdict(first, &validation), &files);
     Ok(())
 }
 

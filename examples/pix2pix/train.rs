@@ -1,233 +1,177 @@
-//! The training loop.
+//! The training.
 
-use std::env;
-use std::thread;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
-use anyhow::{ensure, Context, Result};
-use tch::nn::{ModuleT, VarStore};
+use anyhow::{ensure, Result};
+use tch::nn::{self, BatchNormConfig, Init, ModuleT, VarStore};
 use tch::{no_grad, Device, Tensor};
-use tch_losses::manager::log::{LossLog, RunInfo};
-use tch_losses::manager::{LossManager, Objective, Term};
+use tch_losses::manager::{LossManager, Term};
 use tch_losses::visual::image::RgbImage;
-use tch_losses::visual::{save_png, SheetWriter};
+use tch_losses::visual::SheetWriter;
 use tch_losses::{L1Loss, Loss};
 
-use crate::adam::Adam;
-use crate::checkpoint::{Learner, State};
-use crate::data::{chance, Pairs};
-use crate::interrupt::Interrupt;
-use crate::networks::{PatchGan, UNet};
-use crate::progress::{say, Progress};
-use crate::run::Run;
+use crate::data::Pairs;
+use crate::demo;
+use crate::discriminator::Discriminator;
+use crate::objective::{self, Adversarial, IMAGE};
 use crate::settings::Settings;
+use crate::shared::chance::chance;
+use crate::shared::checkpoint::Learner;
+use crate::shared::course::{Course, Ended, Trainer, SAMPLES};
+use crate::shared::networks::{instance_norm, Norm, UNet};
+use crate::shared::pictures;
+use crate::shared::run::Run;
+use crate::state::State;
 use crate::summary::summarise;
-use crate::{demo, pictures};
 
-/// The losses that the loop computes by name; the rest of an objective compares images.
-const ADVERSARIAL: [&str; 3] = ["G_GAN", "D_real", "D_fake"];
-/// The tag of those that compare the generator's image with the true one.
-const IMAGE: &str = "image";
 /// The mean L1 over the validation pairs, in the log.
 pub const VALIDATION: &str = "VAL_L1";
 
-/// So many steps lie between two looks at the losses, which make a GPU wait.
-const SHOW_EVERY: u64 = 20;
-/// So many rows has a sample strip.
-const SAMPLES: usize = 8;
+/// The generator with the lowest L1.
+pub fn best(run: &Run<Settings>) -> PathBuf {
+    run.checkpoints().join("best.safetensors")
+}
 
-/// How a training ended.
-pub enum Ended {
-    /// All epochs are done.
-    Finished,
-    /// It was asked to stop; programs that are end with this exit code.
-    Interrupted(u8),
+/// Where in the image the losses come from.
+pub fn maps(run: &Run<Settings>) -> PathBuf {
+    run.folder().join("maps")
 }
 
 /// Trains until all epochs are done, from the latest checkpoint on if there is one.
-pub fn train(run: &Run) -> Result<Ended> {
+pub fn train(run: &Run<Settings>) -> Result<Ended> {
     let settings = &run.settings;
-    let device = settings.device()?;
+    let training = &settings.training;
+    let device = training.device()?;
     // What cannot work is found before anything is written.
-    let mut manager = manager(&run.objective, device)?;
+    let (mut manager, adversarial) = objective::build(&run.objective, settings.scales as usize, device)?;
+    manager.register(VALIDATION, Term::value().tags(["validation"]))?;
     let open = |folder| Pairs::open(folder, settings.strip.as_ref(), settings.direction);
-    let [pairs, validation] = match &settings.data {
+    let [pairs, validation] = match &training.data {
         Some(folder) => open(folder)?,
         None => {
             run.create()?;
-            demo::make(&run.demo_data(), settings.load_size, settings.seed.into())?;
+            demo::make(&run.demo_data(), training.load_size, training.seed.into())?;
             open(&run.demo_data())?
         }
     };
-    let mut trainer = Trainer::new(settings, device);
-    let resumes = run.latest().exists();
-    if resumes {
-        trainer.state.restore(&run.latest()).context("cannot go on from the checkpoint")?;
-    }
-
-    let augmentation = settings.augmentation();
-    let (rates, epochs) = (settings.learning_rates()?, settings.epochs + settings.decay_epochs);
-    let steps_per_epoch = augmentation.steps_per_epoch(&pairs);
-    let steps = epochs * steps_per_epoch;
-    let info = RunInfo {
-        experiment: settings.name.clone(),
-        device: if device.is_cuda() { "cuda" } else { "cpu" }.into(),
-        dataroot: settings
-            .data
-            .as_ref()
-            .map_or("the demo's photos".into(), |data| data.display().to_string()),
+    let course = Course {
+        run,
+        training,
+        data: format!("pairs to learn from: {}, to validate on: {}", pairs.len(), validation.len()),
         dataset_length: pairs.len() as u64,
+        steps_per_epoch: pairs.steps_per_epoch(training),
     };
-    say(format_args!(
-        "{}: pairs to learn from: {}, to validate on: {}; epochs: {epochs}, steps in each: {steps_per_epoch}; on {}",
-        settings.name,
-        pairs.len(),
-        validation.len(),
-        info.device
-    ));
-    let mut progress = Progress::new(steps, trainer.state.step);
-    let interrupt = Interrupt::listen(&progress)?;
-    if resumes {
-        progress.note(&match trainer.state.step {
-            done if done == steps => format!("all {steps} steps are done already"),
-            done => format!("going on after step {done} of {steps}"),
-        });
-    } else {
-        trainer.state.first_l1 = trainer.validate(&validation, settings)?;
-        // The folder is made when these and a first batch could be read. To decode all pictures would take too long.
-        drop(augmentation.batch(&pairs, trainer.state.step)?);
-    }
-    run.create()?;
-    manager.log_to(LossLog::resume(run.log(), &info, trainer.state.step)?);
-    let sheets = SheetWriter { folder: run.maps(), every: settings.maps_every, range: (-1.0, 1.0) };
-
-    let ended = thread::scope(|scope| -> Result<Ended> {
-        for batch in augmentation.batches(scope, &pairs, trainer.state.step..steps) {
-            if let Some(exit_code) = interrupt.came() {
-                trainer.save(&mut manager, run)?;
-                return Ok(Ended::Interrupted(exit_code));
-            }
-            let [input, truth] = batch?.map(|images| images.to_device(device));
-            // Epochs count from 0, and steps from 1: `step` is how many are done when this one is.
-            let (epoch, step) = (trainer.state.step / steps_per_epoch, trainer.state.step + 1);
-            manager.begin_step(epoch, step);
-            let output = trainer.step(&mut manager, &input, &truth, rates.value(epoch), settings.seed)?;
-            sheets.write(&manager, &[IMAGE], step, &output, &truth)?;
-
-            let epoch_ends = step % steps_per_epoch == 0;
-            if epoch_ends || step % SHOW_EVERY == 0 {
-                manager.flush()?;
-                progress.show(step, &manager.format_losses(&["G", "D"], 3)?);
-            }
-            let done = epoch + 1;
-            if epoch_ends && (done % settings.save_every == 0 || done == epochs) {
-                let l1 = trainer.validate(&validation, settings)?;
-                let _ = manager.compute(VALIDATION, Tensor::from(l1))?;
-                progress.note(&format!("epoch {done} of {epochs}: validation L1 {l1:.4}"));
-                save_png(&trainer.samples(&validation, settings)?, run.sample(done))?;
-                if l1 < trainer.state.best_l1 {
-                    trainer.state.best_l1 = l1;
-                    trainer.state.save_generator(&run.best())?;
-                }
-                trainer.save(&mut manager, run)?;
-            }
-        }
-        Ok(Ended::Finished)
-    })?;
-    progress.finish();
-    match ended {
-        Ended::Finished => summarise(run, trainer.state.first_l1)?,
-        Ended::Interrupted(_) => say(format_args!(
-            "stopped after step {} of {steps}; its checkpoint is saved. To go on:\n  {} --resume {}",
-            trainer.state.step,
-            env::args().next().unwrap_or("pix2pix".into()),
-            run.folder().display()
-        )),
+    let mut trainer = Pix2Pix::new(run, validation, adversarial, device);
+    let ended = course.follow(&mut trainer, manager, |step| pairs.training_batch(training, step))?;
+    if let Ended::Finished = ended {
+        summarise(run, trainer.state.first_l1)?;
     }
     Ok(ended)
 }
 
-/// The run's losses.
-fn manager(objective: &Objective, device: Device) -> Result<LossManager> {
-    let mut manager = objective.build(device)?;
-    let images = manager.names(&[IMAGE]);
-    for name in ADVERSARIAL {
-        ensure!(manager.names(&[]).contains(&name), "the objective lacks the loss {name}");
-    }
-    for name in manager.names(&[]) {
-        ensure!(
-            ADVERSARIAL.contains(&name) || images.contains(&name),
-            "the objective's loss {name}: what should it compare? Give it the tag {IMAGE:?} if that is the \
-             generator's image and the true one"
-        );
-    }
-    manager.register(VALIDATION, Term::value().tags(["validation"]))?;
-    Ok(manager)
-}
-
-struct Trainer {
+struct Pix2Pix<'a> {
+    run: &'a Run<Settings>,
+    validation: Pairs,
+    sheets: SheetWriter,
     generator: UNet,
-    discriminator: PatchGan,
+    discriminator: Discriminator,
+    adversarial: Adversarial,
     state: State,
 }
 
-impl Trainer {
-    fn new(settings: &Settings, device: Device) -> Trainer {
-        tch::manual_seed(settings.seed.into());
-        let [generator_variables, discriminator_variables] = [(); 2].map(|()| VarStore::new(device));
-        let generator = UNet::new(&generator_variables.root(), settings.width, settings.depth);
-        let discriminator = PatchGan::new(&discriminator_variables.root(), settings.width);
-        let [generator_learner, discriminator_learner] = [generator_variables, discriminator_variables]
-            .map(|variables| Learner { adam: Adam::new(&variables, 0.5, 0.999), variables });
-        let state = State {
-            generator: generator_learner,
-            discriminator: discriminator_learner,
-            step: 0,
-            best_l1: f64::INFINITY,
-            first_l1: f64::NAN,
-        };
-        Trainer { generator, discriminator, state }
+impl Trainer for Pix2Pix<'_> {
+    fn steps_done(&self) -> u64 {
+        self.state.step
     }
 
-    /// One step of both networks, the discriminator first. Returns the generator's images.
+    fn begin(&mut self) -> Result<()> {
+        self.state.first_l1 = self.validate()?;
+        Ok(())
+    }
+
+    /// The discriminator first.
     fn step(
         &mut self,
         manager: &mut LossManager,
-        input: &Tensor,
-        truth: &Tensor,
+        [input, truth]: [Tensor; 2],
         learning_rate: f64,
-        seed: u32,
-    ) -> Result<Tensor> {
+    ) -> Result<()> {
         // libtorch's generator of random numbers has no state to save: start it anew for each step.
-        tch::manual_seed(chance(seed.into(), "dropout", self.state.step).i64(..));
-        let output = self.generator.forward_t(input, true);
+        let seed = self.run.settings.training.seed.into();
+        tch::manual_seed(chance(seed, "dropout", self.state.step).i64(..));
+        let output = self.generator.forward_t(&input, true);
 
-        let real = self.discriminator.judge(input, truth);
-        let fake = self.discriminator.judge(input, &output.detach());
-        let real_loss = manager.compute("D_real", (&real, &real.ones_like()))?;
-        let fake_loss = manager.compute("D_fake", (&fake, &fake.zeros_like()))?;
-        self.state.discriminator.adam.minimise(&((real_loss + fake_loss) * 0.5), learning_rate)?;
+        let judge = |output: &Tensor| self.discriminator.judge(&input, output);
+        let images = [&truth, &output.detach()];
+        if let Some(loss) = self.adversarial.discriminator(manager, judge, images)? {
+            self.state.discriminator.adam.minimise(&loss, learning_rate)?;
+        }
 
-        let fake = self.discriminator.judge(input, &output);
-        let mut loss = manager.compute("G_GAN", (&fake, &fake.ones_like()))?;
+        let mut loss = self.adversarial.generator(manager, judge, [&truth, &output])?;
         if !manager.names(&[IMAGE]).is_empty() {
-            let total = manager.total(&[IMAGE], (&output, truth))?;
+            let total = manager.total(&[IMAGE], (&output, &truth))?;
             ensure!(
                 total.size().is_empty(),
                 "the losses tagged {IMAGE:?} come to a map, {:?}: give each of them the reduction mean or sum",
                 total.size()
             );
-            loss += total;
+            loss = Some(loss.map_or_else(|| total.shallow_clone(), |loss| loss + &total));
         }
-        self.state.generator.adam.minimise(&loss, learning_rate)?;
+        // Where no loss is due there is nothing to learn.
+        if let Some(loss) = loss.filter(Tensor::requires_grad) {
+            self.state.generator.adam.minimise(&loss, learning_rate)?;
+        }
         self.state.step += 1;
-        Ok(output.detach())
+        Ok(self.sheets.write(manager, &[IMAGE], self.state.step, &output.detach(), &truth)?)
     }
 
-    /// Writes the checkpoint from which `--resume` goes on.
-    fn save(&self, manager: &mut LossManager, run: &Run) -> Result<()> {
-        // Going on from a checkpoint, the log is taken to have all that came before.
-        manager.flush()?;
-        self.state.save(&run.latest())
+    fn review(&mut self, manager: &mut LossManager, line: &mut String) -> Result<RgbImage> {
+        let l1 = self.validate()?;
+        let _ = manager.compute(VALIDATION, Tensor::from(l1))?;
+        write!(line, ": validation L1 {l1:.4}")?;
+        if l1 < self.state.best_l1 {
+            self.state.best_l1 = l1;
+            self.state.generator.save_networks(&best(self.run))?;
+        }
+        self.samples()
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        self.state.save(path)
+    }
+
+    fn restore(&mut self, path: &Path) -> Result<()> {
+        self.state.restore(path)
+    }
+}
+
+impl<'a> Pix2Pix<'a> {
+    fn new(
+        run: &'a Run<Settings>,
+        validation: Pairs,
+        adversarial: Adversarial,
+        device: Device,
+    ) -> Pix2Pix<'a> {
+        let Settings { training, scales, maps_every, .. } = &run.settings;
+        let (width, depth) = (training.width, training.depth);
+        tch::manual_seed(training.seed.into());
+        let [generator_variables, discriminator_variables] = [(); 2].map(|()| VarStore::new(device));
+        // Of eight layers, as the original has, the first three of the way up; of fewer, those that wide.
+        let dropouts = (depth - 5).clamp(0, 3);
+        let generator = UNet::new(&generator_variables.root(), width, depth, batch_norm, dropouts);
+        // The slope of a batch norm's outputs is one of all images.
+        let norm: Norm = if adversarial.has_penalty() { instance_norm } else { batch_norm };
+        let discriminator = Discriminator::new(&discriminator_variables.root(), *scales, width, norm);
+        let state = State {
+            generator: Learner::new(generator_variables),
+            discriminator: Learner::new(discriminator_variables),
+            step: 0,
+            best_l1: f64::INFINITY,
+            first_l1: f64::NAN,
+        };
+        let sheets = SheetWriter { folder: maps(run), every: *maps_every, range: (-1.0, 1.0) };
+        Pix2Pix { run, validation, sheets, generator, discriminator, adversarial, state }
     }
 
     /// What the generator makes of an input, without dropout and with the statistics gathered in training.
@@ -237,11 +181,12 @@ impl Trainer {
     }
 
     /// The mean L1 over the validation pairs.
-    fn validate(&self, pairs: &Pairs, settings: &Settings) -> Result<f64> {
+    fn validate(&self) -> Result<f64> {
+        let (training, pairs) = (&self.run.settings.training, &self.validation);
         let indices: Vec<usize> = (0..pairs.len()).collect();
         let mut sum = 0.0;
-        for chunk in indices.chunks(settings.batch_size as usize) {
-            let [input, truth] = pairs.batch(chunk.iter().copied(), settings.crop_size)?;
+        for chunk in indices.chunks(training.batch_size as usize) {
+            let [input, truth] = pairs.batch(chunk.iter().copied(), training.crop_size)?;
             let l1 = L1Loss::default().try_forward(&self.paint(&input), &truth)?;
             sum += l1.double_value(&[]) * chunk.len() as f64;
         }
@@ -249,10 +194,16 @@ impl Trainer {
     }
 
     /// Rows of input | output | truth, from all over the validation pairs.
-    fn samples(&self, pairs: &Pairs, settings: &Settings) -> Result<RgbImage> {
+    fn samples(&self) -> Result<RgbImage> {
+        let pairs = &self.validation;
         let rows = SAMPLES.min(pairs.len());
         let indices = (0..rows).map(|row| row * pairs.len() / rows);
-        let [input, truth] = pairs.batch(indices, settings.crop_size)?;
+        let [input, truth] = pairs.batch(indices, self.run.settings.training.crop_size)?;
         Ok(pictures::strip(&[&input, &self.paint(&input), &truth]))
     }
+}
+
+fn batch_norm(path: nn::Path, channels: i64) -> Box<dyn ModuleT> {
+    let ws_init = Init::Randn { mean: 1.0, stdev: 0.02 };
+    Box::new(nn::batch_norm2d(path, channels, BatchNormConfig { ws_init, ..Default::default() }))
 }

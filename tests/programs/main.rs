@@ -1,10 +1,12 @@
-//! The programs, run as users run them: `tch-losses` and the example pix2pix.
+//! The programs, run as users run them: `tch-losses` and the examples that train.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod choose;
 mod compare;
+mod cyclegan;
 mod objective;
 mod pix2pix;
 mod plot;
+mod trainer;

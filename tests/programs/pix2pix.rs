@@ -1,34 +1,18 @@
 //! The example pix2pix, run as users run it: killed and resumed, and given what it cannot use.
 
-use std::env::current_exe;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output};
 
 use anyhow::{ensure, Context, Result};
 use tch_losses::manager::log::LoggedRun;
 use tch_losses::manager::Objective;
 use tch_losses::visual::image::{self, Rgb, RgbImage};
 
-/// Cargo puts examples beside the folder of the tests.
+use crate::trainer::{self, assert_says, succeed, verdict, write_image};
+
 fn pix2pix() -> Result<Command> {
-    let test = current_exe()?;
-    let target = test.parent().and_then(Path::parent).context("a test is in target/PROFILE/deps")?;
-    let program = target.join("examples").join(format!("pix2pix{}", std::env::consts::EXE_SUFFIX));
-    // `cargo test` builds it, `cargo test --test pix2pix` does not.
-    let built = fs::metadata(&program).and_then(|program| program.modified());
-    for source in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pix2pix"))? {
-        let source = source?;
-        let changed = source.metadata()?.modified()?;
-        let current = built.as_ref().is_ok_and(|built| changed <= *built);
-        let compiled = source.path().extension().is_some_and(|extension| extension == "rs");
-        ensure!(current || !compiled, "build it first: cargo build --example pix2pix --features image");
-    }
-    let mut command = Command::new(program);
-    // Where the cores are busy, threads that wait for each other cost many times what such small networks do.
-    command.env("OMP_NUM_THREADS", "1");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    Ok(command)
+    trainer::program("pix2pix")
 }
 
 /// Strips of 144x72 pixels: discs of several greys, and the same in colours that follow from the grey.
@@ -55,12 +39,6 @@ fn small_run(data: &Path, runs: &Path, seed: &str) -> Result<Command> {
     Ok(command)
 }
 
-fn succeed(command: &mut Command) -> Result<()> {
-    let Output { status, stderr, .. } = command.output()?;
-    ensure!(status.success(), "{status}: {}", String::from_utf8_lossy(&stderr));
-    Ok(())
-}
-
 #[cfg(unix)]
 mod interrupted {
     use std::io::{BufRead, BufReader};
@@ -68,84 +46,15 @@ mod interrupted {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use anyhow::bail;
     use tch::Tensor;
 
     use super::*;
-
-    fn send(signal: &str, process: u32) -> Result<()> {
-        // A command of every shell, so that it is there where /bin/kill is not.
-        let status = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).status()?;
-        ensure!(status.success(), "kill: {status}");
-        Ok(())
-    }
-
-    fn copy(from: &Path, to: &Path) -> Result<()> {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let to = to.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                copy(&entry.path(), &to)?;
-            } else {
-                fs::copy(entry.path(), to)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts a program that works in the folder `run`, and sends it a signal when `moment` has come.
-    ///
-    /// This process may be kept waiting for so long that the program is done first. Then the folder becomes what
-    /// it was, and the program starts again: what is tested is always an interruption. 100 times are as good as
-    /// never, each time leaving the program dozens of steps.
-    fn interrupt(
-        run: &Path,
-        signal: &str,
-        command: impl Fn() -> Result<Command>,
-        moment: impl Fn() -> bool,
-    ) -> Result<Output> {
-        let before = tempfile::tempdir()?;
-        if run.exists() {
-            copy(run, before.path())?;
-        }
-        for _ in 0..100 {
-            let mut process = command()?.spawn()?;
-            while process.try_wait()?.is_none() && !moment() {
-                sleep(Duration::from_millis(1));
-            }
-            if process.try_wait()?.is_none() {
-                send(signal, process.id())?;
-            }
-            let output = process.wait_with_output()?;
-            if !output.status.success() {
-                return Ok(output);
-            }
-            fs::remove_dir_all(run)?;
-            if fs::read_dir(before.path())?.next().is_some() {
-                copy(before.path(), run)?;
-            }
-        }
-        bail!("it has always ended before it could be interrupted")
-    }
-
-    /// How many steps are in the log.
-    fn logged_steps(run: &Path) -> usize {
-        let log = fs::read(run.join("loss_log.jsonl")).unwrap_or_default();
-        log.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{\"step\"")).count()
-    }
+    use crate::trainer::{assert_same_files, interrupt, logged_steps, send};
 
     fn resume(run: &Path) -> Result<Command> {
         let mut command = pix2pix()?;
         command.arg("--resume").arg(run);
         Ok(command)
-    }
-
-    fn assert_same_files(run: &Path, expected: &Path, names: &[&str]) -> Result<()> {
-        for name in names {
-            assert!(fs::read(run.join(name))? == fs::read(expected.join(name))?, "{name} differs");
-        }
-        Ok(())
     }
 
     #[test]
@@ -185,6 +94,31 @@ mod interrupted {
         succeed(&mut small_run(&data, &other, "8")?)?;
         assert!(fs::read(other.join("small/loss_log.jsonl"))? != fs::read(&log)?);
         Ok(())
+    }
+
+    /// With discriminators of two scales and a penalty in every 16th step, of which one comes after the interruption.
+    #[test]
+    fn an_objective_with_a_lazy_penalty_resumes_exactly() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        write_strips(&data, 9)?;
+        let objective = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pix2pix/hinge.toml");
+        let start = |runs: &Path| -> Result<Command> {
+            let mut command = pix2pix()?;
+            command.args(["--name", "small", "--device", "cpu", "--load-size", "72", "--crop-size", "64"]);
+            command.args(["--width", "2", "--epochs", "8", "--decay-epochs", "0", "--save-every", "1"]);
+            command.args(["--scales", "2", "--objective"]).arg(&objective);
+            command.arg("--data").arg(&data).arg("--runs").arg(runs);
+            Ok(command)
+        };
+        let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+        succeed(&mut start(&whole)?)?;
+        let run = stopped.join("small");
+        interrupt(&run, "KILL", || start(&stopped), || logged_steps(&run) >= 20)?;
+        succeed(&mut resume(&run)?)?;
+        let log = LoggedRun::read(run.join("loss_log.jsonl"))?;
+        assert_eq!(log.losses["D_R1"].steps, [16, 32, 48, 64]);
+        assert_same_files(&run, &whole.join("small"), &["loss_log.jsonl", "checkpoints/latest.safetensors"])
     }
 
     /// Within an epoch, where no checkpoint is due: 8 steps are an epoch, and the only one due is the last.
@@ -273,17 +207,6 @@ fn failure_in(runs: &Path, data: &Path, more: &[&str]) -> Result<String> {
     let Output { status, stderr, .. } = command.output()?;
     ensure!(status.code().is_some_and(|code| code > 0), "{status}");
     Ok(String::from_utf8(stderr)?)
-}
-
-fn assert_says(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is not in: {message}");
-    }
-}
-
-fn write_image(path: PathBuf, width: u32, height: u32) -> Result<()> {
-    fs::create_dir_all(path.parent().context("a folder")?)?;
-    Ok(RgbImage::new(width, height).save(path)?)
 }
 
 const ACCEPTED: [&str; 4] = ["DIR/*.png", "DIR/A/*, DIR/B/*", "DIR/train", "DIR/val"];
@@ -419,7 +342,32 @@ fn options_that_do_not_fit_are_named() -> Result<()> {
     fs::write(&objective, "[losses.G_L1]\nloss = \"L1Loss\"\nweigth = 1.0\n")?;
     assert_says(&failure(&data, &["--objective", path])?, &["objective.toml", "losses.G_L1", "weigth"]);
     fs::write(&objective, "[losses.G_L1]\nloss = \"L1Loss\"\ntags = [\"image\"]\n")?;
-    assert_says(&failure(&data, &["--objective", path])?, &["lacks the loss G_GAN"]);
+    assert_says(&failure(&data, &["--objective", path])?, &["lacks the loss G_GAN", "\"generator\""]);
+    let hinge = include_str!("../../examples/pix2pix/hinge.toml");
+    for (from, to, more, parts) in [
+        (
+            "side = \"discriminator\"",
+            "side = \"generator\"",
+            &[][..],
+            &["lacks the loss D_real", "\"discriminator\""][..],
+        ),
+        ("weight = 10.0\ntags = \"G\"", "tags = \"image\"", &[], &["G_FEAT is not of images"]),
+        ("[\"G\", \"image\"]", "\"G\"", &[], &["G_L1", "the tag \"image\""]),
+        (
+            "loss = \"GanLoss\"",
+            "loss = \"RelativisticLoss\"",
+            &["--scales", "2"],
+            &["--scales 2", "G_GAN", "one"],
+        ),
+        ("every = 16", "every = 0", &[], &["objective.toml", "D_R1", "every"]),
+    ] {
+        ensure!(hinge.contains(from), "{from}");
+        fs::write(&objective, hinge.replacen(from, to, 1))?;
+        let size = ["--load-size", "64", "--crop-size", "64"];
+        assert_says(&failure(&data, &[&["--objective", path][..], &size, more].concat())?, parts);
+    }
+    let message = failure(&data, &["--load-size", "64", "--crop-size", "64", "--scales", "3"])?;
+    assert_says(&message, &["--scales 3", "--crop-size 64", "32 pixels"]);
     let gan = |name: &str| format!("[losses.{name}]\nloss = \"BceWithLogitsLoss\"\n");
     let map = "[losses.G_L1]\nloss = \"L1Loss\"\noptions = { reduction = \"none\" }\ntags = [\"image\"]\n";
     fs::write(&objective, [gan("G_GAN"), gan("D_real"), gan("D_fake"), map.into()].concat())?;
@@ -466,13 +414,6 @@ fn runs_stay_in_their_folder() -> Result<()> {
     let left: Vec<_> = fs::read_dir(folder.path())?.collect::<std::io::Result<_>>()?;
     assert_eq!(left.iter().map(|entry| entry.path()).collect::<Vec<_>>(), [data]);
     Ok(())
-}
-
-/// What the run prints in the end.
-fn verdict(command: &mut Command) -> Result<String> {
-    let Output { status, stdout, stderr } = command.stdout(Stdio::piped()).output()?;
-    ensure!(status.success(), "{status}: {}", String::from_utf8_lossy(&stderr));
-    Ok(String::from_utf8(stdout)?)
 }
 
 #[test]
@@ -542,6 +483,47 @@ fn losses(data: &Path, more: &[&str]) -> Result<impl PartialEq + std::fmt::Debug
     command.args(["--load-size", "40", "--crop-size", "32", "--width", "2", "--device", "cpu"]);
     succeed(command.args(more).arg("--data").arg(data).arg("--runs").arg(runs.path()))?;
     Ok(LoggedRun::read(runs.path().join("run/loss_log.jsonl"))?.losses)
+}
+
+/// The losses of objectives with discriminators of two scales, and in which steps of 8 each is due.
+#[test]
+fn objectives_of_all_adversarial_losses_train() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [data, runs, objectives] = ["data", "runs", "objectives"].map(|name| folder.path().join(name));
+    write_strips(&data, 9)?;
+    fs::create_dir(&objectives)?;
+    let hinge = include_str!("../../examples/pix2pix/hinge.toml").replace("every = 16", "every = 3");
+    let relativistic = hinge
+        .replace("loss = \"GanLoss\"", "loss = \"RelativisticLoss\"")
+        .replace("mode = \"hinge\"", "pairing = \"paired\", mode = \"non_saturating\"")
+        .replace("loss = \"R1Penalty\"\nweight = 0.05", "loss = \"GradientPenalty\"\nweight = 10.0");
+    for (name, text, scales) in [("hinge", hinge, "2"), ("relativistic", relativistic, "1")] {
+        let path = objectives.join(name).with_extension("toml");
+        fs::write(&path, text)?;
+        let mut command = pix2pix()?;
+        command.args([
+            "--name",
+            name,
+            "--device",
+            "cpu",
+            "--load-size",
+            "72",
+            "--crop-size",
+            "64",
+            "--width",
+            "2",
+        ]);
+        command.args(["--epochs", "1", "--decay-epochs", "0", "--scales", scales, "--objective"]).arg(&path);
+        succeed(command.arg("--data").arg(&data).arg("--runs").arg(&runs))?;
+        let losses = LoggedRun::read(runs.join(name).join("loss_log.jsonl"))?.losses;
+        for every in ["G_GAN", "G_FEAT", "G_L1", "D_GAN"] {
+            assert_eq!(losses[every].steps, (1..=8).collect::<Vec<u64>>(), "{name}: {every}");
+        }
+        let penalty = &losses["D_R1"];
+        assert_eq!(penalty.steps, [3, 6], "{name}");
+        assert!(penalty.values.iter().all(|value| *value > 0.0 && value.is_finite()), "{name}");
+    }
+    Ok(())
 }
 
 /// Strips of two, the same pairs in folders A and B, and in strips of more images.

@@ -1,10 +1,13 @@
-//! The two networks of pix2pix: a U-Net that paints, a PatchGAN that judges.
+//! The networks of pix2pix and CycleGAN: a U-Net that paints, a PatchGAN that judges.
 //!
 //! P. Isola, J.-Y. Zhu, T. Zhou, A. Efros, [*Image-to-Image Translation with Conditional Adversarial
 //! Networks*](https://arxiv.org/abs/1611.07004) (2017).
 
-use tch::nn::{self, BatchNorm, BatchNormConfig, ConvConfig, ConvTransposeConfig, Init, ModuleT, Path};
+use tch::nn::{self, ConvConfig, ConvTransposeConfig, Init, ModuleT, Path};
 use tch::Tensor;
+
+/// Makes the norm of a layer with so many channels.
+pub type Norm = fn(Path<'_>, i64) -> Box<dyn ModuleT>;
 
 /// What both networks start from.
 const WEIGHTS: Init = Init::Randn { mean: 0.0, stdev: 0.02 };
@@ -12,11 +15,6 @@ const WEIGHTS: Init = Init::Randn { mean: 0.0, stdev: 0.02 };
 /// The channels in layer `depth`, which double up to eight times the width.
 fn channels(width: i64, depth: i64) -> i64 {
     width << depth.min(3)
-}
-
-fn batch_norm(path: Path, channels: i64) -> BatchNorm {
-    let ws_init = Init::Randn { mean: 1.0, stdev: 0.02 };
-    nn::batch_norm2d(path, channels, BatchNormConfig { ws_init, ..Default::default() })
 }
 
 fn leaky_relu(x: &Tensor) -> Tensor {
@@ -28,15 +26,15 @@ fn leaky_relu(x: &Tensor) -> Tensor {
 #[derive(Debug)]
 struct Down {
     conv: nn::Conv2D,
-    norm: Option<BatchNorm>,
+    norm: Option<Box<dyn ModuleT>>,
 }
 
 impl Down {
-    fn new(path: &Path, [from, to]: [i64; 2], stride: i64, normalise: bool) -> Down {
+    fn new(path: &Path, [from, to]: [i64; 2], stride: i64, norm: Option<Norm>) -> Down {
         // The norm takes a bias away again.
-        let bias = !normalise;
+        let bias = norm.is_none();
         let config = ConvConfig { stride, padding: 1, bias, ws_init: WEIGHTS, ..Default::default() };
-        let norm = normalise.then(|| batch_norm(path / "norm", to));
+        let norm = norm.map(|norm| norm(path / "norm", to));
         Down { conv: nn::conv2d(path / "conv", from, to, 4, config), norm }
     }
 }
@@ -52,16 +50,16 @@ impl ModuleT for Down {
 #[derive(Debug)]
 struct Up {
     conv: nn::ConvTranspose2D,
-    norm: BatchNorm,
+    norm: Box<dyn ModuleT>,
     dropout: bool,
 }
 
 impl Up {
-    fn new(path: &Path, [from, to]: [i64; 2], dropout: bool) -> Up {
+    fn new(path: &Path, [from, to]: [i64; 2], norm: Norm, dropout: bool) -> Up {
         let config = up_config(false);
         Up {
             conv: nn::conv_transpose2d(path / "conv", from, to, 4, config),
-            norm: batch_norm(path / "norm", to),
+            norm: norm(path / "norm", to),
             dropout,
         }
     }
@@ -94,21 +92,19 @@ pub struct UNet {
 
 impl UNet {
     /// Images are RGB; their sides must be multiples of 2^`depth`. `width` is the number of channels after
-    /// the first layer.
-    pub fn new(path: &Path, width: i64, depth: i64) -> UNet {
+    /// the first layer. The first `dropouts` layers of the way up have dropout.
+    pub fn new(path: &Path, width: i64, depth: i64, norm: Norm, dropouts: i64) -> UNet {
         let downs = (0..depth).map(|layer| {
             let from = if layer == 0 { 3 } else { channels(width, layer - 1) };
             // Neither the image nor the innermost layer, which may be a single pixel, is normalised.
-            let normalise = layer > 0 && layer < depth - 1;
-            Down::new(&(path / format!("down{layer}")), [from, channels(width, layer)], 2, normalise)
+            let norm = (layer > 0 && layer < depth - 1).then_some(norm);
+            Down::new(&(path / format!("down{layer}")), [from, channels(width, layer)], 2, norm)
         });
-        // Of eight layers, as the original has, the first three of the way up; of fewer, those that wide.
-        let dropouts = (depth - 5).clamp(0, 3);
         let ups = (1..depth).rev().map(|layer| {
             let innermost = layer == depth - 1;
             let from = channels(width, layer) * if innermost { 1 } else { 2 };
             let dropout = depth - 1 - layer < dropouts;
-            Up::new(&(path / format!("up{layer}")), [from, channels(width, layer - 1)], dropout)
+            Up::new(&(path / format!("up{layer}")), [from, channels(width, layer - 1)], norm, dropout)
         });
         UNet {
             downs: downs.collect(),
@@ -136,33 +132,48 @@ impl ModuleT for UNet {
     }
 }
 
-/// The discriminator: says of each overlapping patch of 70x70 pixels how real it looks, beside the input.
+/// The discriminator: says of each overlapping patch of 70x70 pixels how real it looks.
 #[derive(Debug)]
 pub struct PatchGan {
     layers: Vec<Down>,
 }
 
 impl PatchGan {
-    /// `width` is the number of channels after the first layer. Images are at least 32x32.
-    pub fn new(path: &Path, width: i64) -> PatchGan {
-        let layer = |index: i64, channels, stride, normalise| {
-            Down::new(&(path / format!("layer{index}")), channels, stride, normalise)
+    /// Images have so many `channels`, and sides of 32 or more. `width` is the number of channels after the first
+    /// layer.
+    pub fn new(path: &Path, channels: i64, width: i64, norm: Norm) -> PatchGan {
+        let layer = |index: i64, channels, stride, norm| {
+            Down::new(&(path / format!("layer{index}")), channels, stride, norm)
         };
         PatchGan {
             layers: vec![
-                layer(0, [6, width], 2, false),
-                layer(1, [width, 2 * width], 2, true),
-                layer(2, [2 * width, 4 * width], 2, true),
-                layer(3, [4 * width, 8 * width], 1, true),
-                layer(4, [8 * width, 1], 1, false),
+                layer(0, [channels, width], 2, None),
+                layer(1, [width, 2 * width], 2, Some(norm)),
+                layer(2, [2 * width, 4 * width], 2, Some(norm)),
+                layer(3, [4 * width, 8 * width], 1, Some(norm)),
+                layer(4, [8 * width, 1], 1, None),
             ],
         }
     }
 
-    /// One logit for each patch, `[N, 1, h, w]`.
-    pub fn judge(&self, input: &Tensor, output: &Tensor) -> Tensor {
-        let pair = Tensor::cat(&[input, output], 1);
-        let (first, rest) = self.layers.split_first().expect("five layers");
-        rest.iter().fold(first.forward_t(&pair, true), |x, layer| layer.forward_t(&leaky_relu(&x), true))
+    /// What each layer gives, of which the last is one output for each patch, `[N, 1, h, w]`.
+    pub fn features(&self, image: &Tensor) -> Vec<Tensor> {
+        let mut x = image.shallow_clone();
+        let activated = |(index, layer): (usize, &Down)| {
+            x = layer.forward_t(&x, true);
+            if index + 1 < self.layers.len() {
+                x = leaky_relu(&x);
+            }
+            x.shallow_clone()
+        };
+        self.layers.iter().enumerate().map(activated).collect()
     }
+}
+
+/// Each channel of each image has the mean 0 and the deviation 1.
+pub fn instance_norm(_: Path, _: i64) -> Box<dyn ModuleT> {
+    Box::new(nn::func(|x| {
+        let none = None::<&Tensor>;
+        x.instance_norm(none, none, none, none, true, 0.1, 1e-5, true)
+    }))
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
+use serde::de::DeserializeOwned;
+use serde::Serialize;
 use tch_losses::manager::Objective;
 
-use crate::checkpoint::atomically;
-use crate::options::Options;
-use crate::settings::Settings;
+use super::checkpoint::atomically;
 
 const SETTINGS: &str = "settings.toml";
 const OBJECTIVE: &str = "objective.toml";
@@ -19,30 +19,28 @@ const OBJECTIVE: &str = "objective.toml";
 /// settings.toml       what the run was started with
 /// objective.toml      its losses and their weights
 /// loss_log.jsonl      every loss of every step
-/// checkpoints/        latest.safetensors, for --resume; best.safetensors, the generator with the lowest L1
-/// samples/            strips of input | output | truth
-/// maps/               where in the image the losses come from
+/// checkpoints/        latest.safetensors, for --resume, and the generators
+/// samples/            strips of what the generators make
 /// curves.png          the losses over the steps
-/// data/               the pairs, if the demo has made them
+/// data/               the images, if the demo has made them
 /// ```
 #[derive(Debug)]
-pub struct Run {
+pub struct Run<S> {
     folder: PathBuf,
-    pub settings: Settings,
+    pub settings: S,
     pub objective: Objective,
 }
 
-impl Run {
+impl<S: Serialize + DeserializeOwned> Run<S> {
     /// A new run, of which nothing is written yet.
-    pub fn new(options: &Options) -> Result<Run> {
-        let (settings, objective) = (options.settings()?, options.objective()?);
-        let run = Run { folder: options.runs.join(&settings.name), settings, objective };
+    pub fn new(folder: PathBuf, settings: S, objective: Objective) -> Result<Run<S>> {
+        let run = Run { folder, settings, objective };
         ensure!(!run.folder.exists(), "{}", run.taken());
         Ok(run)
     }
 
     /// A run that was interrupted, or that has ended.
-    pub fn open(folder: &Path) -> Result<Run> {
+    pub fn open(folder: &Path) -> Result<Run<S>> {
         let path = folder.join(SETTINGS);
         let text = fs::read_to_string(&path).with_context(|| {
             format!("{} is not the folder of a run: cannot read {SETTINGS}", folder.display())
@@ -61,7 +59,7 @@ impl Run {
         let parent = self.folder.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
         fs::create_dir(&self.folder).with_context(|| self.taken())?;
-        for folder in [self.checkpoints(), self.samples(), self.maps()] {
+        for folder in [self.checkpoints(), self.samples()] {
             fs::create_dir(&folder)
                 .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
@@ -83,16 +81,12 @@ impl Run {
         self.folder.join("loss_log.jsonl")
     }
 
-    fn checkpoints(&self) -> PathBuf {
+    pub fn checkpoints(&self) -> PathBuf {
         self.folder.join("checkpoints")
     }
 
     pub fn latest(&self) -> PathBuf {
         self.checkpoints().join("latest.safetensors")
-    }
-
-    pub fn best(&self) -> PathBuf {
-        self.checkpoints().join("best.safetensors")
     }
 
     fn samples(&self) -> PathBuf {
@@ -101,10 +95,6 @@ impl Run {
 
     pub fn sample(&self, epochs: u64) -> PathBuf {
         self.samples().join(format!("epoch_{epochs:03}.png"))
-    }
-
-    pub fn maps(&self) -> PathBuf {
-        self.folder.join("maps")
     }
 
     pub fn curves(&self) -> PathBuf {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::progress::Progress;
+use super::progress::Progress;
 
 /// Whether the run was asked to stop.
 ///
