@@ -94,12 +94,12 @@ pub fn build(objective: &Objective, scales: usize, device: Device) -> Result<(Lo
         "the objective lacks the loss G_GAN, {sided} \"generator\""
     );
     if !has(|part| matches!(part, Part::Discriminator | Part::RelativisticDiscriminator)) {
-        let of_labels: [(_, fn(&Part) -> bool); 2] = [
-            ("D_real", |part| matches!(part, Part::LabelledReal)),
-            ("D_fake", |part| matches!(part, Part::LabelledFake)),
+        let both = [
+            ("D_real", has(|part| matches!(part, Part::LabelledReal))),
+            ("D_fake", has(|part| matches!(part, Part::LabelledFake))),
         ];
-        for (name, wanted) in of_labels {
-            ensure!(has(wanted), "the objective lacks the loss {name}, {sided} \"discriminator\"");
+        for (name, there) in both {
+            ensure!(there, "the objective lacks the loss {name}, {sided} \"discriminator\"");
         }
     }
     if let Some((name, _)) = parts.iter().find(|(_, part)| scales > 1 && part.takes_one_scale()) {
