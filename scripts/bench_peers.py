@@ -14,7 +14,8 @@ not counted; or a single step that takes longer. Times are medians, ratios media
 a round. Memory is the peak of resident memory over what the process had with images and network loaded, before its
 first step, each work in fresh processes (on CUDA: not measured). The PyTorch half installs itself, see peer_env.py;
 torch.compile needs a C++ compiler; a peer that it does not compile leaves its cells empty. The peers of the losses
-without a network are in peers.py.
+without a network are in peers.py. A step of a discriminator with a penalty (peer_discriminator.py) goes to its
+parameters, and includes the optimizer's.
 """
 
 import argparse
@@ -61,6 +62,8 @@ import torchvision  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+import peer_discriminator  # noqa: E402
+
 EDGES = [(1, 256), (8, 256), (16, 512)]
 NETWORK = [(1, 256), (4, 256), (16, 256)]
 # Name, work, what a network computes in, batch and side, PyTorch's work: by its median, the ratio is taken.
@@ -76,6 +79,7 @@ ROWS = [
     *[(f"{loss}/f32/4x3x256x256", loss, "f32", 4, 256) for loss in peers.ON_NETWORKS],
     *[(f"{loss}/bf16/4x3x256x256", loss, "bf16", 4, 256) for loss in peers.ON_NETWORKS],
     *[(f"{loss}/f32/16x3x256x256", loss, "f32", 16, 256) for loss in peers.ON_NETWORKS],
+    *[(f"{work}/f32/4x3x128x128", work, "f32", 4, 128) for work in peer_discriminator.STEPS],
     # For the memory: what is compiled takes too long to be so.
     *[(f"{loss}/f32/16x3x512x512", loss, "f32", 16, 512) for loss in peers.LOSSES],
 ]
@@ -168,7 +172,7 @@ def status(name):
 
 
 def serve(flavour):
-    def step():
+    def of_images():
         leaf = fake.detach().requires_grad_()
         loss = module(leaf, real)
         loss.backward()
@@ -198,8 +202,11 @@ def serve(flavour):
             if setup["work"] in peers.ON_NETWORKS:
                 network, _, original = peers.ON_NETWORKS[setup["work"]]
                 makers[setup["work"]] = lambda: original(features_of(network, weights))
-            maker = makers.get(setup["work"])
-            module = maker().to(device) if maker else peers.LOSSES[setup["work"]]
+            if setup["work"] in peer_discriminator.STEPS:
+                module, step = None, peer_discriminator.Step(setup["work"], weights, images)
+            else:
+                maker = makers.get(setup["work"])
+                module, step = maker().to(device) if maker else peers.LOSSES[setup["work"]], of_images
             if flavour == "compiled":
                 module = torch.compile(module)
                 # Compiles, which must not count as memory of the step; nor must what it left free hide that.
@@ -366,7 +373,9 @@ def table(result):
 def random_weights(network, folder):
     """A file of weights as torchvision makes them, for a network; made once."""
     path = Path(folder) / f"{network}.safetensors"
-    if not path.exists():
+    if not path.exists() and network == "discriminator":
+        safetensors.torch.save_file(peer_discriminator.random_weights(), path)
+    elif not path.exists():
         torch.manual_seed(0)
         features = getattr(torchvision.models, network)(weights=None).features
         named = {f"features.{name}": tensor for name, tensor in features.state_dict().items()}
@@ -392,7 +401,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, work, compute, batch, side in rows:
             images = Path(folder) / "images.safetensors"
-            network, objective, _ = peers.ON_NETWORKS.get(work, ("vgg19", {"loss": work}, None))
+            default = "discriminator" if work in peer_discriminator.STEPS else "vgg19"
+            network, objective, _ = peers.ON_NETWORKS.get(work, (default, {"loss": work}, None))
             weights = random_weights(network, folder)
             if work in peers.ON_NETWORKS:
                 options = {**objective["options"], "weights": str(weights), "kind": compute}
@@ -408,6 +418,7 @@ def main():
                     "fake": fake,
                     "real": real,
                     "logits": torch.randn(batch, 1, 30, 30),
+                    "share": torch.rand(batch, 1, 1, 1),
                 },
                 images,
             )
@@ -416,11 +427,13 @@ def main():
                 "compute": compute,
                 "images": str(images),
                 "weights": str(weights),
-                "needs_weights": work.startswith("vgg") or work == "objective" or work in peers.ON_NETWORKS,
+                "needs_weights": work not in peers.LOSSES and work not in ("sobel", "laplacian"),
                 "objective": json.dumps({"losses": {"loss": objective}}),
                 "device": OPTIONS.device,
             }
-            left_out = ["compiled"] if batch == 16 and (work in peers.LOSSES or work in peers.ON_NETWORKS) else []
+            large = batch == 16 and (work in peers.LOSSES or work in peers.ON_NETWORKS)
+            # torch.compile has no second derivatives.
+            left_out = ["compiled"] if large or work in peer_discriminator.STEPS else []
             here = {flavour: command for flavour, command in commands.items() if flavour not in left_out}
             row = result["rows"][name] = measure(here, setup, seconds)
             if work in ("sobel", "laplacian"):

@@ -1,6 +1,8 @@
 //! The Rust half of `scripts/bench_peers.py`, which says what is measured and how: does the work that it is
 //! asked for, one request a line, and answers with one line of JSON.
 
+mod discriminator;
+
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
@@ -14,6 +16,8 @@ use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
     Streaming, TotalVariationLoss, UnaryLoss,
 };
+
+use discriminator::Discriminator;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,10 +55,12 @@ enum Compute {
 
 type Forward = Box<dyn Fn(&Tensor) -> Result<Tensor>>;
 
-/// One piece of work: forward, and backward to `fake`.
+/// A loss and its gradient.
+type Step = Box<dyn FnMut() -> Result<(Tensor, Tensor)>>;
+
+/// One piece of work.
 struct Work {
-    forward: Forward,
-    fake: Tensor,
+    step: Step,
     device: Device,
     base: u64,
 }
@@ -68,6 +74,15 @@ impl Work {
         };
         // Convolutions are tuned to their sizes in the first steps, as PyTorch's half asks for, too.
         Cuda::cudnn_set_benchmark(true);
+        let step = match Discriminator::new(&setup.work, &setup.weights, &setup.images, device)? {
+            Some(mut discriminator) => Box::new(move || discriminator.step()),
+            None => Work::of_images(setup, device)?,
+        };
+        Ok(Work { step, device, base: 0 })
+    }
+
+    /// Forward, and backward to `fake`.
+    fn of_images(setup: &Setup, device: Device) -> Result<Step> {
         let tensors: HashMap<String, Tensor> = Tensor::read_safetensors(&setup.images)?.into_iter().collect();
         let tensor = |name: &str| -> Result<Tensor> {
             Ok(tensors.get(name).with_context(|| format!("no {name} in {}", setup.images))?.to_device(device))
@@ -119,25 +134,23 @@ impl Work {
                 })
             }
         };
-        Ok(Work { forward, fake, device, base: 0 })
-    }
-
-    /// The loss and its gradient; each step starts from a leaf without one.
-    fn step(&self) -> Result<(Tensor, Tensor)> {
-        let fake = self.fake.detach().set_requires_grad(true);
-        let loss = (self.forward)(&fake)?;
-        loss.backward();
-        Ok((loss.detach(), fake.grad()))
+        Ok(Box::new(move || {
+            // Each step starts from a leaf without a gradient.
+            let fake = fake.detach().set_requires_grad(true);
+            let loss = forward(&fake)?;
+            loss.backward();
+            Ok((loss.detach(), fake.grad()))
+        }))
     }
 
     /// The median of the seconds that steps take; see `bench_peers.py` for how many.
-    fn steps(&self) -> Result<f64> {
+    fn steps(&mut self) -> Result<f64> {
         let start = Instant::now();
         let mut taken = Vec::new();
         while start.elapsed().as_secs_f64() < 1.0 {
             self.synchronize();
             let start = Instant::now();
-            let _ = self.step()?;
+            let _ = (self.step)()?;
             self.synchronize();
             taken.push(start.elapsed().as_secs_f64());
         }
@@ -166,13 +179,13 @@ fn status(name: &str) -> Result<u64> {
 fn main() -> Result<()> {
     let mut work: Option<Work> = None;
     for line in io::stdin().lock().lines() {
-        let answer = match (serde_json::from_str(&line?)?, &work) {
+        let answer = match (serde_json::from_str(&line?)?, &mut work) {
             (Request::Setup(setup), _) => {
                 let mut new = Work::new(&setup)?;
                 // Makes the peak start anew; see proc(5).
                 std::fs::write("/proc/self/clear_refs", "5")?;
                 new.base = status("VmRSS")?;
-                let (value, gradient) = new.step()?;
+                let (value, gradient) = (new.step)()?;
                 let norm = no_grad(|| gradient.norm());
                 let answer = json!({"value": value.double_value(&[]), "norm": norm.double_value(&[])});
                 work = Some(new);

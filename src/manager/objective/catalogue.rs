@@ -117,7 +117,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 39] = [
+const SYNONYMS: &[(&str, &str)] = &[
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
@@ -226,7 +226,7 @@ impl LossSpec {
 fn unknown(name: &str) -> Problem {
     // Without the module that it has in Python, `nn.L1Loss`.
     let own = name.rsplit('.').next().unwrap_or(name);
-    let text = match nearest(own, LossSpec::NAMES, &SYNONYMS) {
+    let text = match nearest(own, LossSpec::NAMES, SYNONYMS) {
         Some(near) => format!("`{name}` is no loss, did you mean `{near}`?"),
         None => format!("`{name}` is no loss, expected one of {}", LossSpec::NAMES.join(", ")),
     };
