@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
-use tch_losses::manager::Objective;
+use tch_losses::manager::{cyclegan, Objective};
 
 use crate::demo;
 use crate::shared::options::TrainingOptions;
@@ -60,7 +60,7 @@ impl Options {
         let training = self.training.training(self.data.as_deref(), defaults)?;
         let objective = match &self.objective {
             Some(path) => Objective::from_file(path)?,
-            None => Objective::from_toml(include_str!("objective.toml"))?,
+            None => cyclegan(),
         };
         Run::new(self.training.runs.join(&training.name), training, objective)
     }

@@ -1,7 +1,8 @@
 //! The losses of a run.
 
 use anyhow::{bail, ensure, Result};
-use tch::{no_grad, Device, Tensor};
+use tch::nn::VarStore;
+use tch::{no_grad, Tensor};
 use tch_losses::manager::{GanSide, LossManager, LossSpec, Objective, Term, TermSpec};
 use tch_losses::{GradientPenalty, R1Penalty};
 
@@ -29,6 +30,8 @@ enum Part {
     /// The discriminator's side.
     Discriminator,
     RelativisticDiscriminator,
+    /// The outputs for real and for fake images, against averages of earlier ones.
+    LeCam,
     /// The discriminator's slope.
     R1(R1Penalty),
     Slope(GradientPenalty),
@@ -44,6 +47,7 @@ impl Part {
             }
             LossSpec::RelativisticLoss(_) => Part::RelativisticDiscriminator,
             LossSpec::FeatureMatchingLoss(_) => Part::FeatureMatching,
+            LossSpec::LeCamLoss(_) => Part::LeCam,
             LossSpec::R1Penalty(penalty) => Part::R1(*penalty),
             LossSpec::GradientPenalty(penalty) => Part::Slope(*penalty),
             _ => match name {
@@ -61,10 +65,10 @@ impl Part {
 
     /// Whether it takes the outputs of one discriminator only.
     fn takes_one_scale(&self) -> bool {
-        use Part::{LabelledFake, LabelledReal, Painted, RelativisticDiscriminator, RelativisticGenerator};
+        use Part::*;
         matches!(
             self,
-            Painted | LabelledReal | LabelledFake | RelativisticGenerator | RelativisticDiscriminator
+            Painted | LabelledReal | LabelledFake | RelativisticGenerator | RelativisticDiscriminator | LeCam
         )
     }
 }
@@ -73,8 +77,9 @@ impl Part {
 #[derive(Debug)]
 pub struct Adversarial(Vec<(String, Part)>);
 
-/// The manager of all losses, and the adversarial ones for so many discriminators.
-pub fn build(objective: &Objective, scales: usize, device: Device) -> Result<(LossManager, Adversarial)> {
+/// The manager of all losses, and the adversarial ones for so many discriminators. What losses remember goes to
+/// `memory`.
+pub fn build(objective: &Objective, scales: usize, memory: &VarStore) -> Result<(LossManager, Adversarial)> {
     let mut parts = Vec::new();
     for (name, TermSpec { loss, tags, .. }) in &objective.losses {
         match (Part::of(name, loss), tags.iter().any(|tag| tag == IMAGE)) {
@@ -105,17 +110,17 @@ pub fn build(objective: &Objective, scales: usize, device: Device) -> Result<(Lo
     if let Some((name, _)) = parts.iter().find(|(_, part)| scales > 1 && part.takes_one_scale()) {
         bail!("--scales {scales}: the objective's loss {name} takes the outputs of one discriminator; a GanLoss takes more");
     }
-    Ok((manager(objective, &parts, device)?, Adversarial(parts)))
+    Ok((manager(objective, &parts, memory)?, Adversarial(parts)))
 }
 
 /// Penalties are values for the manager: they need the discriminator itself.
-fn manager(objective: &Objective, parts: &[(String, Part)], device: Device) -> Result<LossManager> {
+fn manager(objective: &Objective, parts: &[(String, Part)], memory: &VarStore) -> Result<LossManager> {
     let mut others = objective.clone();
     let mut penalties = Vec::new();
     for (name, _) in parts.iter().filter(|(_, part)| part.is_penalty()) {
         penalties.extend(others.losses.shift_remove_entry(name));
     }
-    let mut manager = others.build(device)?;
+    let mut manager = others.build_in(&memory.root())?;
     for (name, TermSpec { weight, every, tags, .. }) in penalties {
         manager.register(&name, Term::value().schedule(weight).every(every.steps()).tags(tags))?;
     }
@@ -148,7 +153,7 @@ impl Adversarial {
                 Part::LabelledReal => manager.compute(name, (first, &first.ones_like()))? * 0.5,
                 Part::LabelledFake => manager.compute(name, (second, &second.zeros_like()))? * 0.5,
                 Part::Discriminator => manager.compute(name, (&real, &fake))?,
-                Part::RelativisticDiscriminator => manager.compute(name, (first, second))?,
+                Part::RelativisticDiscriminator | Part::LeCam => manager.compute(name, (first, second))?,
                 Part::R1(penalty) => manager.compute(name, penalty.try_penalty(sum, truth)?)?,
                 Part::Slope(penalty) => manager.compute(name, penalty.try_penalty(sum, truth, output)?)?,
                 Part::Painted | Part::Generator | Part::RelativisticGenerator | Part::FeatureMatching => {

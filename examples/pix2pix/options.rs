@@ -56,9 +56,9 @@ pub struct Options {
     ///
     /// Losses with the tag `image` compare the generator's image with the true one. A GanLoss or RelativisticLoss is of
     /// the discriminators' outputs, by its option `side`; instead of these there may be losses of outputs and labels
-    /// with the names G_GAN, D_real and D_fake. A FeatureMatchingLoss is of the discriminators' features, an R1Penalty
-    /// or GradientPenalty of their slope; with one of these two, they have instance norm in place of batch norm. See
-    /// objective.toml and hinge.toml in examples/pix2pix.
+    /// with the names G_GAN, D_real and D_fake. A LeCamLoss is of the outputs, too, a FeatureMatchingLoss of the
+    /// discriminators' features, an R1Penalty or GradientPenalty of their slope; with one of these two, they have
+    /// instance norm in place of batch norm. See objective.toml and hinge.toml in examples/pix2pix.
     #[arg(long, value_name = "FILE", conflicts_with = "loss", help_heading = "Objective")]
     objective: Option<PathBuf>,
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use tch::Tensor;
+use tch::nn::VarStore;
+use tch::{no_grad, Tensor};
 
 use crate::shared::checkpoint::{write, Learner, Saved};
 
@@ -12,6 +13,8 @@ use crate::shared::checkpoint::{write, Learner, Saved};
 pub struct State {
     pub generator: Learner,
     pub discriminator: Learner,
+    /// What losses remember from step to step.
+    pub memory: VarStore,
     /// How many steps have been made.
     pub step: u64,
     /// The lowest L1 on the validation pairs so far.
@@ -30,6 +33,8 @@ impl State {
         ];
         tensors.extend(self.generator.state("generator"));
         tensors.extend(self.discriminator.state("discriminator"));
+        let memory = self.memory.variables().into_iter();
+        tensors.extend(memory.map(|(name, tensor)| (format!("losses.{name}"), tensor)));
         write(tensors, path)
     }
 
@@ -39,6 +44,10 @@ impl State {
         self.step = i64::try_from(&saved.find("step")?)? as u64;
         self.best_l1 = f64::try_from(&saved.find("best_l1")?)?;
         self.first_l1 = f64::try_from(&saved.find("first_l1")?)?;
+        for (name, mut variable) in self.memory.variables() {
+            let value = saved.find(&format!("losses.{name}"))?;
+            no_grad(|| variable.f_copy_(&value))?;
+        }
         self.generator.restore("generator", &saved)?;
         self.discriminator.restore("discriminator", &saved)
     }

@@ -44,7 +44,8 @@ pub fn train(run: &Run<Settings>) -> Result<Ended> {
     let training = &settings.training;
     let device = training.device()?;
     // What cannot work is found before anything is written.
-    let (mut manager, adversarial) = objective::build(&run.objective, settings.scales as usize, device)?;
+    let memory = VarStore::new(device);
+    let (mut manager, adversarial) = objective::build(&run.objective, settings.scales as usize, &memory)?;
     manager.register(VALIDATION, Term::value().tags(["validation"]))?;
     let open = |folder| Pairs::open(folder, settings.strip.as_ref(), settings.direction);
     let [pairs, validation] = match &training.data {
@@ -62,7 +63,7 @@ pub fn train(run: &Run<Settings>) -> Result<Ended> {
         dataset_length: pairs.len() as u64,
         steps_per_epoch: pairs.steps_per_epoch(training),
     };
-    let mut trainer = Pix2Pix::new(run, validation, adversarial, device);
+    let mut trainer = Pix2Pix::new(run, validation, adversarial, memory);
     let ended = course.follow(&mut trainer, manager, |step| pairs.training_batch(training, step))?;
     if let Ended::Finished = ended {
         summarise(run, trainer.state.first_l1)?;
@@ -151,12 +152,12 @@ impl<'a> Pix2Pix<'a> {
         run: &'a Run<Settings>,
         validation: Pairs,
         adversarial: Adversarial,
-        device: Device,
+        memory: VarStore,
     ) -> Pix2Pix<'a> {
         let Settings { training, scales, maps_every, .. } = &run.settings;
         let (width, depth) = (training.width, training.depth);
         tch::manual_seed(training.seed.into());
-        let [generator_variables, discriminator_variables] = [(); 2].map(|()| VarStore::new(device));
+        let [generator_variables, discriminator_variables] = [(); 2].map(|()| VarStore::new(memory.device()));
         // Of eight layers, as the original has, the first three of the way up; of fewer, those that wide.
         let dropouts = (depth - 5).clamp(0, 3);
         let generator = UNet::new(&generator_variables.root(), width, depth, batch_norm, dropouts);
@@ -166,6 +167,7 @@ impl<'a> Pix2Pix<'a> {
         let state = State {
             generator: Learner::new(generator_variables),
             discriminator: Learner::new(discriminator_variables),
+            memory,
             step: 0,
             best_l1: f64::INFINITY,
             first_l1: f64::NAN,
