@@ -86,6 +86,17 @@ catalogue! {
         binary MultiMarginLoss;
         binary MultiLabelMarginLoss;
         binary MultiLabelSoftMarginLoss;
+        binary SigmoidFocalLoss = "sigmoid_focal_loss";
+        binary FocalLoss;
+        binary SoftTargetCrossEntropyLoss = "SoftTargetCrossEntropy";
+        ternary MaskedSoftTargetCrossEntropyLoss;
+        binary BinaryCrossEntropyLoss = "BinaryCrossEntropy";
+        binary AsymmetricLoss = "AsymmetricLossMultiLabel";
+        binary AsymmetricSingleLabelLoss = "AsymmetricLossSingleLabel";
+        binary PolyCrossEntropyLoss = "PolyCrossEntropy";
+        binary PolyBinaryCrossEntropyLoss = "PolyBinaryCrossEntropy";
+        binary DistillationLoss;
+        binary JsdCrossEntropyLoss = "JsdCrossEntropy";
     }
     embedding {
         binary HingeEmbeddingLoss;
@@ -106,7 +117,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 34] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
@@ -134,6 +145,13 @@ const SYNONYMS: [(&str, &str); 27] = [
     ("ContentLoss", "PerceptualLoss"),
     ("StyleLoss", "PerceptualLoss"),
     ("GramLoss", "PerceptualLoss"),
+    ("BinaryFocalLossWithLogits", "SigmoidFocalLoss"),
+    ("LabelSmoothingCrossEntropy", "CrossEntropyLoss"),
+    ("PolyLoss", "PolyCrossEntropyLoss"),
+    ("Poly1CrossEntropyLoss", "PolyCrossEntropyLoss"),
+    ("ASL", "AsymmetricLoss"),
+    ("KDLoss", "DistillationLoss"),
+    ("KnowledgeDistillationLoss", "DistillationLoss"),
 ];
 
 impl LossSpec {

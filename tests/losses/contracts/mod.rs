@@ -47,7 +47,7 @@ const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 9] = [
+const WITH_WEIGHTED_MEAN: [&str; 12] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -57,7 +57,14 @@ const WITH_WEIGHTED_MEAN: [&str; 9] = [
     "WeightedCharbonnierLoss",
     "WeightedTotalVariationLoss",
     "GradientDifferenceLoss",
+    "SigmoidFocalLoss",
+    "FocalLoss",
+    "PolyCrossEntropyLoss",
 ];
+
+/// Losses that define the mean over the batch.
+const WITH_BATCH_MEAN: [&str; 5] =
+    ["KlDivLoss", "GaussianKlLoss", "AsymmetricLoss", "PolyBinaryCrossEntropyLoss", "DistillationLoss"];
 
 /// The cases whose bounds are the narrowest.
 const KIND: &str = "float64";
