@@ -148,6 +148,11 @@ fn distribution() {
 }
 
 #[test]
+fn regression() {
+    check_family("regression", &[], Rounding::OfResult);
+}
+
+#[test]
 fn sequence() {
     check_family("sequence", &[("CTCLoss", 54)], Rounding::OfResult);
 }
@@ -256,6 +261,7 @@ fn these_are_all_families() {
         "classification",
         "embedding",
         "distribution",
+        "regression",
         "sequence",
         "perceptual",
     ];

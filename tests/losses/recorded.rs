@@ -12,7 +12,7 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 11] = [
+pub const FAMILIES: [&str; 12] = [
     "pixel",
     "edge",
     "structure",
@@ -22,6 +22,7 @@ pub const FAMILIES: [&str; 11] = [
     "classification",
     "embedding",
     "distribution",
+    "regression",
     "sequence",
     "perceptual",
 ];

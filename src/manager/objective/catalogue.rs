@@ -110,6 +110,18 @@ catalogue! {
         binary PoissonNllLoss = "PoissonNLLLoss";
         ternary GaussianNllLoss = "GaussianNLLLoss";
         binary GaussianKlLoss = "KLDLoss";
+        binary NormalKlLoss = "normal_kl";
+        ternary NegativeBinomialNllLoss = "NegativeBinomialNLLLoss";
+    }
+    regression {
+        binary RmseLoss = "RMSELoss";
+        binary LpLoss;
+        binary LogCoshLoss;
+        binary QuantileLoss;
+        ternary QuantileHuberLoss;
+        binary CoralLoss;
+        binary CornLoss;
+        binary HlGaussLoss = "HLGaussLoss";
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
@@ -117,7 +129,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 34] = [
+const SYNONYMS: [(&str, &str); 35] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
@@ -151,6 +163,7 @@ const SYNONYMS: [(&str, &str); 34] = [
     ("Poly1CrossEntropyLoss", "PolyCrossEntropyLoss"),
     ("ASL", "AsymmetricLoss"),
     ("KDLoss", "DistillationLoss"),
+    ("PinballLoss", "QuantileLoss"),
     ("KnowledgeDistillationLoss", "DistillationLoss"),
 ];
 

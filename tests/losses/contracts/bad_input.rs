@@ -95,12 +95,13 @@ fn shapes_that_do_not_fit() {
 }
 
 /// Options that may be infinite or negative; all others refuse that.
-const WITHOUT_BOUNDS: [(&str, &str); 5] = [
+const WITHOUT_BOUNDS: [(&str, &str); 6] = [
     ("TripletMarginLoss", "p"),
     ("HingeEmbeddingLoss", "margin"),
     ("CosineEmbeddingLoss", "margin"),
     ("MarginRankingLoss", "margin"),
     ("MultiMarginLoss", "margin"),
+    ("HlGaussLoss", "min_value"),
 ];
 
 /// Each number among the options has a range: NaN is never in it, and infinities and large negative numbers only where

@@ -47,7 +47,7 @@ const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 12] = [
+const WITH_WEIGHTED_MEAN: [&str; 13] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -60,11 +60,18 @@ const WITH_WEIGHTED_MEAN: [&str; 12] = [
     "SigmoidFocalLoss",
     "FocalLoss",
     "PolyCrossEntropyLoss",
+    "CornLoss",
 ];
 
 /// Losses that define the mean over the batch.
-const WITH_BATCH_MEAN: [&str; 5] =
-    ["KlDivLoss", "GaussianKlLoss", "AsymmetricLoss", "PolyBinaryCrossEntropyLoss", "DistillationLoss"];
+const WITH_BATCH_MEAN: [&str; 6] = [
+    "KlDivLoss",
+    "GaussianKlLoss",
+    "NormalKlLoss",
+    "AsymmetricLoss",
+    "PolyBinaryCrossEntropyLoss",
+    "DistillationLoss",
+];
 
 /// The cases whose bounds are the narrowest.
 const KIND: &str = "float64";
