@@ -57,7 +57,7 @@ pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> 
     let (rows, elements) = (input.size()[0], input.numel() as i64);
     let detached = input.f_detach()?;
     let (sum, gradient) = no_grad(|| -> Result<(Tensor, Tensor)> {
-        let most = at_once(input.device(), (elements / rows).max(1), MEGABYTE / 4);
+        let most = at_once(input.device(), (elements / rows).max(1), MEGABYTE);
         if most >= rows {
             return part(&detached, constants);
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::rows::{reduced, Rows};
 use super::{class_weight, CLASSES};
 use crate::base::pointwise::tiny;
 use crate::base::precision::accumulation_kind;
@@ -44,8 +45,9 @@ pub enum FocalMean {
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side assertion on CUDA. f16 and bf16 are
 ///   computed in f32. If all places are ignored, the mean is NaN, or 0 with [`FocalMean::Logits`], and the gradient 0.
-/// - **Gradients**: to `input`. A `gamma` below 1 has a finite gradient at well classified places, too. libtorch has
-///   derivatives of any order.
+/// - **Gradients**: to `input` and to `weight`. A `gamma` below 1 has a finite gradient at well classified places, too.
+///   If the loss is reduced and `weight` requires none, forward computes the gradient, and second derivatives come out
+///   as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: no `alpha`, `gamma` 2, no `weight`, `ignore_index` -100, `mean` over places, `reduction` mean.
 /// - **Errors**: shapes, kinds or devices other than these; a `weight` that is not `[C]`; an `alpha` outside `[0, 1]`; a
 ///   `gamma` that is negative or not finite.
@@ -116,6 +118,36 @@ impl FocalLoss {
     }
 }
 
+/// `1 - p` of `-log p`. At 0, the slope of a power below 1 would be infinite.
+fn missed(entropy: &Tensor) -> Result<Tensor> {
+    Ok(entropy.f_neg()?.f_expm1()?.f_neg()?.f_clamp_min(tiny(entropy))?)
+}
+
+/// Of `input`, the classes `[N, ...]` and a factor of each place.
+impl Rows for FocalLoss {
+    fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
+        let (weight, ignored) = (None::<&Tensor>, -100);
+        let entropy =
+            input.f_cross_entropy_loss(&constants[0], weight, tch::Reduction::None, ignored, 0.0)?;
+        Ok(missed(&entropy)?.f_pow_tensor_scalar(self.gamma)?.f_mul(&entropy)?.f_mul(&constants[1])?)
+    }
+
+    fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
+        let (classes, factors) = (constants[0].f_unsqueeze(1)?, constants[1].f_unsqueeze(1)?);
+        let mut slopes = input.f_log_softmax(1, None)?;
+        let entropy = slopes.f_gather(1, &classes, false)?.f_neg_()?;
+        let missed = missed(&entropy)?;
+        let power = missed.f_pow_tensor_scalar(self.gamma)?.f_mul_(&factors)?;
+        let sum = power.f_mul(&entropy)?.f_sum(None)?;
+        // Of the entropy: q^g (1 + g (1 - q) / q * entropy) with q = 1 - p; behind the soft-max, times p, less 1 at the
+        // class.
+        let odds = missed.f_rsub_scalar(1.0)?.f_div_(&missed)?.f_mul_scalar_(self.gamma)?;
+        let steep = { odds }.f_mul_(&entropy)?.f_add_scalar_(1.0)?.f_mul_(&power)?;
+        slopes = slopes.f_exp_()?.f_mul_(&steep)?.f_scatter_add_(1, &classes, &steep.f_neg()?)?;
+        Ok((sum, slopes))
+    }
+}
+
 impl Loss for FocalLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
@@ -132,30 +164,29 @@ impl Loss for FocalLoss {
         let weight = class_weight(self.weight.as_ref(), &wide, classes)?;
         check::class_targets(&input.size(), input, target)?;
         let target = target.f_to_kind(CLASSES)?;
-        // The rest works on a number for each place. Ignored places have 0, whose focal loss is 0.
-        let none = tch::Reduction::None;
-        let entropy = wide.f_cross_entropy_loss(&target, None::<&Tensor>, none, self.ignore_index, 0.0)?;
-        // `1 - p`. At 0, the slope of a power below 1 would be infinite.
-        let missed = entropy.f_neg()?.f_expm1()?.f_neg()?.f_clamp_min(tiny(&wide))?;
-        let mut losses = missed.f_pow_tensor_scalar(self.gamma)?.f_mul(&entropy)?;
-        if let Some(alpha) = self.alpha {
-            let share = target.f_ne(0)?.f_to_kind(kind)?.f_mul_scalar(2.0 * alpha - 1.0)?;
-            losses = losses.f_mul(&share.f_add_scalar(1.0 - alpha)?)?;
-        }
         let counted = target.f_ne(self.ignore_index)?;
-        let mut weights = counted.shallow_clone();
-        if let Some(weight) = weight {
-            // Class 0 stands in for the ignored ones, for theirs may not exist.
-            let known = target.f_mul(&counted)?;
-            weights = weight.f_take(&known)?.f_mul(&counted)?;
-            losses = losses.f_mul(&weights)?;
-        }
-        let reduced = match (self.reduction, self.mean) {
-            (Reduction::None, _) => losses,
-            (Reduction::Mean, FocalMean::Logits) => losses.f_sum(None)?.f_div_scalar(input.numel() as f64)?,
-            (Reduction::Mean, FocalMean::Places) => losses.f_sum(None)?.f_div(&weights.f_sum(kind)?)?,
-            _ => losses.f_sum(None)?,
+        // Class 0 stands in for the ignored ones, for theirs may not exist.
+        let known = target.f_mul(&counted)?;
+        let weights = match weight {
+            Some(weight) => weight.f_take(&known)?.f_mul(&counted)?,
+            None => counted.f_to_kind(kind)?,
         };
-        Ok(reduced.f_to_kind(input.kind())?)
+        let factors = match self.alpha {
+            Some(alpha) => {
+                let share = known.f_ne(0)?.f_to_kind(kind)?.f_mul_scalar(2.0 * alpha - 1.0)?;
+                weights.f_mul(&share.f_add_scalar(1.0 - alpha)?)?
+            }
+            None => weights.shallow_clone(),
+        };
+        if self.reduction == Reduction::None {
+            return reduced(self, input, &[&known, &factors], Reduction::None);
+        }
+        let sum = reduced(self, &wide, &[&known, &factors], Reduction::Sum)?;
+        let loss = match (self.reduction, self.mean) {
+            (Reduction::Mean, FocalMean::Logits) => sum.f_div_scalar(input.numel() as f64)?,
+            (Reduction::Mean, FocalMean::Places) => sum.f_div(&weights.f_sum(None)?)?,
+            _ => sum,
+        };
+        Ok(loss.f_to_kind(input.kind())?)
     }
 }

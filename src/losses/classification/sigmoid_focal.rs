@@ -242,8 +242,8 @@ impl Pointwise for SigmoidFocalLoss {
     }
 
     fn elements_and_slopes(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
-        let (right, wrong) = (input.f_sigmoid()?, input.f_neg()?.f_sigmoid()?);
-        let log = input.f_log_sigmoid()?;
+        let (right, log) = (input.f_sigmoid()?, input.f_log_sigmoid()?);
+        let wrong = || input.f_neg()?.f_sigmoid_();
         let gamma = self.gamma;
         if self.modulation == FocalModulation::Separate {
             // The loss of a positive, `-σ(-x)^g log σ(x)`, has the slope `σ(-x)^g (g σ(x) log σ(x) - σ(-x))`; that of a
@@ -254,7 +254,7 @@ impl Pointwise for SigmoidFocalLoss {
                     let mut slopes = p.f_mul(log)?.f_mul_scalar(gamma)?;
                     Ok((power.f_mul(log)?, slopes.f_sub_(q)?.f_mul_(&power)?))
                 };
-            let (positives, negatives) = self.shares();
+            let (wrong, (positives, negatives)) = (wrong()?, self.shares());
             let (mut losses, mut slopes) = side(positives, &right, &wrong, &log, target)?;
             let other = log.f_sub(input)?;
             let (more, opposite) = side(negatives, &wrong, &right, &other, &complement(target)?)?;
@@ -265,9 +265,8 @@ impl Pointwise for SigmoidFocalLoss {
         // The probability of the wrong answer, and its slope over itself.
         let (missed, relative) = match self.modulation {
             FocalModulation::Likelihood => {
-                let hit = bce.f_neg()?.f_exp_()?;
                 let missed = bce.f_neg()?.f_expm1_()?.f_neg_()?.f_clamp_min_(tiny(input))?;
-                let relative = right.f_sub(target)?.f_mul_(&hit)?.f_div_(&missed)?;
+                let relative = right.f_sub(target)?.f_mul_(&complement(&missed)?)?.f_div_(&missed)?;
                 (missed, relative)
             }
             FocalModulation::Logit => {
@@ -276,6 +275,7 @@ impl Pointwise for SigmoidFocalLoss {
                 (missed, relative)
             }
             _ => {
+                let wrong = wrong()?;
                 let missed = right.f_mul(&complement(target)?)?.f_addcmul_(&wrong, target)?;
                 let missed = { missed }.f_clamp_min_(tiny(input))?;
                 let relative = right.f_mul(&wrong)?.f_mul_(&towards)?.f_div_(&missed)?;

@@ -17,15 +17,15 @@ use crate::{Error, Loss, Reduction, Result, TernaryLoss};
 /// loss = reduce(l)
 /// ```
 ///
-/// It is [`CrossEntropyLoss`](crate::CrossEntropyLoss) with probabilities, computed in fewer passes, and with room for
-/// logits of -∞. [`MaskedSoftTargetCrossEntropyLoss`] leaves classes out for each sample. timm's
+/// It is [`CrossEntropyLoss`](crate::CrossEntropyLoss) with probabilities, with its gradient inside forward.
+/// [`MaskedSoftTargetCrossEntropyLoss`] leaves classes out for each sample. timm's
 /// `LabelSmoothingCrossEntropy` is [`CrossEntropyLoss`](crate::CrossEntropyLoss) with a `label_smoothing` of 0.1.
 ///
 /// - **Shapes**: `input` and `target` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`, equal. The loss is a scalar, or has that
 ///   shape without `C` with [`Reduction::None`].
-/// - **Values**: `input` any logits; a class of -∞ cannot be, and costs 0 where its target is 0. `target` usually adds
-///   up to 1, not checked; a place whose target is 0 everywhere costs 0, and counts in the mean. f16 and bf16 are
-///   computed in f32. The mean of nothing is NaN.
+/// - **Values**: `input` any logits; -∞ makes NaN of a target of 0, as in PyTorch: take a mask. `target` usually adds up
+///   to 1, not checked; a place whose target is 0 everywhere costs 0, and counts in the mean. f16 and bf16 are computed
+///   in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires none, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
@@ -38,8 +38,8 @@ use crate::{Error, Loss, Reduction, Result, TernaryLoss};
 /// use tch::Tensor;
 /// use tch_losses::{Loss, SoftTargetCrossEntropyLoss};
 ///
-/// let logits = Tensor::from_slice2(&[[0.0, 0.0, f64::NEG_INFINITY]]);
-/// let policy = Tensor::from_slice2(&[[0.25, 0.75, 0.0]]);
+/// let logits = Tensor::from_slice2(&[[0.0, 0.0]]);
+/// let policy = Tensor::from_slice2(&[[0.25, 0.75]]);
 /// let loss = SoftTargetCrossEntropyLoss::default().forward(&logits, &policy);
 /// assert!((loss.double_value(&[]) - 2f64.ln()).abs() < 1e-12);
 /// ```
@@ -98,53 +98,50 @@ pub struct MaskedSoftTargetCrossEntropyLoss {
 
 setters!(MaskedSoftTargetCrossEntropyLoss { with_reduction(reduction: Reduction) });
 
-/// The lowest number of the kind: what multiplies to 0, unlike -∞.
-fn lowest(tensor: &Tensor) -> f64 {
-    match tensor.kind() {
-        Kind::Double => f64::MIN,
-        _ => f64::from(f32::MIN),
-    }
-}
-
 /// Of `input` and `target`.
 impl Rows for SoftTargetCrossEntropyLoss {
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
-        let logs = input.f_log_softmax(1, None)?.f_clamp_min(lowest(input))?;
+        let logs = input.f_log_softmax(1, None)?;
         Ok(over_classes(&logs.f_mul(&constants[0])?, false)?.f_neg()?)
     }
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let target = &constants[0];
-        let mut slopes = input.f_log_softmax(1, None)?.f_clamp_min_(lowest(input))?;
+        let shifted = input.f_sub(&input.f_amax([1i64].as_slice(), true)?)?;
+        let mut slopes = shifted.f_softmax(1, None)?;
+        // The largest is exp(0) over the sum of all. With it, no exponential is taken twice.
+        let logs = slopes.f_amax([1i64].as_slice(), true)?.f_log_()?;
+        let total = over_classes(target, true)?;
         let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let sum = flat(&slopes)?.f_dot(&flat(target)?)?.f_neg()?;
-        slopes = slopes.f_exp_()?.f_mul_(&over_classes(target, true)?)?.f_sub_(target)?;
-        Ok((sum, slopes))
+        let sum = flat(&shifted)?.f_dot(&flat(target)?)?.f_add(&flat(&logs)?.f_dot(&flat(&total)?)?)?;
+        slopes = slopes.f_mul_(&total)?.f_sub_(target)?;
+        Ok((sum.f_neg()?, slopes))
     }
 }
 
-/// Of `input`, `target` and the places that the mask leaves out.
+/// Of `input`, `target` and the mask.
 impl Rows for MaskedSoftTargetCrossEntropyLoss {
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
-        let (input, target) = (permitted(input, &constants[1])?, permitted_target(constants)?);
+        let (input, target) = permitted(input, constants)?;
         SoftTargetCrossEntropyLoss::default().places(&input, &[target])
     }
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
-        let (input, target) = (permitted(input, &constants[1])?, permitted_target(constants)?);
-        let (sum, slopes) = SoftTargetCrossEntropyLoss::default().sum_and_slopes(&input, &[target])?;
-        // Where nothing is permitted, all classes are equal; their slopes are 0 as the target is.
-        Ok((sum, slopes))
+        // The slopes of other classes are 0: their probabilities are, or nothing is permitted and all targets are.
+        let (input, target) = permitted(input, constants)?;
+        SoftTargetCrossEntropyLoss::default().sum_and_slopes(&input, &[target])
     }
 }
 
-/// The logits, with numbers for the others that are small enough for probabilities of 0.
-fn permitted(input: &Tensor, left_out: &Tensor) -> Result<Tensor> {
-    Ok(input.f_masked_fill(left_out, lowest(input))?)
-}
-
-fn permitted_target(constants: &[Tensor]) -> Result<Tensor> {
-    Ok(constants[0].f_masked_fill(&constants[1], 0.0)?)
+/// The logits and the target without the classes that the mask leaves out. These logits are the lowest number: small
+/// enough for a probability of 0, and times 0 it is 0, unlike -∞.
+fn permitted(input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
+    let lowest = match input.kind() {
+        Kind::Double => f64::MIN,
+        _ => f64::from(f32::MIN),
+    };
+    let (target, mask) = (&constants[0], &constants[1]);
+    Ok((input.f_where_scalarother(mask, lowest)?, target.f_where_scalarother(mask, 0.0)?))
 }
 
 impl Loss for SoftTargetCrossEntropyLoss {
@@ -177,6 +174,6 @@ impl TernaryLoss for MaskedSoftTargetCrossEntropyLoss {
         }
         check::same_device(("input", input), ("mask", mask))?;
         check::same_shape(("input", input), ("mask", mask))?;
-        reduced(self, input, &[target, &mask.f_eq(0)?], self.reduction)
+        reduced(self, input, &[target, &mask.f_to_kind(Kind::Bool)?], self.reduction)
     }
 }

@@ -6,7 +6,7 @@ use tch_losses::{
     PolyBinaryCrossEntropyLoss, PolyCrossEntropyLoss, Reduction, SigmoidFocalLoss,
 };
 
-use crate::common::{assert_close, noise, value, values, Relative};
+use crate::common::{assert_as_in_pytorch, assert_close, noise, value, values, Fixture, Relative, Rounding};
 use crate::support::{differences, indices, integers, leaf, message_of, vector, zeros};
 
 const MODULATIONS: [FocalModulation; 4] = [
@@ -22,6 +22,33 @@ fn a_golden_number() {
     for modulation in MODULATIONS {
         let loss = SigmoidFocalLoss { modulation, reduction: Reduction::Sum, ..Default::default() };
         assert!((value(&loss.forward(&input, &target)) - 0.0279244225).abs() < 1e-10, "{modulation:?}");
+    }
+}
+
+/// The presets are the options of what is recorded of the libraries.
+#[test]
+fn presets() {
+    let fixture = Fixture::load("classification");
+    let presets: [(&str, Box<dyn Loss>); 5] = [
+        ("sigmoid_focal.kornia.ignored", Box::new(SigmoidFocalLoss::kornia())),
+        ("sigmoid_focal.monai", Box::new(SigmoidFocalLoss::monai())),
+        ("sigmoid_focal.smp", Box::new(SigmoidFocalLoss::smp())),
+        ("focal.kornia", Box::new(FocalLoss::kornia())),
+        ("focal.kornia", Box::new(FocalLoss::monai())),
+    ];
+    for (name, loss) in presets {
+        let (short, case) = name.split_once('.').unwrap();
+        let mut found = 0;
+        for case in fixture
+            .cases
+            .iter()
+            .filter(|own| ["f32", "f64"].iter().any(|kind| own.name == format!("{short}.{kind}.mean.{case}")))
+        {
+            let own = loss.forward(&fixture.get(case, "input"), &fixture.get(case, "target"));
+            assert_as_in_pytorch(&case.name, &own, &fixture.get(case, "value"), Rounding::OfResult);
+            found += 1;
+        }
+        assert!(found > 0, "{name}");
     }
 }
 

@@ -23,35 +23,28 @@ fn soft_targets_are_probabilities_of_cross_entropy() {
     }
 }
 
-/// A logit of -∞ and a mask say the same, and what is left is a soft-max of its own.
+/// What is left is a soft-max of its own, whatever the logits of the others.
 #[test]
 fn moves_that_are_not_legal() {
-    let infinite = f64::NEG_INFINITY;
     let policy = matrix(&[[0.25, 0.0, 0.75], [0.0, 1.0, 0.0]]);
-    let logits = matrix(&[[1.0, infinite, 2.0], [infinite, 3.0, infinite]]);
-    let finite = matrix(&[[1.0, 5.0, 2.0], [-7.0, 3.0, 9.0]]);
+    let logits = matrix(&[[1.0, f64::NEG_INFINITY, 2.0], [-7.0, 3.0, 9e9]]);
     let legal = integers(&[1, 0, 1, 0, 1, 0]).view([2, 3]);
     let two = ((1f64.exp() + 2f64.exp()).ln() - 1.0, (1f64.exp() + 2f64.exp()).ln() - 2.0);
-    let expected = [0.25 * two.0 + 0.75 * two.1, 0.0];
+    let expected = 0.25 * two.0 + 0.75 * two.1;
     let p = 1.0 / (1.0 + 1f64.exp());
     let slopes = [p - 0.25, 0.0, 1.0 - p - 0.75, 0.0, 0.0, 0.0];
     for reduction in [Reduction::None, Reduction::Sum] {
-        let own = leaf(&logits);
-        let loss = SoftTargetCrossEntropyLoss { reduction }.forward(&own, &policy);
-        loss.sum(None).backward();
-        assert_values(&loss.sum(None), &[expected[0]]);
-        assert_values(&own.grad(), &slopes);
         for mask in [legal.shallow_clone(), legal.to_kind(Kind::Bool), legal.to_kind(Kind::Uint8)] {
-            let own = leaf(&finite);
+            let own = leaf(&logits);
             let loss = MaskedSoftTargetCrossEntropyLoss { reduction }.forward(&own, &policy, &mask);
             loss.sum(None).backward();
-            assert_values(&loss.sum(None), &[expected[0]]);
+            assert_values(&loss.sum(None), &[expected]);
             assert_values(&own.grad(), &slopes);
         }
         // What the target says of other moves does not count, and no moves at all cost nothing.
-        let both = [(legal.shallow_clone(), expected[0]), (legal.zeros_like(), 0.0)];
+        let both = [(legal.shallow_clone(), expected), (legal.zeros_like(), 0.0)];
         for (mask, expected) in both {
-            let own = leaf(&finite);
+            let own = leaf(&logits);
             let target = &policy + legal.eq(0).to_kind(Kind::Double) * 5.0;
             let loss = MaskedSoftTargetCrossEntropyLoss { reduction }.forward(&own, &target, &mask);
             loss.sum(None).backward();
