@@ -139,6 +139,29 @@ fn pieces_are_the_graph() {
     }
 }
 
+#[test]
+fn empty_batches() {
+    for (reduction, expected) in [(Reduction::Mean, f64::NAN), (Reduction::Sum, 0.0)] {
+        let losses: [(Box<dyn Loss>, Tensor); 5] = [
+            (Box::new(CoralLoss { reduction, ..Default::default() }), indices(&[0])),
+            (Box::new(CornLoss { reduction }), indices(&[0])),
+            (Box::new(HlGaussLoss { reduction, ..Default::default() }), zeros(&[0])),
+            (Box::new(LpLoss { reduction, ..Default::default() }), zeros(&[0, 3])),
+            (Box::new(NormalKlLoss { reduction }), zeros(&[0, 4])),
+        ];
+        for (loss, target) in losses {
+            let input = leaf(&zeros(&[0, if target.dim() == 2 { target.size()[1] } else { 3 }]));
+            let own = loss.forward(&input, &target);
+            own.backward();
+            let own = value(&own);
+            assert!(own == expected || own.is_nan() && expected.is_nan(), "{loss:?}: {own}");
+        }
+        let loss = QuantileHuberLoss { reduction, ..Default::default() };
+        let own = value(&loss.forward(&leaf(&zeros(&[0, 3])), &zeros(&[0, 2]), &zeros(&[3])));
+        assert!(own == expected || own.is_nan() && expected.is_nan(), "{loss:?}: {own}");
+    }
+}
+
 /// The number in the documentation of coral-pytorch.
 #[test]
 fn ordered_classes() {
@@ -228,7 +251,24 @@ fn negative_binomial_distributions() {
         let probabilities = (-nll).exp();
         assert!((value(&probabilities.sum(None)) - 1.0).abs() < 1e-6);
         assert!((value(&probabilities.dot(&counts)) - mean).abs() < 1e-5);
+        // With zeros of another reason, of which there are a part of σ(-1).
+        let logits = counts.full_like(-1.0);
+        let inflated =
+            loss.forward_zero_inflated(&counts.full_like(mean), &counts, &vector(&[theta]), &logits);
+        let more = 1.0 / (1.0 + 1f64.exp());
+        let first = counts.eq(0.0).to_kind(Kind::Double) * more;
+        let expected = probabilities * (1.0 - more) + first;
+        assert_close("zero inflated", &(-inflated).exp(), &expected, 1e-10, Relative::ToLargest);
     }
+    let (one, logits) = (vector(&[1.0, 1.0]), leaf(&vector(&[800.0, -800.0])));
+    for target in [0.0, 3.0] {
+        let loss = NegativeBinomialNllLoss::default();
+        loss.forward_zero_inflated(&one, &one.full_like(target), &one, &logits).backward();
+        assert!(values(&logits.grad()).iter().all(|slope| slope.is_finite()));
+    }
+    let short =
+        NegativeBinomialNllLoss::default().try_forward_zero_inflated(&one, &one, &one, &vector(&[1.0]));
+    assert_eq!(message_of(short), "`logits` has shape [1], expected [2], the shape of `input`");
     assert_eq!(
         message_of(NegativeBinomialNllLoss::default().try_forward(&zeros(&[2]), &zeros(&[2]), &zeros(&[3]))),
         "`theta` has shape [3], expected a shape that broadcasts to [2], the shape of `input`"

@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::base::pointwise::tiny;
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
-use crate::base::{check, setters};
+use crate::base::{check, or_panic, setters};
 use crate::{Reduction, Result, TernaryLoss};
 
 /// Negative log-likelihood of counts under negative binomial distributions: counts that vary more than those of
@@ -21,7 +21,8 @@ use crate::{Reduction, Result, TernaryLoss};
 /// ```
 ///
 /// As a [`TernaryLoss`] it takes `input`, the expected counts, `target`, the counts, and `theta`, the inverse
-/// dispersion: the variance is `input + input² / theta`.
+/// dispersion: the variance is `input + input² / theta`. [`forward_zero_inflated`](Self::forward_zero_inflated) is the
+/// loss of counts with too many zeros.
 ///
 /// - **Shapes**: `input` and `target` any, equal; `theta` broadcasts to that shape: `[G]` for a dispersion of each gene.
 ///   The loss is a scalar, or has `input`'s shape with [`Reduction::None`].
@@ -61,6 +62,84 @@ impl Default for NegativeBinomialNllLoss {
 
 setters!(NegativeBinomialNllLoss { with_eps(eps: f64), with_reduction(reduction: Reduction) });
 
+impl NegativeBinomialNllLoss {
+    /// The loss of counts of which some are 0 for another reason, such as a gene that was missed: `σ(logits)` is the
+    /// probability of that.
+    ///
+    /// ```text
+    /// l    = -log(σ(logits) + σ(-logits) * exp(-nll))      where target is 0
+    ///        nll - log σ(-logits)                          elsewhere; nll = the loss of one element
+    /// loss = reduce(l)
+    /// ```
+    ///
+    /// `logits` has `input`'s shape. Source: `log_zinb_positive` of scvi-tools.
+    ///
+    /// # Errors
+    /// As [`try_forward`](TernaryLoss::try_forward), and for `logits` of another shape, kind or device than `input`.
+    ///
+    /// ```
+    /// use tch::Tensor;
+    /// use tch_losses::NegativeBinomialNllLoss;
+    ///
+    /// let (one, zero) = (Tensor::from_slice(&[1.0]), Tensor::from_slice(&[0.0]));
+    /// // Half of the zeros are drawn, and half of the counts, of which half are 0.
+    /// let loss = NegativeBinomialNllLoss::default().forward_zero_inflated(&one, &zero, &one, &zero);
+    /// assert!((loss.double_value(&[]) + 0.75f64.ln()).abs() < 1e-7);
+    /// ```
+    pub fn try_forward_zero_inflated(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        theta: &Tensor,
+        logits: &Tensor,
+    ) -> Result<Tensor> {
+        self.check_options()?;
+        check_arguments(input, target, theta)?;
+        check::partners(("input", input), ("logits", logits))?;
+        check::same_shape(("input", input), ("logits", logits))?;
+        let likelihood = self.elements(input, target, theta)?.f_neg()?;
+        let wide = logits.f_to_kind(likelihood.kind())?;
+        let counted = likelihood.f_add(&wide.f_neg()?.f_log_sigmoid()?)?;
+        let zero = wide.f_log_sigmoid()?.f_logaddexp(&counted)?;
+        let loss = zero.f_where_self(&target.f_eq(0.0)?, &counted)?.f_neg()?;
+        reduce(&loss, self.reduction, input.kind())
+    }
+
+    /// The same in the manner of tch's own operations.
+    ///
+    /// # Panics
+    /// Where [`try_forward_zero_inflated`](Self::try_forward_zero_inflated) returns an error, with the error's message.
+    #[track_caller]
+    pub fn forward_zero_inflated(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        theta: &Tensor,
+        logits: &Tensor,
+    ) -> Tensor {
+        or_panic(self.try_forward_zero_inflated(input, target, theta, logits))
+    }
+
+    /// The losses of the elements, in f32 at least.
+    fn elements(&self, input: &Tensor, target: &Tensor, theta: &Tensor) -> Result<Tensor> {
+        let kind = accumulation_kind(input.kind());
+        let (mean, count, theta) = (input.f_to_kind(kind)?, target.f_to_kind(kind)?, theta.f_to_kind(kind)?);
+        let both = theta.f_add(&mean)?.f_add_scalar(self.eps)?.f_log()?;
+        let of_theta = both.f_sub(&theta.f_add_scalar(self.eps)?.f_log()?)?.f_mul(&theta)?;
+        let of_count = both.f_sub(&mean.f_add_scalar(self.eps)?.f_log()?)?.f_mul(&count)?;
+        // Of 0, the logarithm of the gamma function is infinite.
+        let positive = theta.f_clamp_min(tiny(&theta))?;
+        let ways = count.f_add_scalar(1.0)?.f_lgamma()?.f_sub(&count.f_add(&positive)?.f_lgamma()?)?;
+        Ok(of_theta.f_add(&of_count)?.f_add(&ways)?.f_add(&positive.f_lgamma()?)?)
+    }
+}
+
+fn check_arguments(input: &Tensor, target: &Tensor, theta: &Tensor) -> Result<()> {
+    check::pair(input, target)?;
+    check::partners(("input", input), ("theta", theta))?;
+    check::element_weight(("theta", theta), input)
+}
+
 /// Of `input`, `target` and `theta`.
 impl TernaryLoss for NegativeBinomialNllLoss {
     fn check_options(&self) -> Result<()> {
@@ -70,18 +149,7 @@ impl TernaryLoss for NegativeBinomialNllLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor, theta: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        check::pair(input, target)?;
-        check::partners(("input", input), ("theta", theta))?;
-        check::element_weight(("theta", theta), input)?;
-        let kind = accumulation_kind(input.kind());
-        let (mean, count, theta) = (input.f_to_kind(kind)?, target.f_to_kind(kind)?, theta.f_to_kind(kind)?);
-        let both = theta.f_add(&mean)?.f_add_scalar(self.eps)?.f_log()?;
-        let of_theta = both.f_sub(&theta.f_add_scalar(self.eps)?.f_log()?)?.f_mul(&theta)?;
-        let of_count = both.f_sub(&mean.f_add_scalar(self.eps)?.f_log()?)?.f_mul(&count)?;
-        // Of 0, the logarithm of the gamma function is infinite.
-        let positive = theta.f_clamp_min(tiny(&theta))?;
-        let ways = count.f_add_scalar(1.0)?.f_lgamma()?.f_sub(&count.f_add(&positive)?.f_lgamma()?)?;
-        let loss = of_theta.f_add(&of_count)?.f_add(&ways)?.f_add(&positive.f_lgamma()?)?;
-        reduce(&loss, self.reduction, input.kind())
+        check_arguments(input, target, theta)?;
+        reduce(&self.elements(input, target, theta)?, self.reduction, input.kind())
     }
 }

@@ -2,8 +2,10 @@
 
 use tch::{Kind, Tensor};
 use tch_losses::{
-    BinaryCrossEntropyLoss, CrossEntropyLoss, DistillationLoss, JsdCrossEntropyLoss, KlDivLoss, Loss,
-    MaskedSoftTargetCrossEntropyLoss, Reduction, SoftTargetCrossEntropyLoss, TernaryLoss,
+    AsymmetricLoss, AsymmetricSingleLabelLoss, BinaryCrossEntropyLoss, CrossEntropyLoss, DistillationLoss,
+    FocalLoss, JsdCrossEntropyLoss, KlDivLoss, Loss, MaskedSoftTargetCrossEntropyLoss,
+    PolyBinaryCrossEntropyLoss, PolyCrossEntropyLoss, Reduction, SigmoidFocalLoss,
+    SoftTargetCrossEntropyLoss, TernaryLoss,
 };
 
 use crate::common::{assert_close, noise, value, values, Relative};
@@ -114,6 +116,39 @@ fn the_divergence_of_sure_splits_is_finite() {
         // Log 3 between three that exclude each other, and label smoothing of 0.1 / 3 for 800 and 1600.
         assert!((value(&loss.sum(None)) - 12.0 * 3f64.ln() - 80.0).abs() < 1e-9, "{loss:?}");
         assert!(values(&own.grad()).iter().all(|slope| slope.is_finite()));
+    }
+}
+
+/// The mean of nothing is NaN, its sum is 0, and the gradient has no elements.
+#[test]
+fn empty_batches() {
+    let (scores, classes) = (leaf(&zeros(&[0, 3])), indices(&[0]));
+    for (reduction, expected) in [(Reduction::Mean, f64::NAN), (Reduction::Sum, 0.0)] {
+        let of_classes: [Box<dyn Loss>; 5] = [
+            Box::new(FocalLoss { reduction, ..Default::default() }),
+            Box::new(PolyCrossEntropyLoss { reduction, label_smoothing: 0.1, ..Default::default() }),
+            Box::new(BinaryCrossEntropyLoss { reduction, ..Default::default() }),
+            Box::new(AsymmetricSingleLabelLoss { reduction, ..Default::default() }),
+            Box::new(JsdCrossEntropyLoss { reduction, ..Default::default() }),
+        ];
+        let soft: [Box<dyn Loss>; 6] = [
+            Box::new(SigmoidFocalLoss { reduction, ..Default::default() }),
+            Box::new(AsymmetricLoss { reduction, ..Default::default() }),
+            Box::new(PolyCrossEntropyLoss { reduction, ..Default::default() }),
+            Box::new(PolyBinaryCrossEntropyLoss { reduction, ..Default::default() }),
+            Box::new(SoftTargetCrossEntropyLoss { reduction }),
+            Box::new(DistillationLoss { reduction, ..Default::default() }),
+        ];
+        let targets = [(&of_classes[..], &classes), (&soft[..], &scores.detach())];
+        for (losses, target) in targets {
+            for loss in losses {
+                let own = loss.forward(&scores, target);
+                own.backward();
+                let own = value(&own);
+                assert!(own == expected || own.is_nan() && expected.is_nan(), "{loss:?}: {own}");
+            }
+        }
+        assert_eq!(scores.grad().size(), [0, 3]);
     }
 }
 
