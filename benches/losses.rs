@@ -8,12 +8,16 @@ use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
 use tch::{nn, Cuda, Device, Kind, Tensor};
 use tch_losses::manager::{Inputs, LossSpec, Objective};
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, BceLoss, BceWithLogitsLoss,
-    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, GanLoss, GaussianKlLoss, GaussianNllLoss,
-    HingeEmbeddingLoss, KlDivLoss, LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss,
-    MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, Network, NllLoss, PatchNceLoss,
-    PerceptualLoss, PoissonNllLoss, SequenceLoss, SoftMarginLoss, Streaming, TernaryLoss, TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, AsymmetricLoss,
+    AsymmetricSingleLabelLoss, BceLoss, BceWithLogitsLoss, BinaryCrossEntropyLoss, CoralLoss, CornLoss,
+    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, DistillationLoss, FocalLoss, GanLoss, GaussianKlLoss,
+    GaussianNllLoss, HingeEmbeddingLoss, HlGaussLoss, JsdCrossEntropyLoss, KlDivLoss,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, LogCoshLoss, Loss, LpLoss, MarginRankingLoss,
+    MaskedSoftTargetCrossEntropyLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss,
+    NegativeBinomialNllLoss, Network, NllLoss, NormalKlLoss, PatchNceLoss, PerceptualLoss, PoissonNllLoss,
+    PolyBinaryCrossEntropyLoss, PolyCrossEntropyLoss, QuantileHuberLoss, QuantileLoss, Reduction, RmseLoss,
+    SequenceLoss, SigmoidFocalLoss, SoftMarginLoss, SoftTargetCrossEntropyLoss, Streaming, TernaryLoss,
+    TripletMarginLoss, TripletMarginWithDistanceLoss,
 };
 
 fn device() -> Device {
@@ -177,10 +181,65 @@ fn other_losses() -> Vec<Case> {
     ]
 }
 
+/// Losses of classes beside those of `torch.nn`, at the sizes of detectors, taggers and ImageNet.
+fn more_of_classes() -> Vec<Case> {
+    let (anchors, tags, logits, pixels) = ([8, 4096, 64], [128, 9605], [256, 1000], [4, 19, 256, 256]);
+    let rare = |shape: &[i64]| probabilities(shape).gt(0.7).to_kind(Kind::Float);
+    let labels = || classes(1000, &logits[..1]);
+    let policy = || noise(&logits).softmax(1, None);
+    let (soft, legal) = (policy(), noise(&logits).gt(0.0));
+    let focal = SigmoidFocalLoss::default().with_reduction(Reduction::Mean);
+    vec![
+        pair("SigmoidFocalLoss", focal, noise(&anchors), rare(&anchors)),
+        pair("FocalLoss", FocalLoss::default(), noise(&pixels), classes(19, &[4, 256, 256])),
+        pair("AsymmetricLoss", AsymmetricLoss::default(), noise(&tags), rare(&tags)),
+        pair("AsymmetricSingleLabelLoss", AsymmetricSingleLabelLoss::default(), noise(&logits), labels()),
+        pair("PolyCrossEntropyLoss", PolyCrossEntropyLoss::default(), noise(&logits), labels()),
+        pair("PolyBinaryCrossEntropyLoss", PolyBinaryCrossEntropyLoss::default(), noise(&tags), rare(&tags)),
+        pair("BinaryCrossEntropyLoss", BinaryCrossEntropyLoss::default(), noise(&logits), labels()),
+        pair("SoftTargetCrossEntropyLoss", SoftTargetCrossEntropyLoss::default(), noise(&logits), policy()),
+        case("MaskedSoftTargetCrossEntropyLoss", noise(&logits), move |input| {
+            MaskedSoftTargetCrossEntropyLoss::default().forward(input, &soft, &legal)
+        }),
+        pair("DistillationLoss", DistillationLoss::default(), noise(&logits), noise(&logits)),
+        pair(
+            "JsdCrossEntropyLoss",
+            JsdCrossEntropyLoss::default(),
+            noise(&[768, 1000]),
+            classes(1000, &[768]),
+        ),
+    ]
+}
+
+/// Losses of predicted numbers and of their distributions.
+fn regression_losses() -> Vec<Case> {
+    let (values, genes) = ([1 << 20], [128, 4000]);
+    let quantiles = QuantileLoss::default().with_quantiles([0.1, 0.3, 0.5, 0.7, 0.9]);
+    let (returns, taus) = (noise(&[256, 64]), probabilities(&[256, 64]));
+    let (counts, theta) = ((probabilities(&genes) * 6.0).floor(), probabilities(&genes[1..]));
+    vec![
+        pair("RmseLoss", RmseLoss::default(), noise(&values), noise(&values)),
+        pair("LpLoss", LpLoss::default().with_p(1.5), noise(&values), noise(&values)),
+        pair("LogCoshLoss", LogCoshLoss::default(), noise(&values), noise(&values)),
+        pair("QuantileLoss", quantiles, noise(&[65536, 5]), noise(&[65536])),
+        case("QuantileHuberLoss", noise(&[256, 64]), move |input| {
+            QuantileHuberLoss::default().forward(input, &returns, &taus)
+        }),
+        pair("CoralLoss", CoralLoss::default(), noise(&[8192, 99]), classes(100, &[8192])),
+        pair("CornLoss", CornLoss::default(), noise(&[8192, 99]), classes(100, &[8192])),
+        pair("HlGaussLoss", HlGaussLoss::default(), noise(&[4096, 101]), probabilities(&[4096])),
+        pair("NormalKlLoss", NormalKlLoss::default(), noise(&[1024, 512]), noise(&[1024, 512])),
+        case("NegativeBinomialNllLoss", probabilities(&genes), move |input| {
+            NegativeBinomialNllLoss::default().forward(input, &counts, &theta)
+        }),
+    ]
+}
+
 fn losses(criterion: &mut Criterion) {
     // Convolutions are tuned to their sizes when they are first run.
     Cuda::cudnn_set_benchmark(true);
-    for case in image_losses().into_iter().chain(perceptual_losses()).chain(other_losses()) {
+    let of_numbers = other_losses().into_iter().chain(more_of_classes()).chain(regression_losses());
+    for case in image_losses().into_iter().chain(perceptual_losses()).chain(of_numbers) {
         let mut group = criterion.benchmark_group(case.name);
         // Of the large sizes, one takes seconds.
         group.sample_size(10);

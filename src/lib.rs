@@ -47,12 +47,20 @@
 //! | **classification**: real or fake | [`BceWithLogitsLoss`], [`BceLoss`], [`SoftMarginLoss`] |
 //! | one class of several | [`CrossEntropyLoss`], [`NllLoss`], [`MultiMarginLoss`] |
 //! | several classes at once | [`MultiLabelSoftMarginLoss`], [`MultiLabelMarginLoss`] |
+//! | rare classes, easy examples | [`FocalLoss`], [`SigmoidFocalLoss`], [`AsymmetricLoss`], [`AsymmetricSingleLabelLoss`] |
+//! | other shapes of cross entropy | [`PolyCrossEntropyLoss`], [`PolyBinaryCrossEntropyLoss`], [`BinaryCrossEntropyLoss`] |
+//! | soft targets, policies, teachers | [`SoftTargetCrossEntropyLoss`], [`MaskedSoftTargetCrossEntropyLoss`], [`DistillationLoss`] |
+//! | augmented copies | [`JsdCrossEntropyLoss`] |
 //! | very many classes | [`LinearCrossEntropyLoss`], [`AdaptiveLogSoftmaxWithLoss`] |
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
 //! | patches of an image | [`PatchNceLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
-//! | latent variables of a VAE | [`GaussianKlLoss`] |
+//! | latent variables of a VAE | [`GaussianKlLoss`], [`NormalKlLoss`] |
+//! | counts that vary much | [`NegativeBinomialNllLoss`] |
+//! | **regression**: errors | [`RmseLoss`], [`LpLoss`], [`LogCoshLoss`] |
+//! | quantiles | [`QuantileLoss`], [`QuantileHuberLoss`] |
+//! | ordered classes, histograms | [`CoralLoss`], [`CornLoss`], [`HlGaussLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
 //!
 //! # Find the rest

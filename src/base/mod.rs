@@ -10,6 +10,7 @@ pub(crate) mod image;
 pub(crate) mod integer;
 pub(crate) mod json;
 mod loss;
+pub(crate) mod pointwise;
 pub(crate) mod precision;
 mod printable;
 pub(crate) mod reduction;

@@ -13,8 +13,10 @@ use crate::{Error, Result};
 ///
 /// - **Default**: [`Mean`](Self::Mean).
 /// - **Errors**: a loss that does not define [`BatchMean`](Self::BatchMean) refuses it with
-///   [`Error::Option`]. [`KlDivLoss`](crate::KlDivLoss), as in PyTorch, and [`GaussianKlLoss`](crate::GaussianKlLoss)
-///   define it.
+///   [`Error::Option`]. [`KlDivLoss`](crate::KlDivLoss) defines it, as in PyTorch, and so do
+///   [`GaussianKlLoss`](crate::GaussianKlLoss), [`NormalKlLoss`](crate::NormalKlLoss),
+///   [`DistillationLoss`](crate::DistillationLoss), [`AsymmetricLoss`](crate::AsymmetricLoss) and
+///   [`PolyBinaryCrossEntropyLoss`](crate::PolyBinaryCrossEntropyLoss).
 ///
 /// ```
 /// use tch::Tensor;

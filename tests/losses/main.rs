@@ -25,6 +25,7 @@ mod presets;
 mod properties;
 mod recorded;
 mod refusals;
+mod regression;
 mod sequence;
 mod similarity;
 mod streaming;

@@ -155,6 +155,11 @@ fn distribution() {
 }
 
 #[test]
+fn regression() {
+    check_family("regression", &[], Rounding::OfResult);
+}
+
+#[test]
 fn sequence() {
     check_family("sequence", &[("CTCLoss", 54)], Rounding::OfResult);
 }
@@ -264,6 +269,7 @@ fn these_are_all_families() {
         "classification",
         "embedding",
         "distribution",
+        "regression",
         "sequence",
         "perceptual",
     ];

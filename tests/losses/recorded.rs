@@ -23,6 +23,7 @@ pub const FAMILIES: [&str; 12] = [
     "classification",
     "embedding",
     "distribution",
+    "regression",
     "sequence",
     "perceptual",
 ];

@@ -113,6 +113,18 @@ impl CrossEntropyLoss {
         Ok(())
     }
 
+    /// Probabilities have no class to ignore.
+    pub(super) fn check_without_classes(ignore_index: i64) -> Result<()> {
+        if ignore_index < 0 {
+            return Ok(());
+        }
+        Err(Error::Option {
+            option: "ignore_index",
+            given: ignore_index.to_string(),
+            expected: "a negative number, for `target` holds probabilities, not classes".into(),
+        })
+    }
+
     /// What the mean over places with classes is the sum divided by: the weights of those that are not
     /// ignored.
     pub(super) fn sum_of_weights(
@@ -146,12 +158,8 @@ impl Loss for CrossEntropyLoss {
         let weight = class_weight(self.weight.as_ref(), input, check::classes(input)?)?;
         CrossEntropyLoss::check_target(&input.size(), input, target)?;
         let of_classes = check::is_class_kind(target.kind());
-        if !of_classes && self.ignore_index >= 0 {
-            return Err(Error::Option {
-                option: "ignore_index",
-                given: self.ignore_index.to_string(),
-                expected: "a negative number, for `target` holds probabilities, not classes".into(),
-            });
+        if !of_classes {
+            CrossEntropyLoss::check_without_classes(self.ignore_index)?;
         }
         let target = &if of_classes { target.f_to_kind(CLASSES)? } else { target.shallow_clone() };
         let reduced = |reduction: Reduction| {

@@ -14,7 +14,7 @@ use crate::base::reduction::reduce;
 use crate::{Reduction, Result};
 
 /// What [`forward`] needs to know of a loss.
-pub(super) trait Elementwise {
+pub(in crate::losses) trait Elementwise {
     /// The losses of the differences. Works in libtorch's graph and without.
     fn elements(&self, difference: &Tensor) -> Result<Tensor>;
 
@@ -23,13 +23,13 @@ pub(super) trait Elementwise {
 }
 
 /// `input - target`, in f32 at least.
-pub(super) fn difference(input: &Tensor, target: &Tensor) -> Result<Tensor> {
+pub(in crate::losses) fn difference(input: &Tensor, target: &Tensor) -> Result<Tensor> {
     let kind = accumulation_kind(input.kind());
     Ok(input.f_to_kind(kind)?.f_sub(&target.f_to_kind(kind)?)?)
 }
 
 /// The reduced loss of two tensors, after the check of the options.
-pub(super) fn forward(
+pub(in crate::losses) fn forward(
     loss: &dyn Elementwise,
     reduction: Reduction,
     input: &Tensor,

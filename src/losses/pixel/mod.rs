@@ -2,7 +2,7 @@
 
 mod cauchy;
 mod charbonnier;
-mod elementwise;
+pub(super) mod elementwise;
 mod geman_mcclure;
 mod huber;
 mod l1;

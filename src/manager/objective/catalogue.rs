@@ -96,6 +96,17 @@ catalogue! {
         binary MultiMarginLoss;
         binary MultiLabelMarginLoss;
         binary MultiLabelSoftMarginLoss;
+        binary SigmoidFocalLoss = "sigmoid_focal_loss";
+        binary FocalLoss;
+        binary SoftTargetCrossEntropyLoss = "SoftTargetCrossEntropy";
+        ternary MaskedSoftTargetCrossEntropyLoss;
+        binary BinaryCrossEntropyLoss = "BinaryCrossEntropy";
+        binary AsymmetricLoss = "AsymmetricLossMultiLabel";
+        binary AsymmetricSingleLabelLoss = "AsymmetricLossSingleLabel";
+        binary PolyCrossEntropyLoss = "PolyCrossEntropy";
+        binary PolyBinaryCrossEntropyLoss = "PolyBinaryCrossEntropy";
+        binary DistillationLoss;
+        binary JsdCrossEntropyLoss = "JsdCrossEntropy";
     }
     embedding {
         binary HingeEmbeddingLoss;
@@ -110,6 +121,18 @@ catalogue! {
         binary PoissonNllLoss = "PoissonNLLLoss";
         ternary GaussianNllLoss = "GaussianNLLLoss";
         binary GaussianKlLoss = "KLDLoss";
+        binary NormalKlLoss = "normal_kl";
+        ternary NegativeBinomialNllLoss = "NegativeBinomialNLLLoss";
+    }
+    regression {
+        binary RmseLoss = "RMSELoss";
+        binary LpLoss;
+        binary LogCoshLoss;
+        binary QuantileLoss;
+        ternary QuantileHuberLoss;
+        binary CoralLoss;
+        binary CornLoss;
+        binary HlGaussLoss = "HLGaussLoss";
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
@@ -157,6 +180,14 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("GramLoss", "PerceptualLoss"),
     ("lecam_reg", "LeCamLoss"),
     ("g_path_regularize", "PathLengthPenalty"),
+    ("BinaryFocalLossWithLogits", "SigmoidFocalLoss"),
+    ("LabelSmoothingCrossEntropy", "CrossEntropyLoss"),
+    ("PolyLoss", "PolyCrossEntropyLoss"),
+    ("Poly1CrossEntropyLoss", "PolyCrossEntropyLoss"),
+    ("ASL", "AsymmetricLoss"),
+    ("KDLoss", "DistillationLoss"),
+    ("PinballLoss", "QuantileLoss"),
+    ("KnowledgeDistillationLoss", "DistillationLoss"),
 ];
 
 impl LossSpec {

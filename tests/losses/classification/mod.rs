@@ -2,6 +2,8 @@
 
 mod adaptive;
 mod entropies;
+mod focal;
 mod linear;
 mod margins;
+mod soft;
 mod weights;

@@ -57,6 +57,10 @@ fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool
     {
         return false;
     }
+    // A focus that counts as a constant.
+    if subject.case.options.get("detach_focus") == Some(&true.into()) {
+        return false;
+    }
     let what = format!("{} {}", subject.name, subject.arguments[position].role);
     let tensors = subject.tensors();
     // A variance below eps counts as eps, and has the gradient there, so that it can grow again.

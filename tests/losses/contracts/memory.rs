@@ -152,6 +152,7 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     classification,
     embedding,
     distribution,
+    regression,
     sequence,
     perceptual
 );

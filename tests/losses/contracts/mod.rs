@@ -54,7 +54,7 @@ const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 9] = [
+const WITH_WEIGHTED_MEAN: [&str; 13] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -64,6 +64,20 @@ const WITH_WEIGHTED_MEAN: [&str; 9] = [
     "WeightedCharbonnierLoss",
     "WeightedTotalVariationLoss",
     "GradientDifferenceLoss",
+    "SigmoidFocalLoss",
+    "FocalLoss",
+    "PolyCrossEntropyLoss",
+    "CornLoss",
+];
+
+/// Losses that define the mean over the batch.
+const WITH_BATCH_MEAN: [&str; 6] = [
+    "KlDivLoss",
+    "GaussianKlLoss",
+    "NormalKlLoss",
+    "AsymmetricLoss",
+    "PolyBinaryCrossEntropyLoss",
+    "DistillationLoss",
 ];
 
 /// The cases whose bounds are the narrowest.

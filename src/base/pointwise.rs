@@ -1,0 +1,84 @@
+//! Sums whose gradient is computed with them: of losses element by element, and row by row.
+//!
+//! If only `input` requires a gradient, the sum and the slopes are computed together, in pieces that stay in the cache.
+//! Nothing is stored for `backward` but the slopes.
+
+use tch::{no_grad, Tensor};
+
+use super::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use super::precision::accumulation_kind;
+use crate::Result;
+
+/// A loss of single numbers, each with a constant of its own.
+pub(crate) trait Pointwise {
+    /// The losses of the numbers. Works in libtorch's graph and without.
+    fn elements(&self, input: &Tensor, target: &Tensor) -> Result<Tensor>;
+
+    /// The losses and their slopes with respect to `input`.
+    fn elements_and_slopes(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)>;
+}
+
+/// The sum of the losses of two tensors of one shape, each multiplied with its factor. In f32 at least.
+pub(crate) fn sum_of_elements(
+    loss: &dyn Pointwise,
+    input: &Tensor,
+    target: &Tensor,
+    factor: Option<&Tensor>,
+) -> Result<Tensor> {
+    let kind = accumulation_kind(input.kind());
+    let (input, target) = (input.f_to_kind(kind)?, target.f_to_kind(kind)?);
+    let tracked = factor.is_some_and(Tensor::requires_grad);
+    if tracked || Wanted::of(&input, Some(&target))? != Wanted::InputGradient || input.numel() == 0 {
+        let elements = loss.elements(&input, &target)?;
+        return Ok(match factor {
+            Some(factor) => elements.f_mul(factor)?.f_sum(None)?,
+            None => elements.f_sum(None)?,
+        });
+    }
+    let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
+    let mut constants = vec![flat(&target)?];
+    if let Some(factor) = factor {
+        constants.push(flat(&factor.f_to_kind(kind)?.f_expand_as(&input)?)?);
+    }
+    sum_of_rows(&flat(&input)?, &constants, &|input, constants| {
+        let (elements, mut slopes) = loss.elements_and_slopes(input, &constants[0])?;
+        Ok(match constants.get(1) {
+            Some(factor) => (elements.f_dot(factor)?, slopes.f_mul_(factor)?),
+            None => (elements.f_sum(None)?, slopes),
+        })
+    })
+}
+
+/// What computes the sum of some rows, and its gradient with respect to them. It has the same rows of the constants.
+type Part<'a> = dyn Fn(&Tensor, &[Tensor]) -> Result<(Tensor, Tensor)> + 'a;
+
+/// The sum of the losses of the rows of `input`, of which there is one at least.
+pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
+    let (rows, elements) = (input.size()[0], input.numel() as i64);
+    let detached = input.f_detach()?;
+    let (sum, gradient) = no_grad(|| -> Result<(Tensor, Tensor)> {
+        let most = at_once(input.device(), (elements / rows).max(1), MEGABYTE);
+        if most >= rows {
+            return part(&detached, constants);
+        }
+        let gradient = Tensor::f_empty(input.size(), (input.kind(), input.device()))?;
+        let mut sums = Vec::new();
+        for (start, length) in pieces(rows, most) {
+            let narrow = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+            let constants = constants.iter().map(narrow).collect::<std::result::Result<Vec<_>, _>>()?;
+            let (sum, slopes) = part(&narrow(&detached)?, &constants)?;
+            narrow(&gradient)?.f_copy_(&slopes)?;
+            sums.push(sum);
+        }
+        Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))
+    })?;
+    with_gradient(&sum, input, &gradient, 1.0)
+}
+
+/// The least normal number of the kind: what a base of powers is at least, so that slopes at 0 are finite.
+pub(crate) fn tiny(tensor: &Tensor) -> f64 {
+    match accumulation_kind(tensor.kind()) {
+        tch::Kind::Double => f64::MIN_POSITIVE,
+        _ => f64::from(f32::MIN_POSITIVE),
+    }
+}

@@ -1,0 +1,66 @@
+//! Losses of scores `[N, C, ...]` that depend on all classes of a place.
+
+use tch::Tensor;
+
+use crate::base::gradient::Wanted;
+use crate::base::pointwise::sum_of_rows;
+use crate::base::precision::accumulation_kind;
+use crate::{Reduction, Result};
+
+/// What [`reduced`] needs to know of a loss.
+pub(super) trait Rows {
+    /// The losses of the places `[N, ...]`. Works in libtorch's graph and without.
+    fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor>;
+
+    /// The sum of the losses, and its slopes with respect to `input`.
+    fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)>;
+}
+
+/// The sum over the classes.
+pub(super) fn over_classes(scores: &Tensor, keep: bool) -> Result<Tensor> {
+    Ok(scores.f_sum_dim_intlist([1i64].as_slice(), keep, None)?)
+}
+
+/// The reduced loss of scores `[C]` or `[N, C, ...]`, in f32 at least. The constants belong to the samples; a single
+/// sample has constants without a batch.
+pub(super) fn reduced(
+    loss: &dyn Rows,
+    input: &Tensor,
+    constants: &[&Tensor],
+    reduction: Reduction,
+) -> Result<Tensor> {
+    let kind = accumulation_kind(input.kind());
+    let single = input.dim() == 1;
+    let batched = |tensor: &Tensor| -> Result<Tensor> {
+        let wide = if tensor.is_floating_point() { tensor.f_to_kind(kind)? } else { tensor.shallow_clone() };
+        Ok(if single { wide.f_unsqueeze(0)? } else { wide })
+    };
+    let scores = batched(input)?.f_contiguous()?;
+    let constants = constants.iter().map(|tensor| batched(tensor)).collect::<Result<Vec<Tensor>>>()?;
+    let tracked = constants.iter().find(|tensor| tensor.requires_grad());
+    let size = scores.size();
+    let places = size[0] * size[2..].iter().product::<i64>();
+    if reduction == Reduction::None || places == 0 || Wanted::of(&scores, tracked)? != Wanted::InputGradient {
+        let losses = loss.places(&scores, &constants)?;
+        let losses = if single { losses.f_squeeze_dim(0)? } else { losses };
+        return finish(losses, reduction, size[0], input);
+    }
+    let sum = sum_of_rows(&scores, &constants, &|input, constants| loss.sum_and_slopes(input, constants))?;
+    let share = match reduction {
+        Reduction::Mean => places as f64,
+        Reduction::BatchMean => size[0] as f64,
+        _ => 1.0,
+    };
+    Ok(sum.f_div_scalar(share)?.f_to_kind(input.kind())?)
+}
+
+/// The reduced losses of places, in `input`'s kind.
+pub(super) fn finish(losses: Tensor, reduction: Reduction, batch: i64, input: &Tensor) -> Result<Tensor> {
+    let reduced = match reduction {
+        Reduction::None => losses,
+        Reduction::Mean => losses.f_mean(None)?,
+        Reduction::Sum => losses.f_sum(None)?,
+        Reduction::BatchMean => losses.f_sum(None)?.f_div_scalar(batch as f64)?,
+    };
+    Ok(reduced.f_to_kind(input.kind())?)
+}
