@@ -49,6 +49,7 @@
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
+//! | **boxes**: of a detector | [`BoxIouLoss`], [`GeneralizedBoxIouLoss`], [`DistanceBoxIouLoss`], [`CompleteBoxIouLoss`] |
 //!
 //! # Find the rest
 //!

@@ -1,6 +1,7 @@
 //! The losses: a folder for each family, a file for each loss.
 
 mod adversarial;
+mod boxes;
 mod classification;
 mod distribution;
 mod edge;
@@ -13,6 +14,7 @@ mod similarity;
 mod structure;
 
 pub use adversarial::*;
+pub use boxes::*;
 pub use classification::*;
 pub use distribution::*;
 pub use edge::*;

@@ -5,6 +5,7 @@ mod common;
 mod support;
 
 mod adversarial;
+mod boxes;
 mod classification;
 mod contextual;
 mod contracts;

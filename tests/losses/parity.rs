@@ -153,6 +153,11 @@ fn sequence() {
 }
 
 #[test]
+fn boxes() {
+    check_family("boxes", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn perceptual() {
     let gradients = check_values(
         "perceptual",
@@ -258,6 +263,7 @@ fn these_are_all_families() {
         "distribution",
         "sequence",
         "perceptual",
+        "boxes",
     ];
     assert_eq!(tests, FAMILIES);
 }

@@ -12,7 +12,7 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 11] = [
+pub const FAMILIES: [&str; 12] = [
     "pixel",
     "edge",
     "structure",
@@ -24,6 +24,7 @@ pub const FAMILIES: [&str; 11] = [
     "distribution",
     "sequence",
     "perceptual",
+    "boxes",
 ];
 
 /// A case of the fixtures with all that the loss is made of.

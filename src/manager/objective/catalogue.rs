@@ -103,6 +103,12 @@ catalogue! {
     sequence {
         sequence CtcLoss = "CTCLoss";
     }
+    boxes {
+        binary BoxIouLoss;
+        binary GeneralizedBoxIouLoss = "generalized_box_iou_loss";
+        binary DistanceBoxIouLoss = "distance_box_iou_loss";
+        binary CompleteBoxIouLoss = "complete_box_iou_loss";
+    }
 }
 
 /// What people write for losses that are called otherwise.

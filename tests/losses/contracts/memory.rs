@@ -143,7 +143,8 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     embedding,
     distribution,
     sequence,
-    perceptual
+    perceptual,
+    boxes
 );
 
 /// What the contract above rests on: the layouts are what their names say, and hold what they were given.
