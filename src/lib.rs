@@ -49,6 +49,10 @@
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
+//! | **segmentation**: overlap of areas | [`DiceLoss`], [`JaccardLoss`], [`TverskyLoss`], [`FocalTverskyLoss`], [`GeneralizedDiceLoss`] |
+//! | the Jaccard index by sorting | [`LovaszHingeLoss`], [`LovaszSoftmaxLoss`] |
+//! | overlap and places, together | [`DiceCeLoss`], [`DiceFocalLoss`] |
+//! | places, smoothed, some ignored | [`SoftBceWithLogitsLoss`], [`SoftCrossEntropyLoss`] |
 //! | **boxes**: of a detector | [`BoxIouLoss`], [`GeneralizedBoxIouLoss`], [`DistanceBoxIouLoss`], [`CompleteBoxIouLoss`] |
 //!
 //! # Find the rest

@@ -33,7 +33,12 @@ impl Wanted {
 /// Whether libtorch records operations on `tensor` for a backward pass. That takes a tensor that requires a
 /// gradient, and the grad mode, which tch does not expose.
 fn is_tracked(tensor: &Tensor) -> Result<bool> {
-    Ok(tensor.requires_grad() && tensor.f_alias()?.requires_grad())
+    // A view tells what its base does, whatever the mode. So it takes an operation on it, and no elements.
+    let is_recorded = || -> Result<bool> {
+        let nothing = tensor.f_as_strided([0i64].as_slice(), [1i64].as_slice(), 0)?;
+        Ok(nothing.f_neg()?.requires_grad())
+    };
+    Ok(tensor.requires_grad() && is_recorded()?)
 }
 
 /// The scalar `value`, whose gradient with respect to `input` is `factor * gradient`. All have the same kind.
@@ -90,7 +95,22 @@ pub(crate) fn pieces(count: i64, most: i64) -> impl Iterator<Item = (i64, i64)> 
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use tch::{no_grad, Device, Kind, Tensor};
+
+    use super::{is_tracked, pieces};
+
+    #[test]
+    fn nothing_is_tracked_without_the_grad_mode() {
+        for shape in [vec![], vec![0, 3], vec![2, 3]] {
+            let constant = Tensor::zeros(&shape, (Kind::Float, Device::Cpu));
+            let leaf = constant.copy().set_requires_grad(true);
+            for tensor in [&leaf, &(&leaf * 2.0), &leaf.alias()] {
+                assert!(is_tracked(tensor).unwrap());
+                assert!(!no_grad(|| is_tracked(tensor).unwrap()));
+            }
+            assert!(!is_tracked(&constant).unwrap());
+        }
+    }
 
     #[test]
     fn pieces_cover_the_batch() {

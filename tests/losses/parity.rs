@@ -153,6 +153,11 @@ fn sequence() {
 }
 
 #[test]
+fn segmentation() {
+    check_family("segmentation", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn boxes() {
     check_family("boxes", &[], Rounding::OfLarger);
 }
@@ -263,6 +268,7 @@ fn these_are_all_families() {
         "distribution",
         "sequence",
         "perceptual",
+        "segmentation",
         "boxes",
     ];
     assert_eq!(tests, FAMILIES);

@@ -12,7 +12,7 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 12] = [
+pub const FAMILIES: [&str; 13] = [
     "pixel",
     "edge",
     "structure",
@@ -24,6 +24,7 @@ pub const FAMILIES: [&str; 12] = [
     "distribution",
     "sequence",
     "perceptual",
+    "segmentation",
     "boxes",
 ];
 

@@ -103,6 +103,19 @@ catalogue! {
     sequence {
         sequence CtcLoss = "CTCLoss";
     }
+    segmentation {
+        binary DiceLoss;
+        binary GeneralizedDiceLoss;
+        binary JaccardLoss;
+        binary TverskyLoss;
+        binary FocalTverskyLoss;
+        binary DiceCeLoss = "DiceCELoss";
+        binary DiceFocalLoss;
+        binary LovaszHingeLoss;
+        binary LovaszSoftmaxLoss;
+        binary SoftBceWithLogitsLoss = "SoftBCEWithLogitsLoss";
+        binary SoftCrossEntropyLoss;
+    }
     boxes {
         binary BoxIouLoss;
         binary GeneralizedBoxIouLoss = "generalized_box_iou_loss";
@@ -112,7 +125,7 @@ catalogue! {
 }
 
 /// What people write for losses that are called otherwise.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 33] = [
     ("LSGAN", "GanLoss"),
     ("HingeLoss", "GanLoss"),
     ("HingeGANLoss", "GanLoss"),
@@ -140,6 +153,12 @@ const SYNONYMS: [(&str, &str); 27] = [
     ("ContentLoss", "PerceptualLoss"),
     ("StyleLoss", "PerceptualLoss"),
     ("GramLoss", "PerceptualLoss"),
+    ("SoftDiceLoss", "DiceLoss"),
+    ("IoULoss", "JaccardLoss"),
+    ("LovaszLoss", "LovaszSoftmaxLoss"),
+    ("GIoULoss", "GeneralizedBoxIouLoss"),
+    ("DIoULoss", "DistanceBoxIouLoss"),
+    ("CIoULoss", "CompleteBoxIouLoss"),
 ];
 
 impl LossSpec {

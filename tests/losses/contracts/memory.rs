@@ -144,6 +144,7 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     distribution,
     sequence,
     perceptual,
+    segmentation,
     boxes
 );
 

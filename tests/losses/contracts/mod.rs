@@ -47,7 +47,7 @@ const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 9] = [
+const WITH_WEIGHTED_MEAN: [&str; 13] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -57,6 +57,10 @@ const WITH_WEIGHTED_MEAN: [&str; 9] = [
     "WeightedCharbonnierLoss",
     "WeightedTotalVariationLoss",
     "GradientDifferenceLoss",
+    "DiceLoss",
+    "JaccardLoss",
+    "TverskyLoss",
+    "FocalTverskyLoss",
 ];
 
 /// The cases whose bounds are the narrowest.

@@ -1,0 +1,251 @@
+//! Sums over places, of which the losses on overlaps are made, and their gradients.
+//!
+//! Such a loss depends on the logits only through a few sums for each sample and class. So libtorch's graph holds the
+//! sums alone, and the gradient of the logits follows in closed form.
+
+use serde::{Deserialize, Serialize};
+use tch::{no_grad, Device, Kind, Tensor};
+
+use super::mode::{Places, Truth};
+use super::SegmentationMode;
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::Result;
+
+/// What counts as common to prediction and target: the true positives of an overlap.
+///
+/// `p` is the predicted probability and `t` the target's. For targets of 0 and 1 the first two have the same value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intersection {
+    /// `Σ min(p, t)`, right for soft targets: segmentation-models-pytorch, and MONAI's `soft_label`.
+    #[default]
+    Minimum,
+    /// `Σ p * t`: MONAI and kornia.
+    Product,
+    /// `Σ p * t`, with `Σ p²` and `Σ t²` in place of the areas `Σ p` and `Σ t`: V-Net, MONAI's `squared_pred`.
+    Squares,
+}
+
+/// Sums over the places of each sample and class, `[N, C]`.
+pub(super) struct Sums {
+    /// The true positives.
+    pub both: Tensor,
+    /// The area of the prediction.
+    pub predicted: Tensor,
+    /// The area of the target.
+    pub actual: Tensor,
+}
+
+/// How a loss on overlaps reads its arguments.
+pub(super) struct Reading {
+    pub mode: SegmentationMode,
+    pub from_logits: bool,
+    pub intersection: Intersection,
+    pub ignore_index: Option<i64>,
+}
+
+impl Reading {
+    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`, which is for losses that are not, and
+    /// for those whose options require a gradient.
+    pub fn forward(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        in_graph: bool,
+        loss: impl Fn(&Sums) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let places = Places::new(self.mode, self.ignore_index, input, target)?;
+        let wanted = Wanted::of(input, Some(target))?;
+        if in_graph || wanted != Wanted::InputGradient || places.input.numel() == 0 {
+            let probabilities = self.probabilities(&places.input)?;
+            return loss(&self.sums(&probabilities, &places)?);
+        }
+        let (probabilities, sums) = no_grad(|| -> Result<_> {
+            let probabilities = self.probabilities(&places.input.f_detach()?)?;
+            let sums = self.sums(&probabilities, &places)?;
+            Ok((probabilities, sums))
+        })?;
+        let leaf = |sum: &Tensor| sum.f_detach()?.f_set_requires_grad(true);
+        let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, actual: sums.actual };
+        let value = loss(&leaves)?;
+        let slopes = Tensor::f_run_backward(&[&value], &[&leaves.both, &leaves.predicted], false, false)?;
+        let gradient = no_grad(|| self.gradient(probabilities, &places, &slopes[0], &slopes[1]))?;
+        with_gradient(&value.f_detach()?, &places.input, &gradient, 1.0)
+    }
+
+    fn probabilities(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(match (self.from_logits, self.mode) {
+            (false, _) => input.shallow_clone(),
+            (true, SegmentationMode::Multiclass) => input.f_softmax(1, None)?,
+            (true, _) => input.f_sigmoid()?,
+        })
+    }
+
+    fn sums(&self, probabilities: &Tensor, places: &Places) -> Result<Sums> {
+        let over_places = |tensor: Tensor| tensor.f_sum_dim_intlist([2i64].as_slice(), false, None);
+        let area = |tensor: &Tensor| match self.intersection {
+            Intersection::Squares => tensor.f_square(),
+            _ => Ok(tensor.shallow_clone()),
+        };
+        let counted = places.counted.as_ref();
+        match &places.truth {
+            Truth::Classes(classes) => {
+                let right = probabilities.f_gather(1, &classes.f_unsqueeze(1)?, false)?;
+                let (right, ones) = match counted {
+                    Some(counted) => (right.f_mul(counted)?, counted.f_squeeze_dim(1)?),
+                    None => (right, classes.f_ones_like()?.f_to_kind(probabilities.kind())?),
+                };
+                let areas = area(probabilities)?;
+                let predicted = match counted {
+                    Some(counted) => areas.f_matmul(&counted.f_transpose(1, 2)?)?.f_squeeze_dim(2)?,
+                    None => over_places(areas)?,
+                };
+                Ok(Sums {
+                    both: sum_by_class(&right.f_squeeze_dim(1)?, classes, places.classes())?,
+                    predicted,
+                    actual: sum_by_class(&ones, classes, places.classes())?,
+                })
+            }
+            Truth::Values(values) => {
+                let own = match counted {
+                    Some(counted) => probabilities.f_mul(counted)?,
+                    None => probabilities.shallow_clone(),
+                };
+                let both = match self.intersection {
+                    Intersection::Minimum => own.f_minimum(values)?,
+                    Intersection::Product | Intersection::Squares => own.f_mul(values)?,
+                };
+                Ok(Sums {
+                    both: over_places(both)?,
+                    predicted: over_places(area(&own)?)?,
+                    actual: over_places(area(values)?)?,
+                })
+            }
+        }
+    }
+
+    /// The gradient with respect to the input, of which the sums have the slopes `of_both` and `of_predicted`.
+    /// Overwrites the probabilities where they are not the input itself.
+    fn gradient(
+        &self,
+        probabilities: Tensor,
+        places: &Places,
+        of_both: &Tensor,
+        of_predicted: &Tensor,
+    ) -> Result<Tensor> {
+        let result = match self.from_logits {
+            true => probabilities.shallow_clone(),
+            false => probabilities.f_empty_like()?,
+        };
+        let (samples, classes, count) = probabilities.size3()?;
+        for (start, length) in pieces(samples, at_once(probabilities.device(), classes * count, MEGABYTE)) {
+            let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+            let own = piece(&probabilities)?;
+            let slope = piece(of_predicted)?.f_unsqueeze(2)?;
+            // Of the areas: the same at all places, unless they are of squares.
+            let areas = match self.intersection {
+                Intersection::Squares => own.f_mul(&slope)?.f_mul_scalar(2.0)?,
+                _ => slope,
+            };
+            let counted = places.counted.as_ref().map(piece).transpose()?;
+            let to = piece(&result)?;
+            match &places.truth {
+                Truth::Classes(truth) => {
+                    let truth = piece(truth)?;
+                    let of_truth = piece(of_both)?.f_gather(1, &truth, false)?.f_unsqueeze(1)?;
+                    self.by_classes(&own, &areas, &truth.f_unsqueeze(1)?, &of_truth, to, counted.as_ref())?;
+                }
+                Truth::Values(truth) => {
+                    let truth = piece(truth)?;
+                    let common = match self.intersection {
+                        // Of equal numbers each has half of the slope, as in libtorch.
+                        Intersection::Minimum => {
+                            let kind = own.kind();
+                            let less = own.f_lt_tensor(&truth)?.f_to_kind(kind)?;
+                            less.f_add(&own.f_le_tensor(&truth)?.f_to_kind(kind)?)?.f_mul_scalar(0.5)?
+                        }
+                        Intersection::Product | Intersection::Squares => truth,
+                    };
+                    let slopes = areas.f_addcmul(&common, &piece(of_both)?.f_unsqueeze(2)?)?;
+                    self.by_values(&own, slopes, to, counted.as_ref())?;
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `of_truth`
+    /// what that of the true class has beside them.
+    fn by_classes(
+        &self,
+        own: &Tensor,
+        areas: &Tensor,
+        truth: &Tensor,
+        of_truth: &Tensor,
+        mut to: Tensor,
+        counted: Option<&Tensor>,
+    ) -> Result<()> {
+        let mut of_truth = of_truth.shallow_clone();
+        if self.from_logits {
+            let right = own.f_gather(1, truth, false)?;
+            of_truth = of_truth.f_mul(&right)?;
+            // A softmax has the gradient p (g - Σ p g).
+            let mean = match self.intersection {
+                Intersection::Squares => {
+                    own.f_mul(areas)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?
+                }
+                _ => areas.f_transpose(1, 2)?.f_matmul(own)?,
+            };
+            let mean = mean.f_add(&of_truth)?;
+            let _ = to.f_mul_(&areas.f_sub(&mean)?)?;
+        } else {
+            to.f_copy_(areas)?;
+        }
+        let _ = to.f_scatter_add_(1, truth, &of_truth)?;
+        if let Some(counted) = counted {
+            let _ = to.f_mul_(counted)?;
+        }
+        Ok(())
+    }
+
+    /// The same for targets of values, with the slopes of all classes.
+    fn by_values(
+        &self,
+        own: &Tensor,
+        mut slopes: Tensor,
+        mut to: Tensor,
+        counted: Option<&Tensor>,
+    ) -> Result<()> {
+        if let Some(counted) = counted {
+            slopes = slopes.f_mul_(counted)?;
+        }
+        match (self.from_logits, self.mode) {
+            (false, _) => to.f_copy_(&slopes)?,
+            (true, SegmentationMode::Multiclass) => {
+                let mean = own.f_mul(&slopes)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
+                let _ = to.f_mul_(&slopes.f_sub_(&mean)?)?;
+            }
+            (true, _) => {
+                // p (1 - p) g.
+                let slopes = slopes.f_sub(&slopes.f_mul(own)?)?;
+                let _ = to.f_mul_(&slopes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds up the `values` `[N, P]` of each class: `[N, C]`.
+fn sum_by_class(values: &Tensor, of: &Tensor, classes: i64) -> Result<Tensor> {
+    let samples = values.size()[0];
+    if values.device() == Device::Cpu {
+        // One sum after the other: in f32, thousands of numbers would lose digits.
+        let bins = Tensor::f_zeros([samples, classes].as_slice(), (Kind::Double, Device::Cpu))?;
+        let sums = bins.f_scatter_add(1, of, &values.f_to_kind(Kind::Double)?)?;
+        return Ok(sums.f_to_kind(values.kind())?);
+    }
+    // Elsewhere, additions at one place wait for each other.
+    let all = Tensor::f_arange(classes, (Kind::Int64, of.device()))?.f_view([1, classes, 1].as_slice())?;
+    let is_class = of.f_unsqueeze(1)?.f_eq_tensor(&all)?.f_to_kind(values.kind())?;
+    Ok(is_class.f_mul(&values.f_unsqueeze(1)?)?.f_sum_dim_intlist([2i64].as_slice(), false, None)?)
+}
