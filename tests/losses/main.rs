@@ -24,6 +24,7 @@ mod presets;
 mod properties;
 mod recorded;
 mod refusals;
+mod segmentation;
 mod sequence;
 mod similarity;
 mod streaming;

@@ -1,6 +1,6 @@
 //! [`DiceLoss`].
 
-use super::overlap::overlap_loss;
+use super::overlap_loss::overlap_loss;
 use super::{AbsentClasses, Intersection, OverlapScore, SegmentationMode};
 
 overlap_loss! {

@@ -1,6 +1,6 @@
 //! [`FocalTverskyLoss`].
 
-use super::overlap::overlap_loss;
+use super::overlap_loss::overlap_loss;
 
 overlap_loss! {
 /// Focal Tversky loss: [`TverskyLoss`](crate::TverskyLoss) with an exponent for each class, which lifts classes that

@@ -11,6 +11,7 @@ mod lovasz_hinge;
 mod lovasz_softmax;
 mod mode;
 mod overlap;
+mod overlap_loss;
 mod soft_bce_with_logits;
 mod soft_cross_entropy;
 mod sums;

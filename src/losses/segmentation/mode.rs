@@ -100,6 +100,19 @@ impl Places {
         Ok(Places { input: wide, truth, counted: counted.transpose()? })
     }
 
+    /// Those of some samples.
+    pub fn narrow(&self, start: i64, length: i64) -> Result<Places> {
+        let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+        Ok(Places {
+            input: piece(&self.input)?,
+            truth: match &self.truth {
+                Truth::Classes(classes) => Truth::Classes(piece(classes)?),
+                Truth::Values(values) => Truth::Values(piece(values)?),
+            },
+            counted: self.counted.as_ref().map(piece).transpose()?,
+        })
+    }
+
     pub fn classes(&self) -> i64 {
         self.input.size()[1]
     }

@@ -45,8 +45,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`, which is for losses that are not, and
-    /// for those whose options require a gradient.
+    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`, which
+    /// is for losses that are not, and for those whose options require a gradient.
     pub fn forward(
         &self,
         input: &Tensor,
@@ -62,7 +62,13 @@ impl Reading {
         }
         let (probabilities, sums) = no_grad(|| -> Result<_> {
             let probabilities = self.probabilities(&places.input.f_detach()?)?;
-            let sums = self.sums(&probabilities, &places)?;
+            let sums = Sums::joined(
+                &in_pieces(&places)
+                    .map(|(start, length)| {
+                        self.sums(&probabilities.f_narrow(0, start, length)?, &places.narrow(start, length)?)
+                    })
+                    .collect::<Result<Vec<Sums>>>()?,
+            )?;
             Ok((probabilities, sums))
         })?;
         let leaf = |sum: &Tensor| sum.f_detach()?.f_set_requires_grad(true);
@@ -137,37 +143,34 @@ impl Reading {
             true => probabilities.shallow_clone(),
             false => probabilities.f_empty_like()?,
         };
-        let (samples, classes, count) = probabilities.size3()?;
-        for (start, length) in pieces(samples, at_once(probabilities.device(), classes * count, MEGABYTE)) {
+        for (start, length) in in_pieces(places) {
             let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
-            let own = piece(&probabilities)?;
-            let slope = piece(of_predicted)?.f_unsqueeze(2)?;
+            let places = places.narrow(start, length)?;
+            let (own, of_both, slope) =
+                (piece(&probabilities)?, piece(of_both)?, piece(of_predicted)?.f_unsqueeze(2)?);
             // Of the areas: the same at all places, unless they are of squares.
             let areas = match self.intersection {
                 Intersection::Squares => own.f_mul(&slope)?.f_mul_scalar(2.0)?,
                 _ => slope,
             };
-            let counted = places.counted.as_ref().map(piece).transpose()?;
-            let to = piece(&result)?;
+            let counted = places.counted.as_ref();
             match &places.truth {
                 Truth::Classes(truth) => {
-                    let truth = piece(truth)?;
-                    let of_truth = piece(of_both)?.f_gather(1, &truth, false)?.f_unsqueeze(1)?;
-                    self.by_classes(&own, &areas, &truth.f_unsqueeze(1)?, &of_truth, to, counted.as_ref())?;
+                    let of_truth = of_both.f_gather(1, truth, false)?.f_unsqueeze(1)?;
+                    let truth = truth.f_unsqueeze(1)?;
+                    self.by_classes(&own, &areas, &truth, &of_truth, piece(&result)?, counted)?;
                 }
                 Truth::Values(truth) => {
-                    let truth = piece(truth)?;
-                    let common = match self.intersection {
-                        // Of equal numbers each has half of the slope, as in libtorch.
+                    let of_both = of_both.f_unsqueeze(2)?;
+                    let slopes = match self.intersection {
+                        // The smaller one has the slope; of equal ones each has half of it, as in libtorch.
                         Intersection::Minimum => {
-                            let kind = own.kind();
-                            let less = own.f_lt_tensor(&truth)?.f_to_kind(kind)?;
-                            less.f_add(&own.f_le_tensor(&truth)?.f_to_kind(kind)?)?.f_mul_scalar(0.5)?
+                            let half = of_both.f_mul_scalar(0.5)?;
+                            areas.f_add(&half)?.f_addcmul(&truth.f_sub(&own)?.f_sgn_()?, &half)?
                         }
-                        Intersection::Product | Intersection::Squares => truth,
+                        Intersection::Product | Intersection::Squares => areas.f_addcmul(truth, &of_both)?,
                     };
-                    let slopes = areas.f_addcmul(&common, &piece(of_both)?.f_unsqueeze(2)?)?;
-                    self.by_values(&own, slopes, to, counted.as_ref())?;
+                    piece(&result)?.f_copy_(&self.by_values(&own, slopes, counted)?)?;
                 }
             }
         }
@@ -208,31 +211,40 @@ impl Reading {
         Ok(())
     }
 
-    /// The same for targets of values, with the slopes of all classes.
-    fn by_values(
-        &self,
-        own: &Tensor,
-        mut slopes: Tensor,
-        mut to: Tensor,
-        counted: Option<&Tensor>,
-    ) -> Result<()> {
+    /// The gradient for targets of values, with the slopes of all classes.
+    fn by_values(&self, own: &Tensor, mut slopes: Tensor, counted: Option<&Tensor>) -> Result<Tensor> {
         if let Some(counted) = counted {
             slopes = slopes.f_mul_(counted)?;
         }
-        match (self.from_logits, self.mode) {
-            (false, _) => to.f_copy_(&slopes)?,
+        Ok(match (self.from_logits, self.mode) {
+            (false, _) => slopes,
             (true, SegmentationMode::Multiclass) => {
-                let mean = own.f_mul(&slopes)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?;
-                let _ = to.f_mul_(&slopes.f_sub_(&mean)?)?;
+                Tensor::f_internal_softmax_backward_data(&slopes, own, 1, own.kind())?
             }
-            (true, _) => {
-                // p (1 - p) g.
-                let slopes = slopes.f_sub(&slopes.f_mul(own)?)?;
-                let _ = to.f_mul_(&slopes)?;
-            }
-        }
-        Ok(())
+            (true, _) => Tensor::f_sigmoid_backward(&slopes, own)?,
+        })
     }
+}
+
+impl Sums {
+    /// Those of several pieces of a batch.
+    fn joined(pieces: &[Sums]) -> Result<Sums> {
+        let join = |sum: fn(&Sums) -> &Tensor| {
+            let sums: Vec<&Tensor> = pieces.iter().map(sum).collect();
+            Tensor::f_cat(&sums, 0)
+        };
+        Ok(Sums {
+            both: join(|own| &own.both)?,
+            predicted: join(|own| &own.predicted)?,
+            actual: join(|own| &own.actual)?,
+        })
+    }
+}
+
+/// Cuts a batch into pieces that stay in the cache: start and length of each.
+fn in_pieces(places: &Places) -> impl Iterator<Item = (i64, i64)> {
+    let size = places.input.size();
+    pieces(size[0], at_once(places.input.device(), size[1] * size[2], MEGABYTE))
 }
 
 /// Adds up the `values` `[N, P]` of each class: `[N, C]`.
