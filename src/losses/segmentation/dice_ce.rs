@@ -144,6 +144,9 @@ impl DiceCeLoss {
         };
         match (&places.truth, counted) {
             (Truth::Values(values), _) => Ok(reduced(values, tch::Reduction::Mean)?),
+            (Truth::Classes(classes), None) if self.label_smoothing == 0.0 && classes.numel() > 0 => {
+                Ok(reduced(classes, tch::Reduction::Mean)?)
+            }
             (Truth::Classes(classes), counted) => {
                 let losses = reduced(classes, tch::Reduction::None)?;
                 // libtorch's mean of nothing is NaN, and its mean with smoothed labels waits for the device.
@@ -166,9 +169,18 @@ impl DiceCeLoss {
 }
 
 /// The sum over that of the shares, 0 where there are none.
-pub(super) fn mean_of(losses: &Tensor, shares: &Tensor) -> Result<Tensor> {
-    let sum = shares.f_sum(None)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-    Ok(losses.f_sum(None)?.f_div(&sum)?)
+fn mean_of(losses: &Tensor, shares: &Tensor) -> Result<Tensor> {
+    quotient(&losses.f_sum(None)?, &shares.f_sum(None)?)
+}
+
+/// A sum over a count, 0 where nothing counts.
+pub(super) fn quotient(sum: &Tensor, count: &Tensor) -> Result<Tensor> {
+    Ok(sum.f_div(&at_least_tiny(count)?)?)
+}
+
+/// A divisor that is not 0.
+pub(super) fn at_least_tiny(count: &Tensor) -> Result<Tensor> {
+    Ok(count.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
 }
 
 impl Loss for DiceCeLoss {

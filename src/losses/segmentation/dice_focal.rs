@@ -1,12 +1,14 @@
 //! [`DiceFocalLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{no_grad, Tensor};
 
-use super::dice_ce::mean_of;
+use super::dice_ce::{at_least_tiny, quotient};
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
+use crate::base::gradient::{with_gradient, Wanted};
+use crate::base::tensor::scalar;
 use crate::base::weight::placed;
 use crate::base::{check, setters};
 use crate::{Loss, Result, WeightTensor};
@@ -29,8 +31,8 @@ use crate::{Loss, Result, WeightTensor};
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side assertion on CUDA. If all places are
 ///   ignored, the focal loss is 0. f16 and bf16 are computed in f32.
-/// - **Gradients**: to `input` and to a floating-point `target`. Of the Dice loss, second derivatives come out as zero if
-///   only `input` requires a gradient.
+/// - **Gradients**: to `input`, to a floating-point `target`, and to `weight`. If only `input` requires a gradient,
+///   forward computes it, and second derivatives come out as zero.
 /// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and class,
 ///   `smooth_nr` and `smooth_dr` 5e-6, `gamma` 2, no `alpha`, no weights, no `ignore_index`, `lambda_dice` and
 ///   `lambda_focal` 1.
@@ -126,46 +128,98 @@ impl DiceFocalLoss {
     /// The focal loss, in the kind of the computation.
     fn focal(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         let places = Places::new(self.mode, self.ignore_index, input, target)?;
-        let kind = places.input.kind();
-        let labels = match &places.truth {
-            Truth::Values(values) => values.shallow_clone(),
-            Truth::Classes(classes) => {
-                let all = Tensor::f_arange(places.classes(), (Kind::Int64, classes.device()))?;
-                classes.f_unsqueeze(1)?.f_eq_tensor(&all.f_view([1, -1, 1].as_slice())?)?.f_to_kind(kind)?
+        let weight = placed("weight", self.weight.as_ref(), &places.input)?;
+        if let Some(weight) = &weight {
+            check::class_weight(weight, places.classes())?;
+        }
+        let weight = weight.as_ref();
+        let in_graph = weight.is_some_and(Tensor::requires_grad) || places.input.numel() == 0;
+        if in_graph || Wanted::of(input, Some(target))? != Wanted::InputGradient {
+            let (sum, count) = self.focal_sum(&places, weight, None)?;
+            return quotient(&sum, &count);
+        }
+        let (sum, count, gradient) = no_grad(|| -> Result<_> {
+            let mut gradient = places.input.f_zeros_like()?;
+            let (mut sums, mut counts) = (Vec::new(), Vec::new());
+            for (start, length) in places.pieces() {
+                let to = gradient.f_narrow(0, start, length)?;
+                let (sum, count) = self.focal_sum(&places.narrow(start, length)?, weight, Some(to))?;
+                sums.push(sum);
+                counts.push(count);
+            }
+            let total = |parts: &[Tensor]| Tensor::f_stack(parts, 0)?.f_sum(None);
+            let (sum, count) = (total(&sums)?, total(&counts)?);
+            let _ = gradient.f_div_(&at_least_tiny(&count)?)?;
+            Ok((sum, count, gradient))
+        })?;
+        with_gradient(&quotient(&sum, &count)?, &places.input, &gradient, 1.0)
+    }
+
+    /// The sum of the focal losses of all places and classes, and how many count. Writes the gradient of the sum where it
+    /// is to go.
+    fn focal_sum(
+        &self,
+        places: &Places,
+        weight: Option<&Tensor>,
+        to: Option<Tensor>,
+    ) -> Result<(Tensor, Tensor)> {
+        let classes = places.classes();
+        let from = i64::from(!self.include_background && classes > 1);
+        let counting = |tensor: &Tensor| tensor.f_narrow(1, from, classes - from);
+        let (logits, labels) = (counting(&places.input)?, counting(&places.labels()?)?);
+        let signs = labels.f_mul_scalar(-2.0)?.f_add_scalar(1.0)?;
+        let signed = logits.f_mul(&signs)?;
+        // With labels of 0 and 1, one sigmoid is enough. Behind its power, the graph would have a slope of 0 * infinity.
+        let wrong = match (&to, &places.truth) {
+            (Some(_), Truth::Classes(_)) => Some(signed.f_sigmoid()?),
+            _ => None,
+        };
+        let (cost, mut factor) = match &wrong {
+            Some(wrong) => {
+                (signed.f_neg()?.f_log_sigmoid()?.f_neg()?, wrong.f_pow_tensor_scalar(self.gamma)?)
+            }
+            None => {
+                let none = tch::Reduction::None;
+                let cost = logits.f_binary_cross_entropy_with_logits(
+                    &labels,
+                    None::<&Tensor>,
+                    None::<&Tensor>,
+                    none,
+                )?;
+                (cost, signed.f_log_sigmoid()?.f_mul_scalar(self.gamma)?.f_exp()?)
             }
         };
-        let from = i64::from(!self.include_background && places.classes() > 1);
-        let without_background = |tensor: &Tensor| tensor.f_narrow(1, from, places.classes() - from);
-        let (logits, labels) = (without_background(&places.input)?, without_background(&labels)?);
-        let cost = logits.f_binary_cross_entropy_with_logits(
-            &labels,
-            None::<&Tensor>,
-            None::<&Tensor>,
-            tch::Reduction::None,
-        )?;
-        // The logarithm of 1 - q: exact where q is near 1.
-        let signs = labels.f_mul_scalar(-2.0)?.f_add_scalar(1.0)?;
-        let rest = logits.f_mul(&signs)?.f_log_sigmoid()?;
-        let mut losses = rest.f_mul_scalar(self.gamma)?.f_exp()?.f_mul(&cost)?;
         if let Some(alpha) = self.alpha {
-            losses = losses.f_mul(&labels.f_mul_scalar(2.0 * alpha - 1.0)?.f_add_scalar(1.0 - alpha)?)?;
+            factor = factor.f_mul(&labels.f_mul_scalar(2.0 * alpha - 1.0)?.f_add_scalar(1.0 - alpha)?)?;
         }
-        if let Some(weight) = placed("weight", self.weight.as_ref(), &places.input)? {
-            check::class_weight(&weight, places.classes())?;
-            losses = losses.f_mul(&weight.f_narrow(0, from, places.classes() - from)?.f_unsqueeze(1)?)?;
+        if let Some(weight) = weight {
+            factor = factor.f_mul(&weight.f_narrow(0, from, classes - from)?.f_unsqueeze(1)?)?;
         }
-        match &places.counted {
+        let count = match &places.counted {
             Some(counted) => {
-                let counted = if counted.size()[1] == 1 {
-                    counted.shallow_clone()
-                } else {
-                    without_background(counted)?
-                };
-                let counted = counted.f_expand_as(&losses)?;
-                mean_of(&losses.f_mul(&counted)?, &counted)
+                let counted =
+                    if counted.size()[1] == 1 { counted.shallow_clone() } else { counting(counted)? };
+                factor = factor.f_mul(&counted)?;
+                counted.f_expand_as(&factor)?.f_sum(None)?
             }
-            None => Ok(losses.f_mean(None)?),
+            None => scalar(factor.numel() as f64, &factor)?,
+        };
+        if let Some(to) = to {
+            // Of the cost, and of the factor in front of it.
+            let slopes = match &wrong {
+                Some(wrong) => {
+                    let of_factor =
+                        cost.f_mul(&wrong.f_neg()?.f_add_scalar(1.0)?)?.f_mul_scalar(self.gamma)?;
+                    of_factor.f_add(wrong)?.f_mul(&signs)?
+                }
+                None => {
+                    let of_factor = signed.f_neg()?.f_sigmoid()?.f_mul(&signs)?.f_mul(&cost)?;
+                    logits.f_sigmoid()?.f_sub(&labels)?.f_add(&of_factor.f_mul_scalar(self.gamma)?)?
+                }
+            };
+            counting(&to)?.f_copy_(&slopes.f_mul(&factor)?)?;
         }
+        Ok((factor.f_mul(&cost)?.f_sum(None)?, count))
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`LovaszSoftmaxLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::lovasz::extension;
 use super::mode::{Places, Truth};
@@ -57,18 +57,15 @@ setters!(LovaszSoftmaxLoss { with_per_image(per_image: bool); with_ignore_index(
 impl Loss for LovaszSoftmaxLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         let places = Places::new(SegmentationMode::Multiclass, self.ignore_index, input, target)?;
-        let Truth::Classes(classes) = &places.truth else {
+        if !matches!(places.truth, Truth::Classes(_)) {
             let expected = "Int64 or Uint8, classes".into();
             return Err(Error::Kind { argument: "target", given: target.kind(), expected });
-        };
+        }
         let probabilities = places.input.f_softmax(1, None)?;
-        let kind = probabilities.kind();
         if probabilities.numel() == 0 {
             return Ok(probabilities.f_sum(input.kind())?);
         }
-        let all = Tensor::f_arange(places.classes(), (Kind::Int64, classes.device()))?;
-        let mut labels =
-            classes.f_unsqueeze(1)?.f_eq_tensor(&all.f_view([1, -1, 1].as_slice())?)?.f_to_kind(kind)?;
+        let mut labels = places.labels()?;
         let mut errors = labels.f_sub(&probabilities)?.f_abs()?;
         if let Some(counted) = &places.counted {
             // An error of 0 costs nothing, wherever it is in the order.

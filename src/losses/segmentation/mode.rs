@@ -1,9 +1,10 @@
 //! What images of classes look like, and how they become places with classes.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::base::check;
+use crate::base::gradient::{at_once, pieces, MEGABYTE};
 use crate::base::precision::{accumulation_kind, is_floating};
 use crate::{Error, Result};
 
@@ -75,9 +76,7 @@ impl Places {
         let wide = flat(&input.f_to_kind(kind)?)?;
         let of_classes = mode == SegmentationMode::Multiclass && !is_floating(target.kind());
         let target = match of_classes {
-            true => {
-                target.f_to_kind(tch::Kind::Int64)?.f_reshape([wide.size()[0], wide.size()[2]].as_slice())?
-            }
+            true => target.f_to_kind(Kind::Int64)?.f_reshape([wide.size()[0], wide.size()[2]].as_slice())?,
             false => flat(target)?,
         };
         let counted = match ignore_index {
@@ -111,6 +110,24 @@ impl Places {
             },
             counted: self.counted.as_ref().map(piece).transpose()?,
         })
+    }
+
+    /// Cuts the batch into pieces that stay in the cache: start and length of each.
+    pub fn pieces(&self) -> impl Iterator<Item = (i64, i64)> {
+        let size = self.input.size();
+        pieces(size[0], at_once(self.input.device(), size[1] * size[2], MEGABYTE))
+    }
+
+    /// The targets as values `[N, C, P]`: 1 for the class of a place, 0 for the others.
+    pub fn labels(&self) -> Result<Tensor> {
+        match &self.truth {
+            Truth::Values(values) => Ok(values.shallow_clone()),
+            Truth::Classes(classes) => {
+                let all = Tensor::f_arange(self.classes(), (Kind::Int64, classes.device()))?;
+                let all = all.f_view([1, -1, 1].as_slice())?;
+                Ok(classes.f_unsqueeze(1)?.f_eq_tensor(&all)?.f_to_kind(self.input.kind())?)
+            }
+        }
     }
 
     pub fn classes(&self) -> i64 {

@@ -8,7 +8,7 @@ use tch::{no_grad, Device, Kind, Tensor};
 
 use super::mode::{Places, Truth};
 use super::SegmentationMode;
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::gradient::{with_gradient, Wanted};
 use crate::Result;
 
 /// What counts as common to prediction and target: the true positives of an overlap.
@@ -63,7 +63,8 @@ impl Reading {
         let (probabilities, sums) = no_grad(|| -> Result<_> {
             let probabilities = self.probabilities(&places.input.f_detach()?)?;
             let sums = Sums::joined(
-                &in_pieces(&places)
+                &places
+                    .pieces()
                     .map(|(start, length)| {
                         self.sums(&probabilities.f_narrow(0, start, length)?, &places.narrow(start, length)?)
                     })
@@ -143,7 +144,7 @@ impl Reading {
             true => probabilities.shallow_clone(),
             false => probabilities.f_empty_like()?,
         };
-        for (start, length) in in_pieces(places) {
+        for (start, length) in places.pieces() {
             let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
             let places = places.narrow(start, length)?;
             let (own, of_both, slope) =
@@ -156,9 +157,8 @@ impl Reading {
             let counted = places.counted.as_ref();
             match &places.truth {
                 Truth::Classes(truth) => {
-                    let of_truth = of_both.f_gather(1, truth, false)?.f_unsqueeze(1)?;
                     let truth = truth.f_unsqueeze(1)?;
-                    self.by_classes(&own, &areas, &truth, &of_truth, piece(&result)?, counted)?;
+                    self.by_classes(&own, &areas, &truth, &of_both, piece(&result)?, counted)?;
                 }
                 Truth::Values(truth) => {
                     let of_both = of_both.f_unsqueeze(2)?;
@@ -177,34 +177,40 @@ impl Reading {
         Ok(result)
     }
 
-    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `of_truth`
-    /// what that of the true class has beside them.
+    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C, 1]`
+    /// or of each place, and `of_both` `[n, C]` what the true class has beside them.
     fn by_classes(
         &self,
         own: &Tensor,
         areas: &Tensor,
         truth: &Tensor,
-        of_truth: &Tensor,
+        of_both: &Tensor,
         mut to: Tensor,
         counted: Option<&Tensor>,
     ) -> Result<()> {
-        let mut of_truth = of_truth.shallow_clone();
+        let squares = self.intersection == Intersection::Squares;
+        let slopes_of_truth =
+            |slopes: &Tensor| slopes.f_gather(1, &truth.f_squeeze_dim(1)?, false)?.f_unsqueeze(1);
+        let of_area = match squares {
+            true => areas.f_gather(1, truth, false)?,
+            false => slopes_of_truth(&areas.f_squeeze_dim(2)?)?,
+        };
+        let of_both = slopes_of_truth(of_both)?;
         if self.from_logits {
-            let right = own.f_gather(1, truth, false)?;
-            of_truth = of_truth.f_mul(&right)?;
             // A softmax has the gradient p (g - Σ p g).
-            let mean = match self.intersection {
-                Intersection::Squares => {
-                    own.f_mul(areas)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?
-                }
-                _ => areas.f_transpose(1, 2)?.f_matmul(own)?,
+            let right = own.f_gather(1, truth, false)?;
+            let mean = match squares {
+                true => own.f_mul(areas)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?,
+                false => areas.f_transpose(1, 2)?.f_matmul(own)?,
             };
-            let mean = mean.f_add(&of_truth)?;
+            let mean = mean.f_addcmul(&of_both, &right)?;
+            let of_truth = of_area.f_add(&of_both)?.f_sub(&mean)?.f_mul(&right)?;
             let _ = to.f_mul_(&areas.f_sub(&mean)?)?;
+            let _ = to.f_scatter_(1, truth, &of_truth)?;
         } else {
             to.f_copy_(areas)?;
+            let _ = to.f_scatter_(1, truth, &of_area.f_add(&of_both)?)?;
         }
-        let _ = to.f_scatter_add_(1, truth, &of_truth)?;
         if let Some(counted) = counted {
             let _ = to.f_mul_(counted)?;
         }
@@ -239,12 +245,6 @@ impl Sums {
             actual: join(|own| &own.actual)?,
         })
     }
-}
-
-/// Cuts a batch into pieces that stay in the cache: start and length of each.
-fn in_pieces(places: &Places) -> impl Iterator<Item = (i64, i64)> {
-    let size = places.input.size();
-    pieces(size[0], at_once(places.input.device(), size[1] * size[2], MEGABYTE))
 }
 
 /// Adds up the `values` `[N, P]` of each class: `[N, C]`.
