@@ -1,8 +1,9 @@
 //! [`SoftBceWithLogitsLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{no_grad, Tensor};
 
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::weight::{check_weight, placed};
@@ -24,7 +25,9 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// - **Shapes**: `input` and `target` any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: `input` any logits; `target` probabilities in `[0, 1]` or the `ignore_index`, not checked. f16 and bf16
 ///   are computed in f32. The mean of nothing is NaN.
-/// - **Gradients**: to both arguments. libtorch has no gradient for the weights and refuses a weight that requires one.
+/// - **Gradients**: to both arguments. libtorch has no gradient for the weights and refuses a weight that requires one. If
+///   the loss is reduced, there are no weights and only `input` requires a gradient, forward computes it, and second
+///   derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: no weights, `ignore_index` -100, `smooth_factor` 0, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the shape of
 ///   `input`, or that [`WeightTensor`] refuses; a `smooth_factor` outside `[0, 1]`.
@@ -95,14 +98,55 @@ impl Loss for SoftBceWithLogitsLoss {
             Ok(weight)
         };
         let (weight, pos_weight) = (weight("weight", &self.weight)?, weight("pos_weight", &self.pos_weight)?);
-        let smooth = match self.smooth_factor == 0.0 {
+        let wanted = Wanted::of(input, Some(&target))?;
+        let plain = weight.is_none() && pos_weight.is_none() && self.reduction != Reduction::None;
+        if plain && wanted == Wanted::InputGradient && logits.numel() > 0 {
+            return Ok(self.with_slopes(&logits, &target)?.f_to_kind(input.kind())?);
+        }
+        let (labels, counted) = self.labels(&target)?;
+        let none = tch::Reduction::None;
+        let elements =
+            logits.f_binary_cross_entropy_with_logits(&labels, weight.as_ref(), pos_weight.as_ref(), none)?;
+        reduce(&elements.f_mul(&counted)?, self.reduction, input.kind())
+    }
+}
+
+impl SoftBceWithLogitsLoss {
+    /// The smoothed labels, and which count.
+    fn labels(&self, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let labels = match self.smooth_factor == 0.0 {
             true => target.shallow_clone(),
             false => target.f_mul_scalar(1.0 - 2.0 * self.smooth_factor)?.f_add_scalar(self.smooth_factor)?,
         };
-        let none = tch::Reduction::None;
-        let elements =
-            logits.f_binary_cross_entropy_with_logits(&smooth, weight.as_ref(), pos_weight.as_ref(), none)?;
-        let counted = target.f_ne(self.ignore_index)?;
-        reduce(&elements.f_mul(&counted)?, self.reduction, input.kind())
+        Ok((labels, target.f_ne(self.ignore_index)?))
+    }
+
+    /// The reduced loss without weights, with its gradient, in pieces that stay in the cache.
+    fn with_slopes(&self, logits: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
+        let (logits, target) = (flat(logits)?, flat(target)?);
+        let count = logits.numel() as i64;
+        let (sum, gradient) = no_grad(|| -> Result<_> {
+            let gradient = logits.f_detach()?.f_sigmoid()?;
+            let mut sums = Vec::new();
+            for (start, length) in pieces(count, at_once(logits.device(), 1, MEGABYTE)) {
+                let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+                let (labels, counted) = self.labels(&piece(&target)?)?;
+                let elements = piece(&logits)?.f_binary_cross_entropy_with_logits(
+                    &labels,
+                    None::<&Tensor>,
+                    None::<&Tensor>,
+                    tch::Reduction::None,
+                )?;
+                sums.push(elements.f_mul(&counted)?.f_sum(None)?);
+                let _ = piece(&gradient)?.f_sub_(&labels)?.f_mul_(&counted)?;
+            }
+            Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))
+        })?;
+        let factor = match self.reduction {
+            Reduction::Mean => 1.0 / count as f64,
+            _ => 1.0,
+        };
+        with_gradient(&sum.f_mul_scalar(factor)?, &logits, &gradient, factor)
     }
 }
