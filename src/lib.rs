@@ -62,6 +62,11 @@
 //! | quantiles | [`QuantileLoss`], [`QuantileHuberLoss`] |
 //! | ordered classes, histograms | [`CoralLoss`], [`CornLoss`], [`HlGaussLoss`] |
 //! | **sequence**: unaligned sequences | [`CtcLoss`] |
+//! | **segmentation**: overlap of areas | [`DiceLoss`], [`JaccardLoss`], [`TverskyLoss`], [`FocalTverskyLoss`], [`GeneralizedDiceLoss`] |
+//! | the Jaccard index by sorting | [`LovaszHingeLoss`], [`LovaszSoftmaxLoss`] |
+//! | overlap and places, together | [`DiceCeLoss`], [`DiceFocalLoss`] |
+//! | places, smoothed, some ignored | [`SoftBceWithLogitsLoss`], [`SoftCrossEntropyLoss`] |
+//! | **boxes**: of a detector | [`BoxIouLoss`], [`GeneralizedBoxIouLoss`], [`DistanceBoxIouLoss`], [`CompleteBoxIouLoss`] |
 //!
 //! # Find the rest
 //!

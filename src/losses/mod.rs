@@ -1,6 +1,7 @@
 //! The losses: a folder for each family, a file for each loss.
 
 mod adversarial;
+mod boxes;
 mod classification;
 mod distribution;
 mod edge;
@@ -10,11 +11,13 @@ mod penalty;
 mod perceptual;
 mod pixel;
 mod regression;
+mod segmentation;
 mod sequence;
 mod similarity;
 mod structure;
 
 pub use adversarial::*;
+pub use boxes::*;
 pub use classification::*;
 pub use distribution::*;
 pub use edge::*;
@@ -24,6 +27,7 @@ pub use penalty::*;
 pub use perceptual::*;
 pub use pixel::*;
 pub use regression::*;
+pub use segmentation::*;
 pub use sequence::*;
 pub use similarity::*;
 pub use structure::*;

@@ -5,6 +5,7 @@ mod common;
 mod support;
 
 mod adversarial;
+mod boxes;
 mod classification;
 mod contextual;
 mod contracts;
@@ -26,6 +27,7 @@ mod properties;
 mod recorded;
 mod refusals;
 mod regression;
+mod segmentation;
 mod sequence;
 mod similarity;
 mod streaming;

@@ -165,6 +165,16 @@ fn sequence() {
 }
 
 #[test]
+fn segmentation() {
+    check_family("segmentation", &[], Rounding::OfLarger);
+}
+
+#[test]
+fn boxes() {
+    check_family("boxes", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn perceptual() {
     let gradients = check_values(
         "perceptual",
@@ -272,6 +282,8 @@ fn these_are_all_families() {
         "regression",
         "sequence",
         "perceptual",
+        "segmentation",
+        "boxes",
     ];
     assert_eq!(tests, FAMILIES);
 }

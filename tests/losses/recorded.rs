@@ -12,7 +12,7 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 12] = [
+pub const FAMILIES: [&str; 15] = [
     "pixel",
     "edge",
     "structure",
@@ -26,6 +26,8 @@ pub const FAMILIES: [&str; 12] = [
     "regression",
     "sequence",
     "perceptual",
+    "segmentation",
+    "boxes",
 ];
 
 /// A case of the fixtures with all that the loss is made of.

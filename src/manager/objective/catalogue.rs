@@ -137,6 +137,25 @@ catalogue! {
     sequence {
         sequence CtcLoss = "CTCLoss";
     }
+    segmentation {
+        binary DiceLoss;
+        binary GeneralizedDiceLoss;
+        binary JaccardLoss;
+        binary TverskyLoss;
+        binary FocalTverskyLoss;
+        binary DiceCeLoss = "DiceCELoss";
+        binary DiceFocalLoss;
+        binary LovaszHingeLoss;
+        binary LovaszSoftmaxLoss;
+        binary SoftBceWithLogitsLoss = "SoftBCEWithLogitsLoss";
+        binary SoftCrossEntropyLoss;
+    }
+    boxes {
+        binary BoxIouLoss;
+        binary GeneralizedBoxIouLoss = "generalized_box_iou_loss";
+        binary DistanceBoxIouLoss = "distance_box_iou_loss";
+        binary CompleteBoxIouLoss = "complete_box_iou_loss";
+    }
 }
 
 /// What people write for losses that are called otherwise.
@@ -188,6 +207,12 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("KDLoss", "DistillationLoss"),
     ("PinballLoss", "QuantileLoss"),
     ("KnowledgeDistillationLoss", "DistillationLoss"),
+    ("SoftDiceLoss", "DiceLoss"),
+    ("IoULoss", "JaccardLoss"),
+    ("LovaszLoss", "LovaszSoftmaxLoss"),
+    ("GIoULoss", "GeneralizedBoxIouLoss"),
+    ("DIoULoss", "DistanceBoxIouLoss"),
+    ("CIoULoss", "CompleteBoxIouLoss"),
 ];
 
 impl LossSpec {

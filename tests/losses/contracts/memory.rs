@@ -75,12 +75,12 @@ fn layouts_of_family(family: &str) {
     for_each_of(family, |subject| {
         // How an option is set changes little of what is read. One case of a loss that works on whole images, by a
         // network or by windows and filters, goes through all of it, and one of each number of dimensions of a loss
-        // on elements or spectra.
+        // on elements, spectra or classes of places.
         let shape = |argument: &Argument| (argument.tensor.size(), format!("{:?}", argument.tensor.kind()));
         let dimensions = |argument: &Argument| (vec![argument.tensor.dim() as i64], String::new());
         let shapes: Vec<_> = match family {
             "perceptual" | "structure" | "similarity" => Vec::new(),
-            "pixel" | "frequency" => subject.arguments.iter().map(dimensions).collect(),
+            "pixel" | "frequency" | "segmentation" => subject.arguments.iter().map(dimensions).collect(),
             _ => subject.arguments.iter().map(shape).collect(),
         };
         if seen.insert((subject.loss(), shapes, subject.case.tensor_options.len())) {
@@ -154,7 +154,9 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     distribution,
     regression,
     sequence,
-    perceptual
+    perceptual,
+    segmentation,
+    boxes
 );
 
 /// What the contract above rests on: the layouts are what their names say, and hold what they were given.

@@ -54,7 +54,7 @@ const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 13] = [
+const WITH_WEIGHTED_MEAN: [&str; 17] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -68,6 +68,10 @@ const WITH_WEIGHTED_MEAN: [&str; 13] = [
     "FocalLoss",
     "PolyCrossEntropyLoss",
     "CornLoss",
+    "DiceLoss",
+    "JaccardLoss",
+    "TverskyLoss",
+    "FocalTverskyLoss",
 ];
 
 /// Losses that define the mean over the batch.

@@ -1,0 +1,152 @@
+//! [`SoftBceWithLogitsLoss`].
+
+use serde::{Deserialize, Serialize};
+use tch::{no_grad, Tensor};
+
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::precision::accumulation_kind;
+use crate::base::reduction::reduce;
+use crate::base::weight::{check_weight, placed};
+use crate::base::{check, setters};
+use crate::{Loss, Reduction, Result, WeightTensor};
+
+/// Binary cross entropy of logits with places to ignore and smoothed labels.
+///
+/// ```text
+/// y    = target * (1 - s) + (1 - target) * s                         s = smooth_factor
+/// l    = -w * (p * y * log σ(input) + (1 - y) * log(1 - σ(input)))   0 where target is ignore_index
+/// loss = reduce(l)
+/// ```
+///
+/// `w` is [`weight`](Self::weight) and `p` [`pos_weight`](Self::pos_weight), both 1 unless given. Ignored places count in
+/// the mean, as in segmentation-models-pytorch. [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is PyTorch's, without the
+/// two additions.
+///
+/// - **Shapes**: `input` and `target` any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
+/// - **Values**: `input` any logits; `target` probabilities in `[0, 1]` or the `ignore_index`, not checked. f16 and bf16
+///   are computed in f32. The mean of nothing is NaN.
+/// - **Gradients**: to both arguments. libtorch has no gradient for the weights and refuses a weight that requires one. If
+///   the loss is reduced, there are no weights and only `input` requires a gradient, forward computes it, and second
+///   derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
+/// - **Defaults**: no weights, `ignore_index` -100, `smooth_factor` 0, `reduction` mean.
+/// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the shape of
+///   `input`, or that [`WeightTensor`] refuses; a `smooth_factor` outside `[0, 1]`.
+///
+/// Source: [`SoftBCEWithLogitsLoss` of
+/// segmentation-models-pytorch](https://smp.readthedocs.io/en/latest/losses.html).
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{Loss, SoftBceWithLogitsLoss};
+///
+/// let (logits, labels) = (Tensor::from_slice(&[0.0, 7.0]), Tensor::from_slice(&[1.0, 255.0]));
+/// // log 2, and nothing.
+/// let loss = SoftBceWithLogitsLoss::default().with_ignore_index(255).forward(&logits, &labels);
+/// assert!((loss.double_value(&[]) - 2f64.ln() / 2.0).abs() < 1e-12);
+/// ```
+#[doc(alias = "SoftBCEWithLogitsLoss")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SoftBceWithLogitsLoss {
+    /// The weight of each element, broadcast to the shape of `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<WeightTensor>,
+    /// The weight of the positive class, broadcast to the shape of `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pos_weight: Option<WeightTensor>,
+    /// The target of the places that do not count.
+    pub ignore_index: i64,
+    /// What a label of 1 gives to the other one, in `[0, 1]`.
+    pub smooth_factor: f64,
+    /// How the elements are reduced.
+    pub reduction: Reduction,
+}
+
+impl Default for SoftBceWithLogitsLoss {
+    fn default() -> Self {
+        SoftBceWithLogitsLoss {
+            weight: None,
+            pos_weight: None,
+            ignore_index: -100,
+            smooth_factor: 0.0,
+            reduction: Reduction::Mean,
+        }
+    }
+}
+
+setters!(SoftBceWithLogitsLoss {
+    with_ignore_index(ignore_index: i64), with_smooth_factor(smooth_factor: f64), with_reduction(reduction: Reduction);
+    with_weight(weight: WeightTensor), with_pos_weight(pos_weight: WeightTensor)
+});
+
+impl Loss for SoftBceWithLogitsLoss {
+    fn check_options(&self) -> Result<()> {
+        self.reduction.check_without_batch_mean()?;
+        check::fraction("smooth_factor", self.smooth_factor)?;
+        check_weight("weight", self.weight.as_ref())?;
+        check_weight("pos_weight", self.pos_weight.as_ref())
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.check_options()?;
+        check::pair(input, target)?;
+        let kind = accumulation_kind(input.kind());
+        let (logits, target) = (input.f_to_kind(kind)?, target.f_to_kind(kind)?);
+        let weight = |option, weight: &Option<WeightTensor>| -> Result<Option<Tensor>> {
+            let weight = placed(option, weight.as_ref(), &logits)?;
+            weight.iter().try_for_each(|weight| check::element_weight((option, weight), input))?;
+            Ok(weight)
+        };
+        let (weight, pos_weight) = (weight("weight", &self.weight)?, weight("pos_weight", &self.pos_weight)?);
+        let wanted = Wanted::of(input, Some(&target))?;
+        let plain = weight.is_none() && pos_weight.is_none() && self.reduction != Reduction::None;
+        if plain && wanted == Wanted::InputGradient && logits.numel() > 0 {
+            return Ok(self.with_slopes(&logits, &target)?.f_to_kind(input.kind())?);
+        }
+        let (labels, counted) = self.labels(&target)?;
+        let none = tch::Reduction::None;
+        let elements =
+            logits.f_binary_cross_entropy_with_logits(&labels, weight.as_ref(), pos_weight.as_ref(), none)?;
+        reduce(&elements.f_mul(&counted)?, self.reduction, input.kind())
+    }
+}
+
+impl SoftBceWithLogitsLoss {
+    /// The smoothed labels, and which count.
+    fn labels(&self, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let labels = match self.smooth_factor == 0.0 {
+            true => target.shallow_clone(),
+            false => target.f_mul_scalar(1.0 - 2.0 * self.smooth_factor)?.f_add_scalar(self.smooth_factor)?,
+        };
+        Ok((labels, target.f_ne(self.ignore_index)?))
+    }
+
+    /// The reduced loss without weights, with its gradient, in pieces that stay in the cache.
+    fn with_slopes(&self, logits: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
+        let (logits, target) = (flat(logits)?, flat(target)?);
+        let count = logits.numel() as i64;
+        let (sum, gradient) = no_grad(|| -> Result<_> {
+            let gradient = logits.f_detach()?.f_sigmoid()?;
+            let mut sums = Vec::new();
+            for (start, length) in pieces(count, at_once(logits.device(), 1, MEGABYTE)) {
+                let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+                let (labels, counted) = self.labels(&piece(&target)?)?;
+                let elements = piece(&logits)?.f_binary_cross_entropy_with_logits(
+                    &labels,
+                    None::<&Tensor>,
+                    None::<&Tensor>,
+                    tch::Reduction::None,
+                )?;
+                sums.push(elements.f_mul(&counted)?.f_sum(None)?);
+                let _ = piece(&gradient)?.f_sub_(&labels)?.f_mul_(&counted)?;
+            }
+            Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))
+        })?;
+        let factor = match self.reduction {
+            Reduction::Mean => 1.0 / count as f64,
+            _ => 1.0,
+        };
+        with_gradient(&sum.f_mul_scalar(factor)?, &logits, &gradient, factor)
+    }
+}

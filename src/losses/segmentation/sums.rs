@@ -1,0 +1,263 @@
+//! Sums over places, of which the losses on overlaps are made, and their gradients.
+//!
+//! Such a loss depends on the logits only through a few sums for each sample and class. So libtorch's graph holds the
+//! sums alone, and the gradient of the logits follows in closed form.
+
+use serde::{Deserialize, Serialize};
+use tch::{no_grad, Device, Kind, Tensor};
+
+use super::mode::{Places, Truth};
+use super::SegmentationMode;
+use crate::base::gradient::{with_gradient, Wanted};
+use crate::Result;
+
+/// What counts as common to prediction and target: the true positives of an overlap.
+///
+/// `p` is the predicted probability and `t` the target's. For targets of 0 and 1 the first two have the same value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intersection {
+    /// `Σ min(p, t)`, right for soft targets: segmentation-models-pytorch, and MONAI's `soft_label`.
+    #[default]
+    Minimum,
+    /// `Σ p * t`: MONAI and kornia.
+    Product,
+    /// `Σ p * t`, with `Σ p²` and `Σ t²` in place of the areas `Σ p` and `Σ t`: V-Net, MONAI's `squared_pred`.
+    Squares,
+}
+
+/// Sums over the places of each sample and class, `[N, C]`.
+pub(super) struct Sums {
+    /// The true positives.
+    pub both: Tensor,
+    /// The area of the prediction.
+    pub predicted: Tensor,
+    /// The area of the target.
+    pub actual: Tensor,
+}
+
+/// How a loss on overlaps reads its arguments.
+pub(super) struct Reading {
+    pub mode: SegmentationMode,
+    pub from_logits: bool,
+    pub intersection: Intersection,
+    pub ignore_index: Option<i64>,
+}
+
+impl Reading {
+    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`, which
+    /// is for losses that are not, and for those whose options require a gradient.
+    pub fn forward(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        in_graph: bool,
+        loss: impl Fn(&Sums) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let places = Places::new(self.mode, self.ignore_index, input, target)?;
+        let wanted = Wanted::of(input, Some(target))?;
+        if in_graph || wanted != Wanted::InputGradient || places.input.numel() == 0 {
+            let probabilities = self.probabilities(&places.input)?;
+            return loss(&self.sums(&probabilities, &places)?);
+        }
+        let (probabilities, sums) = no_grad(|| -> Result<_> {
+            let probabilities = self.probabilities(&places.input.f_detach()?)?;
+            let sums = Sums::joined(
+                &places
+                    .pieces()
+                    .map(|(start, length)| {
+                        self.sums(&probabilities.f_narrow(0, start, length)?, &places.narrow(start, length)?)
+                    })
+                    .collect::<Result<Vec<Sums>>>()?,
+            )?;
+            Ok((probabilities, sums))
+        })?;
+        let leaf = |sum: &Tensor| sum.f_detach()?.f_set_requires_grad(true);
+        let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, actual: sums.actual };
+        let value = loss(&leaves)?;
+        let slopes = Tensor::f_run_backward(&[&value], &[&leaves.both, &leaves.predicted], false, false)?;
+        let gradient = no_grad(|| self.gradient(probabilities, &places, &slopes[0], &slopes[1]))?;
+        with_gradient(&value.f_detach()?, &places.input, &gradient, 1.0)
+    }
+
+    fn probabilities(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(match (self.from_logits, self.mode) {
+            (false, _) => input.shallow_clone(),
+            (true, SegmentationMode::Multiclass) => input.f_softmax(1, None)?,
+            (true, _) => input.f_sigmoid()?,
+        })
+    }
+
+    fn sums(&self, probabilities: &Tensor, places: &Places) -> Result<Sums> {
+        let over_places = |tensor: Tensor| tensor.f_sum_dim_intlist([2i64].as_slice(), false, None);
+        let area = |tensor: &Tensor| match self.intersection {
+            Intersection::Squares => tensor.f_square(),
+            _ => Ok(tensor.shallow_clone()),
+        };
+        let counted = places.counted.as_ref();
+        match &places.truth {
+            Truth::Classes(classes) => {
+                let right = probabilities.f_gather(1, &classes.f_unsqueeze(1)?, false)?;
+                let (right, ones) = match counted {
+                    Some(counted) => (right.f_mul(counted)?, counted.f_squeeze_dim(1)?),
+                    None => (right, classes.f_ones_like()?.f_to_kind(probabilities.kind())?),
+                };
+                let areas = area(probabilities)?;
+                let predicted = match counted {
+                    Some(counted) => areas.f_matmul(&counted.f_transpose(1, 2)?)?.f_squeeze_dim(2)?,
+                    None => over_places(areas)?,
+                };
+                Ok(Sums {
+                    both: sum_by_class(&right.f_squeeze_dim(1)?, classes, places.classes())?,
+                    predicted,
+                    actual: sum_by_class(&ones, classes, places.classes())?,
+                })
+            }
+            Truth::Values(values) => {
+                let own = match counted {
+                    Some(counted) => probabilities.f_mul(counted)?,
+                    None => probabilities.shallow_clone(),
+                };
+                let both = match self.intersection {
+                    Intersection::Minimum => own.f_minimum(values)?,
+                    Intersection::Product | Intersection::Squares => own.f_mul(values)?,
+                };
+                Ok(Sums {
+                    both: over_places(both)?,
+                    predicted: over_places(area(&own)?)?,
+                    actual: over_places(area(values)?)?,
+                })
+            }
+        }
+    }
+
+    /// The gradient with respect to the input, of which the sums have the slopes `of_both` and `of_predicted`.
+    /// Overwrites the probabilities where they are not the input itself.
+    fn gradient(
+        &self,
+        probabilities: Tensor,
+        places: &Places,
+        of_both: &Tensor,
+        of_predicted: &Tensor,
+    ) -> Result<Tensor> {
+        let result = match self.from_logits {
+            true => probabilities.shallow_clone(),
+            false => probabilities.f_empty_like()?,
+        };
+        for (start, length) in places.pieces() {
+            let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+            let places = places.narrow(start, length)?;
+            let (own, of_both, slope) =
+                (piece(&probabilities)?, piece(of_both)?, piece(of_predicted)?.f_unsqueeze(2)?);
+            // Of the areas: the same at all places, unless they are of squares.
+            let areas = match self.intersection {
+                Intersection::Squares => own.f_mul(&slope)?.f_mul_scalar(2.0)?,
+                _ => slope,
+            };
+            let counted = places.counted.as_ref();
+            match &places.truth {
+                Truth::Classes(truth) => {
+                    let truth = truth.f_unsqueeze(1)?;
+                    self.by_classes(&own, &areas, &truth, &of_both, piece(&result)?, counted)?;
+                }
+                Truth::Values(truth) => {
+                    let of_both = of_both.f_unsqueeze(2)?;
+                    let slopes = match self.intersection {
+                        // The smaller one has the slope; of equal ones each has half of it, as in libtorch.
+                        Intersection::Minimum => {
+                            let half = of_both.f_mul_scalar(0.5)?;
+                            areas.f_add(&half)?.f_addcmul(&truth.f_sub(&own)?.f_sgn_()?, &half)?
+                        }
+                        Intersection::Product | Intersection::Squares => areas.f_addcmul(truth, &of_both)?,
+                    };
+                    piece(&result)?.f_copy_(&self.by_values(&own, slopes, counted)?)?;
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C, 1]`
+    /// or of each place, and `of_both` `[n, C]` what the true class has beside them.
+    fn by_classes(
+        &self,
+        own: &Tensor,
+        areas: &Tensor,
+        truth: &Tensor,
+        of_both: &Tensor,
+        mut to: Tensor,
+        counted: Option<&Tensor>,
+    ) -> Result<()> {
+        let squares = self.intersection == Intersection::Squares;
+        let slopes_of_truth =
+            |slopes: &Tensor| slopes.f_gather(1, &truth.f_squeeze_dim(1)?, false)?.f_unsqueeze(1);
+        let of_area = match squares {
+            true => areas.f_gather(1, truth, false)?,
+            false => slopes_of_truth(&areas.f_squeeze_dim(2)?)?,
+        };
+        let of_both = slopes_of_truth(of_both)?;
+        if self.from_logits {
+            // A softmax has the gradient p (g - Σ p g).
+            let right = own.f_gather(1, truth, false)?;
+            let mean = match squares {
+                true => own.f_mul(areas)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?,
+                false => areas.f_transpose(1, 2)?.f_matmul(own)?,
+            };
+            let mean = mean.f_addcmul(&of_both, &right)?;
+            let of_truth = of_area.f_add(&of_both)?.f_sub(&mean)?.f_mul(&right)?;
+            let _ = to.f_mul_(&areas.f_sub(&mean)?)?;
+            let _ = to.f_scatter_(1, truth, &of_truth)?;
+        } else {
+            to.f_copy_(areas)?;
+            let _ = to.f_scatter_(1, truth, &of_area.f_add(&of_both)?)?;
+        }
+        if let Some(counted) = counted {
+            let _ = to.f_mul_(counted)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient for targets of values, with the slopes of all classes.
+    fn by_values(&self, own: &Tensor, mut slopes: Tensor, counted: Option<&Tensor>) -> Result<Tensor> {
+        if let Some(counted) = counted {
+            slopes = slopes.f_mul_(counted)?;
+        }
+        Ok(match (self.from_logits, self.mode) {
+            (false, _) => slopes,
+            (true, SegmentationMode::Multiclass) => {
+                Tensor::f_internal_softmax_backward_data(&slopes, own, 1, own.kind())?
+            }
+            (true, _) => Tensor::f_sigmoid_backward(&slopes, own)?,
+        })
+    }
+}
+
+impl Sums {
+    /// Those of several pieces of a batch.
+    fn joined(pieces: &[Sums]) -> Result<Sums> {
+        let join = |sum: fn(&Sums) -> &Tensor| {
+            let sums: Vec<&Tensor> = pieces.iter().map(sum).collect();
+            Tensor::f_cat(&sums, 0)
+        };
+        Ok(Sums {
+            both: join(|own| &own.both)?,
+            predicted: join(|own| &own.predicted)?,
+            actual: join(|own| &own.actual)?,
+        })
+    }
+}
+
+/// Adds up the `values` `[N, P]` of each class: `[N, C]`.
+fn sum_by_class(values: &Tensor, of: &Tensor, classes: i64) -> Result<Tensor> {
+    let samples = values.size()[0];
+    if values.device() == Device::Cpu {
+        // One sum after the other: in f32, thousands of numbers would lose digits.
+        let bins = Tensor::f_zeros([samples, classes].as_slice(), (Kind::Double, Device::Cpu))?;
+        let sums = bins.f_scatter_add(1, of, &values.f_to_kind(Kind::Double)?)?;
+        return Ok(sums.f_to_kind(values.kind())?);
+    }
+    // Elsewhere, additions at one place wait for each other.
+    let all = Tensor::f_arange(classes, (Kind::Int64, of.device()))?.f_view([1, classes, 1].as_slice())?;
+    let is_class = of.f_unsqueeze(1)?.f_eq_tensor(&all)?.f_to_kind(values.kind())?;
+    Ok(is_class.f_mul(&values.f_unsqueeze(1)?)?.f_sum_dim_intlist([2i64].as_slice(), false, None)?)
+}

@@ -1,0 +1,157 @@
+//! Losses on boxes: by hand, and boxes without an area.
+
+use tch::{Kind, Tensor};
+use tch_losses::{
+    BoxIouLoss, CompleteBoxIouLoss, DistanceBoxIouLoss, GeneralizedBoxIouLoss, Loss, Reduction,
+};
+
+use crate::common::{assert_close, value, Relative};
+use crate::support::{differences, leaf, matrix, message_of, vector, zeros};
+
+const EPS: f64 = 1e-7;
+
+fn all() -> [Box<dyn Loss>; 4] {
+    [
+        Box::new(BoxIouLoss::default()),
+        Box::new(GeneralizedBoxIouLoss::default()),
+        Box::new(DistanceBoxIouLoss::default()),
+        Box::new(CompleteBoxIouLoss::default()),
+    ]
+}
+
+fn losses_of(input: &Tensor, target: &Tensor) -> Vec<f64> {
+    all().iter().map(|loss| value(&loss.forward(input, target))).collect()
+}
+
+/// 1 of 7 in common, a box of 4 times 3 around both, centres 1.5 and 0 apart.
+#[test]
+fn by_hand() {
+    let (input, target) = (vector(&[0.0, 0.0, 2.0, 3.0]), vector(&[1.0, 1.0, 4.0, 2.0]));
+    let iou = 1.0 / (8.0 + EPS);
+    let generalized = 1.0 - iou + 4.0 / (12.0 + EPS);
+    let distance = 1.0 - iou + 2.25 / (25.0 + EPS);
+    let aspect = 4.0 / std::f64::consts::PI.powi(2) * (3f64.atan() - (2f64 / 3.0).atan()).powi(2);
+    let complete = distance + aspect * aspect / (1.0 - iou + aspect + EPS);
+    let expected = [1.0 - iou, generalized, distance, complete];
+    for (own, expected) in losses_of(&input, &target).iter().zip(expected) {
+        assert!((own - expected).abs() < 1e-14, "{own} {expected}");
+    }
+    // The numbers that others have published for these boxes.
+    for (own, expected) in
+        losses_of(&input, &target).iter().zip([0.875, 1.2083333321, 0.9650000012, 0.9948114095])
+    {
+        assert!((own - expected).abs() < 1e-7, "{own} {expected}");
+    }
+}
+
+#[test]
+fn the_same_box_costs_nothing() {
+    let boxes = matrix(&[[0.0, 0.0, 2.0, 3.0], [-1.0, 5.0, 7.0, 6.0]]);
+    for loss in all() {
+        let loss = loss.forward(&boxes, &boxes);
+        assert_eq!(loss.size(), [2]);
+        // eps over the smaller area.
+        assert!(value(&loss.abs().max()) < EPS / 5.9, "{loss:?}");
+    }
+}
+
+/// Apart, the overlap has no gradient; the others draw the boxes together.
+#[test]
+fn boxes_apart_are_drawn_together() {
+    let target = vector(&[10.0, 0.0, 12.0, 2.0]);
+    for (index, loss) in all().iter().enumerate() {
+        let input = leaf(&vector(&[0.0, 0.0, 2.0, 2.0]));
+        loss.forward(&input, &target).backward();
+        let along = value(&(input.grad().get(0) + input.grad().get(2)));
+        assert!(if index == 0 { along == 0.0 } else { along < -1e-3 }, "{loss:?}: {along}");
+    }
+}
+
+/// Points and lines, and boxes of which a corner is on the wrong side: no division of 0 by 0, forward or back.
+#[test]
+fn boxes_without_an_area_are_finite() {
+    let boxes = matrix(&[
+        [1.0, 1.0, 1.0, 1.0],
+        [0.0, 2.0, 3.0, 2.0],
+        [2.0, 0.0, 2.0, 3.0],
+        [3.0, 3.0, 2.0, 2.0],
+        [0.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 1e-30, 1e-30],
+        [0.0, 0.0, 1.0, 1.0],
+    ]);
+    for kind in [Kind::Float, Kind::Double] {
+        let boxes = boxes.to_kind(kind);
+        let count = boxes.size()[0];
+        // Each with each.
+        let input = boxes.unsqueeze(0).expand([count, count, 4], false);
+        let target = boxes.unsqueeze(1).expand([count, count, 4], false);
+        for loss in all() {
+            let (input, target) = (leaf(&input), leaf(&target));
+            let losses = loss.forward(&input, &target);
+            assert_eq!(losses.size(), [count, count]);
+            losses.sum(None).backward();
+            for tensor in [&losses, &input.grad(), &target.grad()] {
+                assert!(bool::try_from(tensor.isfinite().all()).unwrap(), "{loss:?} {kind:?} {tensor}");
+            }
+        }
+    }
+}
+
+/// Of the complete IoU, the weight of the aspect ratio is a constant. With it held fast, differences have the slope.
+#[test]
+fn the_gradient_of_the_complete_iou() {
+    let target = vector(&[1.0, 1.0, 4.0, 2.0]);
+    let at = vector(&[0.5, 0.25, 2.0, 3.0]);
+    let complete = |input: &Tensor| CompleteBoxIouLoss::default().forward(input, &target);
+    let distance = |input: &Tensor| DistanceBoxIouLoss::default().forward(input, &target);
+    let overlap = |input: &Tensor| BoxIouLoss::default().forward(input, &target);
+    let angle = |boxes: &Tensor| {
+        let side = |dim: i64| boxes.get(dim + 2) - boxes.get(dim);
+        (side(0) / side(1)).atan()
+    };
+    let aspect =
+        |input: &Tensor| (angle(&target) - angle(input)).square() * (4.0 / std::f64::consts::PI.powi(2));
+    let share = {
+        let aspect = aspect(&at);
+        &aspect / (overlap(&at) + &aspect + EPS)
+    };
+    let frozen = |input: &Tensor| distance(input) + &share * aspect(input);
+    assert!((value(&frozen(&at)) - value(&complete(&at))).abs() < 1e-12);
+    let input = leaf(&at);
+    complete(&input).backward();
+    // A step of 1e-5 is off by 1e-10 times the third derivative, some tens.
+    let slopes = differences(&at, 1e-5, frozen);
+    assert_close("gradient", &input.grad(), &slopes, 1e-7, Relative::ToLargest);
+}
+
+#[test]
+fn no_boxes() {
+    for loss in [Reduction::Mean, Reduction::Sum] {
+        let input = leaf(&zeros(&[0, 4]));
+        let loss = GeneralizedBoxIouLoss::default().with_reduction(loss).forward(&input, &zeros(&[0, 4]));
+        assert_eq!(value(&loss), 0.0);
+        loss.backward();
+        assert_eq!(input.grad().size(), [0, 4]);
+    }
+    let none = GeneralizedBoxIouLoss::default().forward(&zeros(&[0, 4]), &zeros(&[0, 4]));
+    assert_eq!(none.size(), [0]);
+}
+
+#[test]
+fn bad_input() {
+    for loss in all() {
+        let message =
+            |input: &[i64], target: &[i64]| message_of(loss.try_forward(&zeros(input), &zeros(target)));
+        assert_eq!(
+            message(&[2, 3], &[2, 3]),
+            "`input` has shape [2, 3], expected [..., 4], boxes as x1, y1, x2, y2"
+        );
+        assert_eq!(message(&[], &[]), "`input` has shape [], expected [..., 4], boxes as x1, y1, x2, y2");
+        assert_eq!(
+            message(&[2, 4], &[3, 4]),
+            "`target` has shape [3, 4], expected [2, 4], the shape of `input`"
+        );
+    }
+    let eps = CompleteBoxIouLoss::default().with_eps(0.0).check_options();
+    assert_eq!(message_of(eps), "option `eps` is 0, expected a finite number greater than 0");
+}
