@@ -33,7 +33,7 @@ use crate::{Error, Loss, Reduction, Result};
 ///   one, forward computes the gradient, and second derivatives come out as zero. For second derivatives, take
 ///   [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `epsilon` 2, `label_smoothing` 0, `ignore_index` -100, `reduction` mean: timm's.
-/// - **Errors**: shapes, kinds or devices other than these; an `epsilon` that is not finite or below -1000; a
+/// - **Errors**: shapes, kinds or devices other than these; an `epsilon` outside `[-1000, 1000]`; a
 ///   `label_smoothing` outside `[0, 1]`; an `ignore_index` of 0 or more with probabilities.
 ///
 /// The paper has an `epsilon` of 2 for ImageNet and of -1 for detection.

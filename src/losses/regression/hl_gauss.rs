@@ -100,7 +100,9 @@ impl HlGaussLoss {
         let deviation = self.sigma_ratio * (self.max_value - self.min_value) / bins as f64;
         let edges = self.edges(input, target.kind())?;
         let target = target.f_clamp(self.min_value, self.max_value)?.f_unsqueeze(1)?;
-        let distribution = edges.f_sub(&target)?.f_div_scalar(SQRT_2 * deviation)?.f_erf()?;
+        // Both are scaled while they are small.
+        let scaled = |tensor: &Tensor| tensor.f_div_scalar(SQRT_2 * deviation);
+        let distribution = scaled(&edges)?.f_sub(&scaled(&target)?)?.f_erf()?;
         let edge = |index: i64, count: i64| distribution.f_narrow(1, index, count);
         Ok(edge(1, bins)?.f_sub(&edge(0, bins)?)?.f_div(&edge(bins, 1)?.f_sub(&edge(0, 1)?)?)?)
     }
