@@ -47,8 +47,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`, which
-    /// is for losses that are not, and for those whose options require a gradient.
+    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`,
+    /// which is for losses that are not, and for those whose options require a gradient.
     pub fn forward(
         &self,
         input: &Tensor,
@@ -187,8 +187,8 @@ impl Reading {
         Ok(result)
     }
 
-    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C, 1]`
-    /// or of each place, and `of_both` `[n, C]` what the true class has beside them.
+    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C,
+    /// 1]` or of each place, and `of_both` `[n, C]` what the true class has beside them.
     fn by_classes(
         &self,
         own: &Tensor,
