@@ -18,22 +18,23 @@ use crate::{Error, Loss, Result, WeightTensor};
 ///
 /// Dice is [`DiceLoss::monai`](crate::DiceLoss::monai) of the probabilities. CE is the mean of
 /// [`CrossEntropyLoss`](crate::CrossEntropyLoss) with the mode multiclass, and of
-/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) with the others, over the places that are not ignored. `weight` is that
-/// of the classes in both; in the latter it is the weight of positive labels. Cross entropy has a background always.
+/// [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) with the others, over the places that are not ignored. `weight` is
+/// that of the classes in both; in the latter it is the weight of positive labels. Cross entropy has a background
+/// always.
 ///
-/// - **Shapes**: `input` `[N, C, ...]`, with any number of axes behind, or `[N, ...]` with the mode binary. `target` is
-///   classes `[N, ...]`, or labels or probabilities in `input`'s shape: see
+/// - **Shapes**: `input` `[N, C, ...]`, with any number of axes behind, or `[N, ...]` with the mode binary. `target`
+///   is classes `[N, ...]`, or labels or probabilities in `input`'s shape: see
 ///   [`SegmentationMode`](crate::SegmentationMode). The loss is a scalar.
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. If all places are ignored, the cross
 ///   entropy is 0. f16 and bf16 are computed in f32.
-/// - **Gradients**: to `input` and to a floating-point `target`. libtorch has no gradient for `weight` and refuses one
-///   that requires it. Of the Dice loss, second derivatives come out as zero if only `input` requires a gradient.
-/// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and class,
-///   `smooth_nr` and `smooth_dr` 5e-6, no weights, no `ignore_index`, `label_smoothing` 0, `lambda_dice` and `lambda_ce`
-///   1.
-/// - **Errors**: shapes, kinds or devices other than these; a `weight` that is not `[C]`; an `ignore_index` of 0 or more
-///   with probabilities of the mode multiclass; a `label_smoothing` outside `[0, 1]`, or with another mode than
+/// - **Gradients**: to `input` and to a floating-point `target`. libtorch has no gradient for `weight` and refuses
+///   one that requires it. Of the Dice loss, second derivatives come out as zero if only `input` requires a gradient.
+/// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and
+///   class, `smooth_nr` and `smooth_dr` 5e-6, no weights, no `ignore_index`, `label_smoothing` 0, `lambda_dice` and
+///   `lambda_ce` 1.
+/// - **Errors**: shapes, kinds or devices other than these; a `weight` that is not `[C]`; an `ignore_index` of 0 or
+///   more with probabilities of the mode multiclass; a `label_smoothing` outside `[0, 1]`, or with another mode than
 ///   multiclass; `smooth_nr`, `smooth_dr`, `lambda_dice` or `lambda_ce` that are negative or not finite.
 ///
 /// MONAI's `sigmoid` with several channels takes the cross entropy of a softmax still. Here the mode multilabel takes

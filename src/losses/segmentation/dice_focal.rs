@@ -21,26 +21,27 @@ use crate::{Loss, Result, WeightTensor};
 /// loss = lambda_dice * Dice + lambda_focal * F
 /// ```
 ///
-/// Dice is [`DiceLoss::monai`](crate::DiceLoss::monai) of the probabilities. `w` is the `weight` of the class. The focal
-/// loss takes each class for itself, by a sigmoid, also with the mode multiclass, as in MONAI. Its mean is over all
-/// classes and all places that count. Without `alpha` there is no `a`.
+/// Dice is [`DiceLoss::monai`](crate::DiceLoss::monai) of the probabilities. `w` is the `weight` of the class. The
+/// focal loss takes each class for itself, by a sigmoid, also with the mode multiclass, as in MONAI. Its mean is over
+/// all classes and all places that count. Without `alpha` there is no `a`.
 ///
-/// - **Shapes**: `input` `[N, C, ...]`, with any number of axes behind, or `[N, ...]` with the mode binary. `target` is
-///   classes `[N, ...]`, or labels or probabilities in `input`'s shape: see
+/// - **Shapes**: `input` `[N, C, ...]`, with any number of axes behind, or `[N, ...]` with the mode binary. `target`
+///   is classes `[N, ...]`, or labels or probabilities in `input`'s shape: see
 ///   [`SegmentationMode`](crate::SegmentationMode). The loss is a scalar.
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side assertion on CUDA. If all places are
 ///   ignored, the focal loss is 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input`, to a floating-point `target`, and to `weight`. If only `input` requires a gradient,
 ///   forward computes it, and second derivatives come out as zero.
-/// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and class,
-///   `smooth_nr` and `smooth_dr` 5e-6, `gamma` 2, no `alpha`, no weights, no `ignore_index`, `lambda_dice` and
+/// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and
+///   class, `smooth_nr` and `smooth_dr` 5e-6, `gamma` 2, no `alpha`, no weights, no `ignore_index`, `lambda_dice` and
 ///   `lambda_focal` 1.
-/// - **Errors**: shapes, kinds or devices other than these; a `weight` that is not `[C]`, or one with the mode binary; an
-///   `ignore_index` of 0 or more with probabilities of the mode multiclass; an `alpha` outside `[0, 1]`; `gamma`,
-///   `smooth_nr`, `smooth_dr`, `lambda_dice` or `lambda_focal` that are negative or not finite.
+/// - **Errors**: shapes, kinds or devices other than these; a `weight` that is not `[C]`, or one with the mode
+///   binary; an `ignore_index` of 0 or more with probabilities of the mode multiclass; an `alpha` outside `[0, 1]`;
+///   `gamma`, `smooth_nr`, `smooth_dr`, `lambda_dice` or `lambda_focal` that are negative or not finite.
 ///
-/// Without the background, MONAI's `weight` has one number less. Its `smooth_nr` and `smooth_dr` are twice those here.
+/// Without the background, MONAI's `weight` has one number less. Its `smooth_nr` and `smooth_dr` are twice those
+/// here.
 ///
 /// Source: [`DiceFocalLoss` of MONAI](https://docs.monai.io/en/stable/losses.html#dicefocalloss).
 ///
@@ -155,8 +156,8 @@ impl DiceFocalLoss {
         with_gradient(&quotient(&sum, &count)?, &places.input, &gradient, 1.0)
     }
 
-    /// The sum of the focal losses of all places and classes, and how many count. Writes the gradient of the sum where it
-    /// is to go.
+    /// The sum of the focal losses of all places and classes, and how many count. Writes the gradient of the sum
+    /// where it is to go.
     fn focal_sum(
         &self,
         places: &Places,
@@ -169,7 +170,8 @@ impl DiceFocalLoss {
         let (logits, labels) = (counting(&places.input)?, counting(&places.labels()?)?);
         let signs = labels.f_mul_scalar(-2.0)?.f_add_scalar(1.0)?;
         let signed = logits.f_mul(&signs)?;
-        // With labels of 0 and 1, one sigmoid is enough. Behind its power, the graph would have a slope of 0 * infinity.
+        // With labels of 0 and 1, one sigmoid is enough. Behind its power, the graph would have a slope of 0 *
+        // infinity.
         let wrong = match (&to, &places.truth) {
             (Some(_), Truth::Classes(_)) => Some(signed.f_sigmoid()?),
             _ => None,

@@ -34,12 +34,12 @@ pub enum VolumeWeight {
 /// A class that no place has gets the largest weight of those that there are. If no class has a place, all weights
 /// are 0, or 1 if they are uniform. [`DiceLoss`](crate::DiceLoss) has a score for each class.
 ///
-/// - **Shapes**: `input` `[N, C, ...]`, with any number of axes behind, or `[N, ...]` with the mode binary. `target` is
-///   classes `[N, ...]`, or labels or probabilities in `input`'s shape: see
-///   [`SegmentationMode`](crate::SegmentationMode). The loss is a scalar, or `[N]` with [`Reduction::None`], `[1]` with
-///   `batch`.
-/// - **Values**: `input` any logits, or probabilities in `[0, 1]` without `from_logits`. Classes are in `[0, C)` or the
-///   `ignore_index`; a wrong one is [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side
+/// - **Shapes**: `input` `[N, C, ...]`, with any number of axes behind, or `[N, ...]` with the mode binary. `target`
+///   is classes `[N, ...]`, or labels or probabilities in `input`'s shape: see
+///   [`SegmentationMode`](crate::SegmentationMode). The loss is a scalar, or `[N]` with [`Reduction::None`], `[1]`
+///   with `batch`.
+/// - **Values**: `input` any logits, or probabilities in `[0, 1]` without `from_logits`. Classes are in `[0, C)` or
+///   the `ignore_index`; a wrong one is [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side
 ///   assertion on CUDA. Probabilities are not checked. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input` and to a floating-point `target`. If the loss is reduced and only `input` requires a
 ///   gradient, forward computes it, and second derivatives come out as zero. For second derivatives, take
@@ -52,8 +52,8 @@ pub enum VolumeWeight {
 /// MONAI's activation is an option that is off: its `softmax` is `from_logits`, and its `sigmoid` that with the mode
 /// multilabel. Its `w_type` is `volume_weight`; its `soft_label` is [`Intersection::Minimum`].
 ///
-/// Source: [`GeneralizedDiceLoss` of MONAI](https://docs.monai.io/en/stable/losses.html#generalizeddiceloss); C. Sudre
-/// et al., [*Generalised Dice overlap*](https://arxiv.org/abs/1707.03237) (2017).
+/// Source: [`GeneralizedDiceLoss` of MONAI](https://docs.monai.io/en/stable/losses.html#generalizeddiceloss); C.
+/// Sudre et al., [*Generalised Dice overlap*](https://arxiv.org/abs/1707.03237) (2017).
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

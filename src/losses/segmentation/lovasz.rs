@@ -7,8 +7,8 @@ use crate::Result;
 /// The Lovász extension of the Jaccard loss at `errors` `[..., P]`, for the labels `[..., P]` 0 and 1: `[...]`.
 /// Errors of 0 or less cost nothing.
 ///
-/// The extension is linear in the errors as long as their order stays. So the slopes are constants, and the sum of slopes
-/// times errors has the right gradient.
+/// The extension is linear in the errors as long as their order stays. So the slopes are constants, and the sum of
+/// slopes times errors has the right gradient.
 pub(super) fn extension(errors: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let constant = errors.f_detach()?;
     let (_, order) = constant.f_sort(-1, true)?;
@@ -19,9 +19,9 @@ pub(super) fn extension(errors: &Tensor, labels: &Tensor) -> Result<Tensor> {
 
 /// How much each place adds to the Jaccard loss of all places up to it, for labels in the order of falling errors.
 ///
-/// With `G` positive labels of which `c` are among the first `i`, that loss is `1 - (G - c) / (G + i - c)`. A positive
-/// label takes one from the numerator, a negative one adds one to the denominator. Differences of the losses themselves
-/// would lose digits.
+/// With `G` positive labels of which `c` are among the first `i`, that loss is `1 - (G - c) / (G + i - c)`. A
+/// positive label takes one from the numerator, a negative one adds one to the denominator. Differences of the losses
+/// themselves would lose digits.
 fn slopes(labels: &Tensor) -> Result<Tensor> {
     let positive = labels.f_sum_dim_intlist([-1i64].as_slice(), true, None)?;
     let places = labels.size().last().copied().unwrap_or(1);

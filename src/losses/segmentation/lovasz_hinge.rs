@@ -17,20 +17,20 @@ use crate::{Loss, Result};
 /// loss = Σ_i relu(e_i) * (J_i - J_(i-1))
 /// ```
 ///
-/// The places of the whole batch are sorted together, or those of each image with `per_image`; the loss is the mean over
-/// the images then. [`LovaszSoftmaxLoss`](crate::LovaszSoftmaxLoss) is for several classes.
+/// The places of the whole batch are sorted together, or those of each image with `per_image`; the loss is the mean
+/// over the images then. [`LovaszSoftmaxLoss`](crate::LovaszSoftmaxLoss) is for several classes.
 ///
 /// - **Shapes**: `input` any, `[N, ...]`; `target` equal, or without an axis 1 of size 1. The loss is a scalar.
 /// - **Values**: `input` any logits. `target` holds labels 0 and 1, as Int64, Uint8 or in `input`'s kind, and the
 ///   `ignore_index`. Without a positive label, the largest error is the loss. If all places are ignored, or there are
 ///   none, the loss and its gradient are 0. f16 and bf16 are computed in f32.
-/// - **Gradients**: to `input`. Where errors are equal, their slopes depend on the order in which sorting leaves them.
-///   Second derivatives are zero, as the loss is linear in pieces.
+/// - **Gradients**: to `input`. Where errors are equal, their slopes depend on the order in which sorting leaves
+///   them. Second derivatives are zero, as the loss is linear in pieces.
 /// - **Defaults**: `per_image` false, no `ignore_index`.
 /// - **Errors**: shapes, kinds or devices other than these.
 ///
-/// Source: `LovaszLoss` of [segmentation-models-pytorch](https://smp.readthedocs.io/en/latest/losses.html) with the mode
-/// binary or multilabel; M. Berman et al., [*The Lovász-Softmax loss*](https://arxiv.org/abs/1705.08790) (2018).
+/// Source: `LovaszLoss` of [segmentation-models-pytorch](https://smp.readthedocs.io/en/latest/losses.html) with the
+/// mode binary or multilabel; M. Berman et al., [*The Lovász-Softmax loss*](https://arxiv.org/abs/1705.08790) (2018).
 ///
 /// ```
 /// use tch::Tensor;

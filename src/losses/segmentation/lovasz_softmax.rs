@@ -18,19 +18,20 @@ use crate::{Error, Loss, Result};
 /// loss   = mean over the classes that there are of  Σ_i e_i * (J_i - J_(i-1))
 /// ```
 ///
-/// The places of the whole batch are sorted together, or those of each image with `per_image`; the loss is the mean over
-/// the images then. [`LovaszHingeLoss`](crate::LovaszHingeLoss) is for a foreground.
+/// The places of the whole batch are sorted together, or those of each image with `per_image`; the loss is the mean
+/// over the images then. [`LovaszHingeLoss`](crate::LovaszHingeLoss) is for a foreground.
 ///
 /// - **Shapes**: `input` `[N, C, ...]`; `target` `[N, ...]`, a class for each place. The loss is a scalar.
-/// - **Values**: `input` any logits. Classes are Int64 or Uint8, in `[0, C)` or the `ignore_index`. Others belong to no
-///   class. If all places are ignored, or there are none, the loss and its gradient are 0. f16 and bf16 are computed in
-///   f32.
-/// - **Gradients**: to `input`. Where errors are equal, their slopes depend on the order in which sorting leaves them.
+/// - **Values**: `input` any logits. Classes are Int64 or Uint8, in `[0, C)` or the `ignore_index`. Others belong to
+///   no class. If all places are ignored, or there are none, the loss and its gradient are 0. f16 and bf16 are
+///   computed in f32.
+/// - **Gradients**: to `input`. Where errors are equal, their slopes depend on the order in which sorting leaves
+///   them.
 /// - **Defaults**: `per_image` false, no `ignore_index`.
 /// - **Errors**: shapes, kinds or devices other than these.
 ///
-/// Source: `LovaszLoss` of [segmentation-models-pytorch](https://smp.readthedocs.io/en/latest/losses.html) with the mode
-/// multiclass; M. Berman et al., [*The Lovász-Softmax loss*](https://arxiv.org/abs/1705.08790) (2018).
+/// Source: `LovaszLoss` of [segmentation-models-pytorch](https://smp.readthedocs.io/en/latest/losses.html) with the
+/// mode multiclass; M. Berman et al., [*The Lovász-Softmax loss*](https://arxiv.org/abs/1705.08790) (2018).
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

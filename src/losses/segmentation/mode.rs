@@ -28,8 +28,8 @@ pub enum SegmentationMode {
     /// Foreground or background, by a sigmoid. `input` is `[N, ...]`. `target` has that shape, and may lack an axis 1
     /// of size 1. It holds labels 0 and 1 as Int64 or Uint8, or probabilities of `input`'s kind.
     Binary,
-    /// One of several classes, by a softmax. `input` is `[N, C, ...]`. `target` is a class for each place, `[N, ...]` of
-    /// Int64 or Uint8, or probabilities of `input`'s shape and kind.
+    /// One of several classes, by a softmax. `input` is `[N, C, ...]`. `target` is a class for each place, `[N, ...]`
+    /// of Int64 or Uint8, or probabilities of `input`'s shape and kind.
     #[default]
     Multiclass,
     /// Any number of classes at once, each by a sigmoid. `input` is `[N, C, ...]`. `target` has that shape. It holds

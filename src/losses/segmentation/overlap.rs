@@ -214,7 +214,8 @@ impl Overlap<'_> {
     }
 }
 
-/// Losses to a power. Those of 0, and those that rounding has made negative, have the gradient 0, not an infinite one.
+/// Losses to a power. Those of 0, and those that rounding has made negative, have the gradient 0, not an infinite
+/// one.
 fn power(losses: Tensor, exponent: f64) -> Result<Tensor> {
     match exponent == 1.0 {
         true => Ok(losses),

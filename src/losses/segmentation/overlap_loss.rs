@@ -1,7 +1,7 @@
 //! The declaration of the losses on overlaps: Dice, Jaccard, Tversky.
 
-/// Defines a loss on overlaps: its documentation, the options that it has beside the common ones, with their setters and
-/// defaults, and what false positives, false negatives and exponents are.
+/// Defines a loss on overlaps: its documentation, the options that it has beside the common ones, with their setters
+/// and defaults, and what false positives, false negatives and exponents are.
 macro_rules! overlap_loss {
     (
         $(#[$about:meta])*

@@ -18,16 +18,16 @@ use crate::{Loss, Reduction, Result, WeightTensor};
 /// loss = reduce(l)
 /// ```
 ///
-/// `w` is [`weight`](Self::weight) and `p` [`pos_weight`](Self::pos_weight), both 1 unless given. Ignored places count in
-/// the mean, as in segmentation-models-pytorch. [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is PyTorch's, without the
-/// two additions.
+/// `w` is [`weight`](Self::weight) and `p` [`pos_weight`](Self::pos_weight), both 1 unless given. Ignored places
+/// count in the mean, as in segmentation-models-pytorch. [`BceWithLogitsLoss`](crate::BceWithLogitsLoss) is
+/// PyTorch's, without the two additions.
 ///
 /// - **Shapes**: `input` and `target` any, equal. The loss is a scalar, or has that shape with [`Reduction::None`].
-/// - **Values**: `input` any logits; `target` probabilities in `[0, 1]` or the `ignore_index`, not checked. f16 and bf16
-///   are computed in f32. The mean of nothing is NaN.
-/// - **Gradients**: to both arguments. libtorch has no gradient for the weights and refuses a weight that requires one. If
-///   the loss is reduced, there are no weights and only `input` requires a gradient, forward computes it, and second
-///   derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
+/// - **Values**: `input` any logits; `target` probabilities in `[0, 1]` or the `ignore_index`, not checked. f16 and
+///   bf16 are computed in f32. The mean of nothing is NaN.
+/// - **Gradients**: to both arguments. libtorch has no gradient for the weights and refuses a weight that requires
+///   one. If the loss is reduced, there are no weights and only `input` requires a gradient, forward computes it, and
+///   second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: no weights, `ignore_index` -100, `smooth_factor` 0, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices; a weight that does not broadcast to the shape of
 ///   `input`, or that [`WeightTensor`] refuses; a `smooth_factor` outside `[0, 1]`.

@@ -7,7 +7,8 @@ use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
-/// Cross entropy of logits with smoothed labels, as segmentation-models-pytorch has it: ignored places count in the mean.
+/// Cross entropy of logits with smoothed labels, as segmentation-models-pytorch has it: ignored places count in the
+/// mean.
 ///
 /// ```text
 /// p    = softmax(input) over the classes
@@ -15,11 +16,11 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// The mean is over all places. [`CrossEntropyLoss`](crate::CrossEntropyLoss), PyTorch's, has the mean over those that are
-/// not ignored, and weights.
+/// The mean is over all places. [`CrossEntropyLoss`](crate::CrossEntropyLoss), PyTorch's, has the mean over those
+/// that are not ignored, and weights.
 ///
-/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` in `input`'s shape without the axis `C`. The
-///   loss is a scalar, or has that shape with [`Reduction::None`].
+/// - **Shapes**: `input` `[C]`, `[N, C]` or `[N, C, d1, ..., dK]`; `target` in `input`'s shape without the axis `C`.
+///   The loss is a scalar, or has that shape with [`Reduction::None`].
 /// - **Values**: `input` any logits. Classes are Int64 or Uint8, in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side assertion on CUDA. If all places are
 ///   ignored, the loss is 0. f16 and bf16 are computed in f32. The mean of nothing is NaN.

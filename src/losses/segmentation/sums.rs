@@ -9,7 +9,7 @@ use tch::{no_grad, Device, Kind, Tensor};
 use super::mode::{Places, Truth};
 use super::SegmentationMode;
 use crate::base::gradient::{with_gradient, Wanted};
-use crate::Result;
+use crate::{Error, Result};
 
 /// What counts as common to prediction and target: the true positives of an overlap.
 ///
@@ -34,6 +34,8 @@ pub(super) struct Sums {
     pub predicted: Tensor,
     /// The area of the target.
     pub actual: Tensor,
+    /// For targets of classes: the probability of the true class at each place, `[N, 1, P]`.
+    right: Option<Tensor>,
 }
 
 /// How a loss on overlaps reads its arguments.
@@ -45,8 +47,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`, which
-    /// is for losses that are not, and for those whose options require a gradient.
+    /// The loss that `loss` makes of the sums, in the kind of the computation. It is a scalar unless `in_graph`,
+    /// which is for losses that are not, and for those whose options require a gradient.
     pub fn forward(
         &self,
         input: &Tensor,
@@ -73,10 +75,10 @@ impl Reading {
             Ok((probabilities, sums))
         })?;
         let leaf = |sum: &Tensor| sum.f_detach()?.f_set_requires_grad(true);
-        let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, actual: sums.actual };
+        let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, ..sums };
         let value = loss(&leaves)?;
         let slopes = Tensor::f_run_backward(&[&value], &[&leaves.both, &leaves.predicted], false, false)?;
-        let gradient = no_grad(|| self.gradient(probabilities, &places, &slopes[0], &slopes[1]))?;
+        let gradient = no_grad(|| self.gradient(probabilities, &places, &leaves, &slopes[0], &slopes[1]))?;
         with_gradient(&value.f_detach()?, &places.input, &gradient, 1.0)
     }
 
@@ -98,9 +100,9 @@ impl Reading {
         match &places.truth {
             Truth::Classes(classes) => {
                 let right = probabilities.f_gather(1, &classes.f_unsqueeze(1)?, false)?;
-                let (right, ones) = match counted {
+                let (counting, ones) = match counted {
                     Some(counted) => (right.f_mul(counted)?, counted.f_squeeze_dim(1)?),
-                    None => (right, classes.f_ones_like()?.f_to_kind(probabilities.kind())?),
+                    None => (right.shallow_clone(), classes.f_ones_like()?.f_to_kind(probabilities.kind())?),
                 };
                 let areas = area(probabilities)?;
                 let predicted = match counted {
@@ -108,9 +110,10 @@ impl Reading {
                     None => over_places(areas)?,
                 };
                 Ok(Sums {
-                    both: sum_by_class(&right.f_squeeze_dim(1)?, classes, places.classes())?,
+                    both: sum_by_class(&counting.f_squeeze_dim(1)?, classes, places.classes())?,
                     predicted,
                     actual: sum_by_class(&ones, classes, places.classes())?,
+                    right: Some(right),
                 })
             }
             Truth::Values(values) => {
@@ -126,6 +129,7 @@ impl Reading {
                     both: over_places(both)?,
                     predicted: over_places(area(&own)?)?,
                     actual: over_places(area(values)?)?,
+                    right: None,
                 })
             }
         }
@@ -137,6 +141,7 @@ impl Reading {
         &self,
         probabilities: Tensor,
         places: &Places,
+        sums: &Sums,
         of_both: &Tensor,
         of_predicted: &Tensor,
     ) -> Result<Tensor> {
@@ -157,8 +162,13 @@ impl Reading {
             let counted = places.counted.as_ref();
             match &places.truth {
                 Truth::Classes(truth) => {
+                    let right = sums.right.as_ref().map(piece).transpose()?.expect("sums of classes have it");
                     let truth = truth.f_unsqueeze(1)?;
-                    self.by_classes(&own, &areas, &truth, &of_both, piece(&result)?, counted)?;
+                    let mut to = piece(&result)?;
+                    self.by_classes(&own, &right, &areas, &truth, &of_both, &mut to)?;
+                    if let Some(counted) = counted {
+                        let _ = to.f_mul_(counted)?;
+                    }
                 }
                 Truth::Values(truth) => {
                     let of_both = of_both.f_unsqueeze(2)?;
@@ -177,16 +187,16 @@ impl Reading {
         Ok(result)
     }
 
-    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C, 1]`
-    /// or of each place, and `of_both` `[n, C]` what the true class has beside them.
+    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C,
+    /// 1]` or of each place, and `of_both` `[n, C]` what the true class has beside them.
     fn by_classes(
         &self,
         own: &Tensor,
+        right: &Tensor,
         areas: &Tensor,
         truth: &Tensor,
         of_both: &Tensor,
-        mut to: Tensor,
-        counted: Option<&Tensor>,
+        to: &mut Tensor,
     ) -> Result<()> {
         let squares = self.intersection == Intersection::Squares;
         let slopes_of_truth =
@@ -198,21 +208,17 @@ impl Reading {
         let of_both = slopes_of_truth(of_both)?;
         if self.from_logits {
             // A softmax has the gradient p (g - Σ p g).
-            let right = own.f_gather(1, truth, false)?;
             let mean = match squares {
                 true => own.f_mul(areas)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?,
                 false => areas.f_transpose(1, 2)?.f_matmul(own)?,
             };
-            let mean = mean.f_addcmul(&of_both, &right)?;
-            let of_truth = of_area.f_add(&of_both)?.f_sub(&mean)?.f_mul(&right)?;
+            let mean = mean.f_addcmul(&of_both, right)?;
+            let of_truth = of_area.f_add(&of_both)?.f_sub(&mean)?.f_mul(right)?;
             let _ = to.f_mul_(&areas.f_sub(&mean)?)?;
             let _ = to.f_scatter_(1, truth, &of_truth)?;
         } else {
             to.f_copy_(areas)?;
             let _ = to.f_scatter_(1, truth, &of_area.f_add(&of_both)?)?;
-        }
-        if let Some(counted) = counted {
-            let _ = to.f_mul_(counted)?;
         }
         Ok(())
     }
@@ -235,14 +241,16 @@ impl Reading {
 impl Sums {
     /// Those of several pieces of a batch.
     fn joined(pieces: &[Sums]) -> Result<Sums> {
-        let join = |sum: fn(&Sums) -> &Tensor| {
-            let sums: Vec<&Tensor> = pieces.iter().map(sum).collect();
-            Tensor::f_cat(&sums, 0)
+        let join = |sum: fn(&Sums) -> Option<&Tensor>| -> Result<Option<Tensor>> {
+            let sums: Option<Vec<&Tensor>> = pieces.iter().map(sum).collect();
+            Ok(sums.map(|sums| Tensor::f_cat(&sums, 0)).transpose()?)
         };
+        let joined = |sum| Ok::<_, Error>(join(sum)?.expect("every piece has it"));
         Ok(Sums {
-            both: join(|own| &own.both)?,
-            predicted: join(|own| &own.predicted)?,
-            actual: join(|own| &own.actual)?,
+            both: joined(|own| Some(&own.both))?,
+            predicted: joined(|own| Some(&own.predicted))?,
+            actual: joined(|own| Some(&own.actual))?,
+            right: join(|own| own.right.as_ref())?,
         })
     }
 }

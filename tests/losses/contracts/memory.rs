@@ -75,12 +75,17 @@ fn layouts_of_family(family: &str) {
     for_each_of(family, |subject| {
         // How an option is set changes little of what is read. One case of a loss that works on whole images, by a
         // network or by windows and filters, goes through all of it, and one of each number of dimensions of a loss
-        // on elements, spectra or classes of places.
+        // on elements or spectra.
         let shape = |argument: &Argument| (argument.tensor.size(), format!("{:?}", argument.tensor.kind()));
         let dimensions = |argument: &Argument| (vec![argument.tensor.dim() as i64], String::new());
         let shapes: Vec<_> = match family {
             "perceptual" | "structure" | "similarity" => Vec::new(),
-            "pixel" | "frequency" | "segmentation" => subject.arguments.iter().map(dimensions).collect(),
+            // One case with classes and one with labels.
+            "segmentation" => {
+                let dims = |index: usize| subject.arguments[index].tensor.dim() as i64;
+                vec![(vec![dims(0) - dims(1)], String::new())]
+            }
+            "pixel" | "frequency" => subject.arguments.iter().map(dimensions).collect(),
             _ => subject.arguments.iter().map(shape).collect(),
         };
         if seen.insert((subject.loss(), shapes, subject.case.tensor_options.len())) {
