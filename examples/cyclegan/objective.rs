@@ -4,6 +4,8 @@ use anyhow::{ensure, Result};
 use tch::{Device, Tensor};
 use tch_losses::manager::{GanSide, LossManager, LossSpec, Objective, TermSpec};
 
+use crate::shared::comparison;
+
 /// The tags that say what a loss compares.
 const CYCLE: &str = "cycle";
 const IDENTITY: &str = "identity";
@@ -128,9 +130,12 @@ pub fn build(objective: &Objective, device: Device) -> Result<(LossManager, [Dir
         let uses = uses.filter(|used| *used == name).count();
         ensure!(
             uses == 1,
-            "the objective's loss {name} is computed in {uses} places: names of losses end in _A or _B, and losses of \
-             images have one of the tags {CYCLE:?} and {IDENTITY:?}"
+            "the objective's loss {name} is computed in {uses} places: names of losses end in _A or _B, losses of images \
+             have one of the tags {CYCLE:?} and {IDENTITY:?}, and the others are a GanLoss or RelativisticLoss"
         );
+    }
+    for name in manager.names(&[CYCLE, IDENTITY]) {
+        comparison::check(&manager, name, &objective.losses[name].loss)?;
     }
     Ok((manager, directions))
 }

@@ -6,6 +6,8 @@ use tch::{no_grad, Tensor};
 use tch_losses::manager::{GanSide, LossManager, LossSpec, Objective, Term, TermSpec};
 use tch_losses::{GradientPenalty, R1Penalty};
 
+use crate::shared::comparison;
+
 /// The tag of losses that compare the generator's image with the true one.
 pub const IMAGE: &str = "image";
 
@@ -110,7 +112,11 @@ pub fn build(objective: &Objective, scales: usize, memory: &VarStore) -> Result<
     if let Some((name, _)) = parts.iter().find(|(_, part)| scales > 1 && part.takes_one_scale()) {
         bail!("--scales {scales}: the objective's loss {name} takes the outputs of one discriminator; a GanLoss takes more");
     }
-    Ok((manager(objective, &parts, memory)?, Adversarial(parts)))
+    let manager = manager(objective, &parts, memory)?;
+    for name in manager.names(&[IMAGE]) {
+        comparison::check(&manager, name, &objective.losses[name].loss)?;
+    }
+    Ok((manager, Adversarial(parts)))
 }
 
 /// Penalties are values for the manager: they need the discriminator itself.

@@ -55,6 +55,10 @@ impl Adam {
         no_grad(|| -> Result<()> {
             for (Parameter { value, mean, square, .. }, gradient) in self.parameters.iter_mut().zip(gradients)
             {
+                // As in PyTorch, what the loss does not depend on stays as it is.
+                if !gradient.defined() {
+                    continue;
+                }
                 let _ = mean.f_lerp_(&gradient, 1.0 - self.beta1)?;
                 let _ = square.f_mul_scalar_(self.beta2)?;
                 let _ = square.f_addcmul_(&gradient, &(&gradient * (1.0 - self.beta2)))?;

@@ -3,6 +3,7 @@
 pub mod adam;
 pub mod chance;
 pub mod checkpoint;
+pub mod comparison;
 pub mod course;
 pub mod crops;
 pub mod curves;

@@ -80,6 +80,18 @@ pub enum ManagerError {
         every: u64,
     },
 
+    /// A loss that is not due in every step was computed before the first step.
+    #[error(
+        "the loss `{}` is computed once in {every} steps: call `LossManager::begin_step` at each step",
+        printable(name)
+    )]
+    NoStep {
+        /// The name of the loss.
+        name: String,
+        /// How many steps apart it is [due](super::Term::every).
+        every: u64,
+    },
+
     /// A loss turned out not to be finite.
     #[error("the loss `{}` is {value} in step {step} (epoch {epoch}, weight {weight})", printable(name))]
     NotFinite {
@@ -144,6 +156,10 @@ mod tests {
             (
                 ManagerError::NotDue { name: "a".into(), step: 17, every: 16 },
                 "the loss `a` is not due in step 17: it is computed once in 16 steps, see `LossManager::is_due`",
+            ),
+            (
+                ManagerError::NoStep { name: "a".into(), every: 16 },
+                "the loss `a` is computed once in 16 steps: call `LossManager::begin_step` at each step",
             ),
             (
                 ManagerError::NotFinite {

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// use tch::nn::{self, Module, OptimizerConfig};
 /// use tch::{Device, Kind, Tensor};
 /// use tch_losses::manager::LazyRegularization;
-/// use tch_losses::GanLoss;
+/// use tch_losses::{GanLoss, R1Penalty};
 ///
 /// # let vs = nn::VarStore::new(Device::Cpu);
 /// # let discriminator = nn::linear(vs.root(), 3, 1, Default::default());
@@ -36,12 +36,8 @@ use crate::{Error, Result};
 ///     let gan = GanLoss::stylegan2().discriminator(&discriminator.forward(&real), &discriminator.forward(&fake));
 ///     optimizer.backward_step(&gan);
 ///     if lazy.is_due(step) {
-///         // R1, the mean of the squared norms of the input's gradients, with a weight of 10 / 2.
-///         let points = real.detach().set_requires_grad(true);
-///         let outputs = discriminator.forward(&points);
-///         let gradient = Tensor::run_backward(&[outputs], &[points], true, true).remove(0);
-///         let r1 = gradient.square().flatten(1, -1).sum_dim_intlist(1, false, Kind::Float).mean(Kind::Float);
-///         optimizer.backward_step(&(r1 * 5.0 * lazy.factor()));
+///         let r1 = R1Penalty::basicsr().penalty(|images| discriminator.forward(images), &real);
+///         optimizer.backward_step(&(r1 * 10.0 / 2.0 * lazy.factor()));
 ///     }
 /// }
 /// # Ok::<(), tch_losses::Error>(())

@@ -63,6 +63,8 @@ pub struct LossManager {
     pub(super) terms: IndexMap<Arc<str>, Registered>,
     pub(super) epoch: u64,
     pub(super) step: u64,
+    /// Whether the step has been told.
+    has_begun: bool,
     history: History,
 }
 
@@ -114,9 +116,9 @@ impl LossManager {
 
     /// Sets the position of the training. `epoch`, counted from 0, is for the schedules. `step`, counted over
     /// the whole run, is for the history and for losses that are due in [every](Term::every) k-th step. Both are 0
-    /// before the first call.
+    /// before the first call, which such losses need.
     pub fn begin_step(&mut self, epoch: u64, step: u64) {
-        (self.epoch, self.step) = (epoch, step);
+        (self.epoch, self.step, self.has_begun) = (epoch, step, true);
     }
 
     /// Whether a loss is due in the current step. Only [`Term::every`] makes one that is not.
@@ -311,6 +313,10 @@ impl LossManager {
         if !lazy.is_due(self.step) {
             let (name, step, every) = (name.to_string(), self.step, lazy.steps());
             return Err(ManagerError::NotDue { name, step, every }.into());
+        }
+        if lazy.steps() > 1 && !self.has_begun {
+            let (name, every) = (name.to_string(), lazy.steps());
+            return Err(ManagerError::NoStep { name, every }.into());
         }
         let Some(value) = term.function.compute(inputs) else {
             let (name, is) = (name.to_string(), term.function.in_words());

@@ -45,6 +45,20 @@ fn adam_with_additional_steps() {
     assert!(adam.build(&store, lazy(16).learning_rate(2e-3)).is_ok());
 }
 
+/// Otherwise it would count k times in every step of a loop that tells no steps.
+#[test]
+fn a_lazy_loss_needs_to_know_the_step() {
+    let mut manager = LossManager::new();
+    manager.register("D_R1", Term::value().every(16)).unwrap();
+    let error = manager.compute("D_R1", Tensor::from(1.0)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the loss `D_R1` is computed once in 16 steps: call `LossManager::begin_step` at each step"
+    );
+    manager.begin_step(0, 0);
+    assert_eq!(value(&manager.compute("D_R1", Tensor::from(1.0)).unwrap()), 16.0);
+}
+
 /// Over k steps, a lazy loss counts as much as one in every step.
 #[test]
 fn a_lazy_loss_counts_as_often_as_it_is_left_out() {
@@ -199,6 +213,7 @@ tag D  D_GAN, D_R1
     assert_eq!(objective.to_string(), summary);
     let mut manager = objective.build(device()).unwrap();
     let (x, y) = (noise(1, &[5], Kind::Double), noise(2, &[5], Kind::Double));
+    manager.begin_step(0, 0);
     let mse = manager.compute("D_R1", (&x, &y)).unwrap();
     assert!((value(&mse) / value(&(&x - &y).square().mean(None)) - 80.0).abs() < 1e-12);
     manager.begin_step(0, 15);

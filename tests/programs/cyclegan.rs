@@ -249,6 +249,8 @@ fn objectives_that_lack_something_are_refused() -> Result<()> {
         ("[\"G\", \"cycle\"]", "[\"cycle\", \"identity\"]", &["G_CYCLE_A", "in 2 places"]),
         ("[losses.G_CYCLE_B]", "[losses.G_CYCLE]", &["G_CYCLE is computed in 0 places", "end in _A or _B"]),
         ("tags = \"D\"", "tags = \"cycle\"", &["D_GAN_A", "in 2 places"]),
+        ("\"L1Loss\"", "\"SSIMLoss\"", &["G_CYCLE_A", "from -1 to 1", "data_range = \"signed\""]),
+        ("\"L1Loss\"", "\"TotalVariationLoss\"", &["G_CYCLE_A", "does not compare two images"]),
         ("weight = 10.0", "weigth = 10.0", &["objective.toml", "losses.G_CYCLE_A", "weigth"]),
     ] {
         let text = original.replacen(from, to, 1);

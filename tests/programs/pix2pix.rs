@@ -363,6 +363,13 @@ fn options_that_do_not_fit_are_named() -> Result<()> {
             &["--scales 2", "G_GAN", "one"],
         ),
         ("every = 16", "every = 0", &[], &["objective.toml", "D_R1", "every"]),
+        ("\"L1Loss\"", "\"SSIMLoss\"", &[], &["G_L1", "from -1 to 1", "data_range = \"signed\""]),
+        (
+            "\"L1Loss\"",
+            "\"TotalVariationLoss\"",
+            &[],
+            &["G_L1", "TotalVariationLoss does not compare two images"],
+        ),
     ] {
         ensure!(hinge.contains(from), "{from}");
         fs::write(&objective, hinge.replacen(from, to, 1))?;

@@ -53,16 +53,20 @@ impl LeCamConfig {
 /// GAN loss. It helps where there are few images. The weight is 0.3 for BigGAN on CIFAR in the authors' code; 3e-7 for
 /// StyleGAN2 in StudioGAN, which starts from 7777 and has a decay of 0.99.
 ///
+/// From the default `initial` of 1000, the first values are near a million. The authors' scripts have a `start` of 1000:
+/// until then the averages follow the outputs, and the value is 0.
+///
 /// Each call of `forward` or `try_forward` is an update, also within [`no_grad`](tch::no_grad), and then has the value.
 /// [`regularization`](Self::regularization) has the value without an update: for an evaluation, or for several parts of
 /// a batch after one [`update`](Self::update).
 ///
 /// - **Shapes**: any. The two sides need not have the same. The loss is a scalar.
-/// - **Values**: any. f16 and bf16 are computed in f32. A mean that is not finite stays in its average.
+/// - **Values**: any. f16 and bf16 are computed in f32; a result beyond 65504 is infinite in f16. A mean that is not finite
+///   stays in its average.
 /// - **Gradients**: to both arguments, of any order. The averages are constants.
 /// - **State**: `ema.real`, `ema.fake` and `ema.updates` in the variable store, not trainable: they are saved and loaded
 ///   with it. The averages are f64 in a store of f64, otherwise f32. A store that changes its kind later (`half`) changes
-///   theirs, and counts no further than 2048 in f16.
+///   theirs. With `set_kind(Half)` it changes that of the count, too, which then stops at 2048.
 /// - **Defaults**: those of [`LeCamConfig`]: `decay` 0.9, `initial` 1000, `start` 0.
 /// - **Errors**: arguments without elements; of different kinds or devices; on another device than the averages.
 ///

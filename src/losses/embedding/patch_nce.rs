@@ -49,11 +49,14 @@ const EPS: f64 = 1e-7;
 /// let heads = [head(0, 3), head(1, 16)];
 ///
 /// let (nce, sampler) = (PatchNceLoss::default(), PatchSampler::default());
-/// let loss = |output: &Tensor, input: &Tensor, step: u64| -> tch_losses::Result<Tensor> {
+/// let mut seed = 0;
+/// let mut loss = |output: &Tensor, input: &Tensor| -> tch_losses::Result<Tensor> {
 ///     let mut losses = Vec::new();
 ///     for ((query, key), head) in features(output).iter().zip(features(input)).zip(&heads) {
+///         // Other places for each layer and each step.
+///         seed += 1;
 ///         let size = key.size();
-///         let places = sampler.indices(size[2] * size[3], step)?;
+///         let places = sampler.indices(size[2] * size[3], seed)?;
 ///         let [query, key] = [query, &key].map(|features| sampler.sample(features, &places));
 ///         losses.push(nce.try_forward(&head.forward(&query?), &head.forward(&key?))?);
 ///     }
@@ -63,7 +66,7 @@ const EPS: f64 = 1e-7;
 /// let [input, target] = [0, 1].map(|_| Tensor::rand([2, 3, 24, 24], (Kind::Float, Device::Cpu)));
 /// let (output, identity) = (&input * 0.9, &target * 0.9); // of the generator
 /// // `nce_idt`: half of it is the loss of what the generator makes of a target.
-/// let total = (loss(&output, &input, 0)? + loss(&identity, &target, 1)?) * 0.5;
+/// let total = (loss(&output, &input)? + loss(&identity, &target)?) * 0.5;
 /// total.backward();
 /// # Ok::<(), tch_losses::Error>(())
 /// ```

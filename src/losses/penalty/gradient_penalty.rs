@@ -21,7 +21,8 @@ use crate::{Error, Result, UnaryLoss};
 /// for each pixel; `norm_except_dim(2, 1)` is one for each channel of the whole batch.
 ///
 /// [`penalty`](Self::penalty) takes the discriminator as a function. As a [`UnaryLoss`], and in an objective's file, the
-/// loss takes the gradient, which [`input_gradient`] computes; `points`, `noise_scale` and `unbiased` do nothing there.
+/// loss takes the gradient, which [`input_gradient`] computes; where the
+/// gradient is taken is up to the caller: `points`, `noise_scale` and `unbiased` do nothing there.
 ///
 /// A step of a discriminator:
 ///

@@ -21,7 +21,7 @@ use crate::{Error, Result, UnaryLoss};
 ///
 /// - **Shapes**: `[out, ...]`, of two dimensions at least. The loss is a scalar.
 /// - **Values**: any. f16 and bf16 are computed in f32; a result beyond 65504 is infinite in f16. The loss of nothing is
-///   0.
+///   0 without the diagonal.
 /// - **Gradients**: to `weight`, of any order.
 /// - **Defaults**: `diagonal` false, the modified form of BigGAN.
 /// - **Errors**: a weight of fewer than two dimensions.

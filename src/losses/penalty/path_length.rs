@@ -83,11 +83,13 @@ impl PathLengthConfig {
 /// [`Objective::build_in`](crate::manager::Objective::build_in) takes the variable store.
 ///
 /// - **Shapes**: as above, nothing empty. The value is a scalar.
-/// - **Values**: any. f16 and bf16 are computed in f32, except for the generator's own derivatives.
+/// - **Values**: any. f16 and bf16 are computed in f32, except for the generator's own derivatives. A length that is not finite
+///   stays in the average.
 /// - **Gradients**: to all that J depends on, the generator's parameters. They are finite where J is 0, where the
 ///   references have NaN.
 /// - **State**: `ema.length` in the variable store, not trainable: it is saved and loaded with it. It starts at 0, and
-///   is f64 in a store of f64, otherwise f32.
+///   is f64 in a store of f64, otherwise f32. A store that changes its kind later (`half`) changes its kind, too: in f16
+///   it soon stops moving.
 /// - **Defaults**: those of [`PathLengthConfig`]: `decay` 0.01.
 /// - **Errors**: other shapes; arguments of different kinds or devices; on another device than the average; `images` that
 ///   have no graph, or one without `latents`.

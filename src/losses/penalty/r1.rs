@@ -19,7 +19,7 @@ use crate::{Result, UnaryLoss};
 /// pixels of an image.
 ///
 /// [`penalty`](Self::penalty) takes the discriminator as a function. As a [`UnaryLoss`], and in an objective's file,
-/// where it may be called `R2Penalty` as well, the loss takes the gradient, which [`input_gradient`] computes.
+/// the loss takes the gradient, which [`input_gradient`] computes: for R2, at fake images.
 ///
 /// The references differ in the factor. The constructors have what is inside their functions:
 ///

@@ -81,7 +81,7 @@ catalogue! {
     }
     penalty {
         unary GradientPenalty;
-        unary R1Penalty = "R2Penalty";
+        unary R1Penalty;
         unary OrthogonalRegularization;
         made PathLengthPenalty(PathLengthConfig);
     }
@@ -197,6 +197,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("ContentLoss", "PerceptualLoss"),
     ("StyleLoss", "PerceptualLoss"),
     ("GramLoss", "PerceptualLoss"),
+    ("R2Penalty", "R1Penalty"),
     ("lecam_reg", "LeCamLoss"),
     ("g_path_regularize", "PathLengthPenalty"),
     ("BinaryFocalLossWithLogits", "SigmoidFocalLoss"),

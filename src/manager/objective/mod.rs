@@ -263,7 +263,7 @@ impl Objective {
         for (name, TermSpec { loss, weight, every, tags }) in &self.losses {
             if loss.has_parameters() && vs.is_none() {
                 let text = format!(
-                    "`{}` has parameters: use `Objective::build_in`, which takes a variable store",
+                    "`{}` has parameters or a state: use `Objective::build_in`, which takes a variable store",
                     loss.name()
                 );
                 let problem = Problem::new(text).within("loss").within(name).within("losses");

@@ -258,7 +258,7 @@ fn in_a_file() {
         weight = 10
         options = { norm = "pixel", points = "perturbed", target = 0.5 }
         [losses.R2]
-        loss = "R2Penalty"
+        loss = "R1Penalty"
         options = { factor = 0.5 }
         [losses.W]
         loss = "OrthogonalRegularization"

@@ -304,12 +304,14 @@ fn losses_by_another_name() {
         ("VGGLoss", "PerceptualLoss"),
         ("Perceptual", "PerceptualLoss"),
         ("SSIM", "SsimLoss"),
+        ("Dice", "DiceLoss"),
+        ("R2Penalty", "R1Penalty"),
         ("DeepImageStructureAndTextureSimilarity", "Dists"),
         ("LearnedPerceptualImagePatchSimilarity", "Lpips"),
     ] {
         assert_eq!(problem(name), format!("`{name}` is no loss, did you mean `{meant}`?"));
     }
-    for name in ["Dice", "", "x", "Wasserstein"] {
+    for name in ["Kuwahara", "", "x", "Wasserstein"] {
         assert_eq!(problem(name), format!("`{name}` is no loss, expected one of {list}"));
     }
     for (name, meant) in [

@@ -301,8 +301,9 @@ fn losses_with_parameters_can_be_in_a_file() {
         assert!(vs.trainable_variables().iter().all(|parameter| parameter.grad().defined()), "{name}");
 
         let error = objective.build(device()).unwrap_err().to_string();
-        let message =
-            format!("`{name}` has parameters: use `Objective::build_in`, which takes a variable store");
+        let message = format!(
+            "`{name}` has parameters or a state: use `Objective::build_in`, which takes a variable store"
+        );
         assert_eq!(error, format!("objective: losses.A.B.loss: {message}"));
     }
 }

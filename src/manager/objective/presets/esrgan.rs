@@ -12,7 +12,8 @@ use crate::{L1Loss, PerceptualPreset, RelativisticLoss};
 /// | `G_GAN` | `RelativisticLoss`, average, generator | 0.005 | G | the discriminator's outputs for the real, for the fake |
 /// | `D_GAN` | `RelativisticLoss`, average, discriminator | 1 | D | the same |
 ///
-/// For the discriminator, the fake is detached. The generator has been trained with `L1Loss` alone before. Images have
+/// The losses with the tag `image` are a total, `total(&["image"], (&fake, &real))`; the others have different inputs, so
+/// each is computed by its name. For the discriminator, the fake is detached. The generator has been trained with `L1Loss` alone before. Images have
 /// values in `[0, 1]`.
 ///
 /// Source: X. Wang et al., [*ESRGAN: enhanced super-resolution generative adversarial

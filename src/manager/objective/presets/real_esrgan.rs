@@ -13,7 +13,8 @@ use crate::{GanLoss, GanMode, L1Loss, PerceptualPreset};
 /// | `G_GAN` | `GanLoss`, vanilla, generator | 0.1 | G | the discriminator's outputs for the fake |
 /// | `D_GAN` | `GanLoss`, vanilla, discriminator | 1 | D | its outputs for the real, for the fake |
 ///
-/// The discriminator is a U-Net, which has an output for each pixel. For it, the fake is detached, and the real is not
+/// The losses with the tag `image` are a total; the others have different inputs, so each is computed by its name. The
+/// discriminator is a U-Net, which has an output for each pixel. For it, the fake is detached, and the real is not
 /// sharpened. The source sharpens by an unsharp mask. Images have values in `[0, 1]`.
 ///
 /// Source: X. Wang et al., [*Real-ESRGAN: training real-world blind super-resolution with pure synthetic

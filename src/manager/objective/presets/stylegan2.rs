@@ -17,7 +17,8 @@ const R1: LazyRegularization = LazyRegularization::fixed(16);
 /// | `D_GAN` | `GanLoss`, non-saturating, discriminator | 1 | 1 | D | the outputs for the real, for the fake |
 /// | `D_R1` | `R1Penalty` | 5 | 16 | D | [`input_gradient`](crate::input_gradient) at the real |
 ///
-/// For the discriminator, the fake is detached. The weight of R1 is `r1_gamma / 2`, of which the published values are from
+/// The losses have different inputs, so each is computed by its name. For the discriminator, the fake is detached. The
+/// weight of R1 is `r1_gamma / 2`, of which the published values are from
 /// 0.01 (CIFAR-10) to 10 (the configuration `stylegan2`, which this is). Path lengths are those of half of the batch. In
 /// the source, each penalty has an optimiser's step of its own, and Adam has the
 /// [rate and the betas](LazyRegularization::learning_rate) for that: those of 16 for the discriminator, of 4 for the
