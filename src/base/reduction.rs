@@ -70,6 +70,14 @@ impl Reduction {
     }
 }
 
+/// `sum / count`. The mean of nothing is NaN, and has the gradient 0, as in PyTorch's cross entropy.
+pub(crate) fn mean_of_counted(sum: &Tensor, count: &Tensor) -> Result<Tensor> {
+    let nothing = count.f_sub(count)?.f_div(count)?;
+    // A division by 0 would make NaN of the gradient as well.
+    let divisor = count.f_masked_fill(&count.f_eq(0.0)?, 1.0)?;
+    Ok(sum.f_div(&divisor)?.f_add(&nothing.f_detach()?)?)
+}
+
 /// The reduced `values`, computed in their own kind and returned in `kind`. The options exclude
 /// [`BatchMean`](Reduction::BatchMean).
 pub(crate) fn reduce(values: &Tensor, reduction: Reduction, kind: Kind) -> Result<Tensor> {

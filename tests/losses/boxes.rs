@@ -155,3 +155,15 @@ fn bad_input() {
     let eps = CompleteBoxIouLoss::default().with_eps(0.0).check_options();
     assert_eq!(message_of(eps), "option `eps` is 0, expected a finite number greater than 0");
 }
+
+/// An `eps` that f32 loses beside 1: equal boxes cost nothing still.
+#[test]
+fn equal_boxes_with_a_small_eps() {
+    let boxes = Tensor::from_slice2(&[[10f32, 10., 60., 50.], [0., 0., 1., 1.]]);
+    let input = leaf(&boxes);
+    let loss = CompleteBoxIouLoss::default().with_eps(1e-12).with_reduction(Reduction::Sum);
+    let value_of = loss.forward(&input, &boxes);
+    value_of.backward();
+    assert!(value(&value_of).abs() < 1e-5);
+    assert!(input.grad().isfinite().all().int64_value(&[]) == 1);
+}

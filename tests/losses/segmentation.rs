@@ -368,3 +368,36 @@ fn bad_input() {
         assert!(matches!(wrong, tch_losses::Error::Torch(_)), "{wrong}");
     }
 }
+
+/// A volume whose weight overflows f32 counts as none: the smaller of the others is its weight.
+#[test]
+fn volumes_of_next_to_nothing() {
+    let input = vector(&[0.8, 0.6, 0.2, 0.4]).view([1, 2, 2]).to_kind(Kind::Float);
+    let soft = |rest: f64| {
+        let target = vector(&[1.0, 1.0, rest, 0.0]).view([1, 2, 2]).to_kind(Kind::Float);
+        let loss = GeneralizedDiceLoss {
+            from_logits: false,
+            mode: SegmentationMode::Multilabel,
+            ..Default::default()
+        };
+        let input = leaf(&input);
+        let loss = loss.forward(&input, &target);
+        loss.backward();
+        assert!(input.grad().isfinite().all().int64_value(&[]) == 1);
+        value(&loss)
+    };
+    assert!((soft(1e-30) - soft(0.0)).abs() < 1e-6);
+}
+
+#[test]
+fn one_channel_is_no_choice() {
+    let (scores, mask) = (noise(1, &[2, 1, 4, 4], Kind::Float), noise(2, &[2, 1, 4, 4], Kind::Float).ge(0.0));
+    let mask = mask.to_kind(Kind::Float);
+    let message = message_of(DiceLoss::default().try_forward(&scores, &mask));
+    assert!(
+        message.starts_with("`input` has shape [2, 1, 4, 4], expected two classes at least"),
+        "{message}"
+    );
+    let binary = DiceLoss::default().with_mode(SegmentationMode::Binary);
+    assert!(binary.try_forward(&scores, &mask).is_ok());
+}

@@ -76,7 +76,8 @@ impl Loss for CompleteBoxIouLoss {
             let (loss, iou) = pair.distance_loss(DistanceBoxIouLoss::default().eps)?;
             let aspect = pair.aspect()?;
             let constant = aspect.f_detach()?;
-            let share = constant.f_sub(&iou.f_detach()?)?.f_add_scalar(1.0 + self.eps)?;
+            // In this order: beside 1, a small eps would be lost.
+            let share = iou.f_detach()?.f_rsub_scalar(1.0)?.f_add(&constant)?.f_add_scalar(self.eps)?;
             Ok(loss.f_addcmul(&constant.f_div(&share)?, &aspect)?)
         })
     }

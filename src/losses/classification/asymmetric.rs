@@ -132,7 +132,11 @@ impl Pointwise for AsymmetricLoss {
         // How far n goes down: p (1 - p), or not at all where it is cut off.
         let left = right.f_sub_scalar(self.clip)?;
         let down = steep.f_mul(&left.f_ge(0.0)?)?.f_mul_(&other)?;
-        let shifted = wrong.f_add_scalar(self.clip)?.f_clamp_max_(1.0)?.f_clamp_min_(self.eps)?;
+        let unheld = wrong.f_add_scalar(self.clip)?;
+        // Where `eps` holds n, its logarithm does not move. With a larger `clip` that is nowhere.
+        let moving =
+            if self.clip < self.eps { down.f_mul(&unheld.f_ge(self.eps)?)? } else { down.shallow_clone() };
+        let shifted = { unheld }.f_clamp_max_(1.0)?.f_clamp_min_(self.eps)?;
         let missed = { left }.f_clamp_min_(0.0)?.f_mul_(&other)?.f_addcmul_(&wrong, target)?;
         let missed = { missed }.f_clamp_min_(tiny(input))?;
         let mut logs = shifted.f_log()?.f_mul_(&other)?;
@@ -140,7 +144,7 @@ impl Pointwise for AsymmetricLoss {
         let power = missed.f_pow(&exponents)?;
         // The slope of the logarithms.
         let mut slopes = { wrong }.f_mul_(target)?.f_mul_(&right.f_ge(self.eps)?)?;
-        slopes = slopes.f_sub_(&down.f_div(&shifted)?)?;
+        slopes = slopes.f_sub_(&moving.f_div(&shifted)?)?;
         if !self.detach_focus {
             // That of `q^g` over itself, `g * q' / q`.
             let missed_slope = { down }.f_sub_(&{ steep }.f_mul_(target)?)?;

@@ -115,7 +115,8 @@ impl Rows for AsymmetricSingleLabelLoss {
         let mut others = slopes.f_mul(&logs)?;
         slopes = slopes.f_add_(&others.f_mul_scalar(self.gamma_neg)?)?;
         // ... and (1 - p)^g - g p (1 - p)^(g - 1) log p at the right one.
-        let odds = right.f_exp()?.f_mul_scalar_(self.gamma_pos)?.f_div_(&missed)?.f_mul_(&of_right)?;
+        // Of a sure answer, `of_right` is 0: the division by next to nothing comes last.
+        let odds = right.f_exp()?.f_mul_scalar_(self.gamma_pos)?.f_mul_(&of_right)?.f_div_(&missed)?;
         let of_power = missed.f_pow_tensor_scalar(self.gamma_pos)?.f_sub_(&odds)?.f_mul_scalar_(on)?;
         slopes = slopes.f_scatter_(1, classes, &of_power)?;
         others = others.f_scatter_(1, classes, &of_right.f_mul_scalar(on)?)?;

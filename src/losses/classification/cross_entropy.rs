@@ -62,6 +62,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 ///     .with_label_smoothing(0.1);
 /// assert!(weighted.forward(&logits, &classes).double_value(&[]) > 0.0);
 /// ```
+#[doc(alias = "LabelSmoothingCrossEntropy")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrossEntropyLoss {

@@ -73,17 +73,22 @@ impl DistillationLoss {
             false => logits.f_div_scalar(self.temperature)?.f_log_softmax(1, None)?,
         })
     }
+
+    /// Of the teacher. A class that it rules out, by a logit of minus infinity, counts 0 times a finite number.
+    fn teacher(&self, logits: &Tensor) -> Result<Tensor> {
+        Ok(self.logs(logits)?.f_clamp_min(-1e30)?)
+    }
 }
 
 impl Rows for DistillationLoss {
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
-        let (student, teacher) = (self.logs(input)?, self.logs(&constants[0])?);
+        let (student, teacher) = (self.logs(input)?, self.teacher(&constants[0])?);
         let divergence = over_classes(&teacher.f_exp()?.f_mul(&teacher.f_sub(&student)?)?, false)?;
         Ok(divergence.f_mul_scalar(self.temperature * self.temperature)?)
     }
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
-        let (student, teacher) = (self.logs(input)?, self.logs(&constants[0])?);
+        let (student, teacher) = (self.logs(input)?, self.teacher(&constants[0])?);
         let probabilities = teacher.f_exp()?;
         let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
         let difference = { teacher }.f_sub_(&student)?;

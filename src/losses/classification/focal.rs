@@ -7,6 +7,7 @@ use super::rows::{reduced, Rows};
 use super::{class_weight, CLASSES};
 use crate::base::pointwise::tiny;
 use crate::base::precision::accumulation_kind;
+use crate::base::reduction::mean_of_counted;
 use crate::base::weight::check_weight;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result, WeightTensor};
@@ -141,8 +142,9 @@ impl Rows for FocalLoss {
         let sum = power.f_mul(&entropy)?.f_sum(None)?;
         // Of the entropy: q^g (1 + g (1 - q) / q * entropy) with q = 1 - p; behind the soft-max, times p, less 1 at the
         // class.
-        let odds = missed.f_rsub_scalar(1.0)?.f_div_(&missed)?.f_mul_scalar_(self.gamma)?;
-        let steep = { odds }.f_mul_(&entropy)?.f_add_scalar_(1.0)?.f_mul_(&power)?;
+        // The entropy of a sure answer is 0: the division by next to nothing comes last.
+        let odds = missed.f_rsub_scalar(1.0)?.f_mul_(&entropy)?.f_mul_scalar_(self.gamma)?.f_div_(&missed)?;
+        let steep = { odds }.f_add_scalar_(1.0)?.f_mul_(&power)?;
         slopes = slopes.f_exp_()?.f_mul_(&steep)?.f_scatter_add_(1, &classes, &steep.f_neg()?)?;
         Ok((sum, slopes))
     }
@@ -184,7 +186,7 @@ impl Loss for FocalLoss {
         let sum = reduced(self, &wide, &[&known, &factors], Reduction::Sum)?;
         let loss = match (self.reduction, self.mean) {
             (Reduction::Mean, FocalMean::Logits) => sum.f_div_scalar(input.numel() as f64)?,
-            (Reduction::Mean, FocalMean::Places) => sum.f_div(&weights.f_sum(None)?)?,
+            (Reduction::Mean, FocalMean::Places) => mean_of_counted(&sum, &weights.f_sum(None)?)?,
             _ => sum,
         };
         Ok(loss.f_to_kind(input.kind())?)

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::rows::{over_classes, reduced, Rows};
 use super::{CrossEntropyLoss, CLASSES};
 use crate::base::precision::accumulation_kind;
+use crate::base::reduction::mean_of_counted;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result};
 
@@ -116,7 +117,7 @@ impl PolyCrossEntropyLoss {
         };
         let reduced = match self.reduction {
             Reduction::None => losses,
-            Reduction::Mean => losses.f_sum(None)?.f_div(&counted.f_sum(kind)?)?,
+            Reduction::Mean => mean_of_counted(&losses.f_sum(None)?, &counted.f_sum(kind)?)?,
             _ => losses.f_sum(None)?,
         };
         Ok(reduced.f_to_kind(input.kind())?)

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::element_weight;
 use crate::base::pointwise::{sum_of_elements, tiny, Pointwise};
 use crate::base::precision::accumulation_kind;
+use crate::base::reduction::mean_of_counted;
 use crate::base::weight::check_weight;
 use crate::base::{check, setters};
 use crate::losses::map_of_elements;
@@ -312,7 +313,7 @@ impl Loss for SigmoidFocalLoss {
         let Prepared { target, factor, counted } = self.prepare(input, target)?;
         let sum = sum_of_elements(self, input, &target, factor.as_ref())?;
         let reduced = match (self.reduction, counted) {
-            (Reduction::Mean, Some(counted)) => sum.f_div(&counted)?,
+            (Reduction::Mean, Some(counted)) => mean_of_counted(&sum, &counted)?,
             (Reduction::Mean, None) => sum.f_div_scalar(input.numel() as f64)?,
             _ => sum,
         };

@@ -44,7 +44,6 @@ use crate::{Error, Loss, Reduction, Result, TernaryLoss};
 /// assert!((loss.double_value(&[]) - 2f64.ln()).abs() < 1e-12);
 /// ```
 #[doc(alias = "SoftTargetCrossEntropy")]
-#[doc(alias = "LabelSmoothingCrossEntropy")]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftTargetCrossEntropyLoss {

@@ -120,14 +120,17 @@ setters!(GeneralizedDiceLoss {
 impl GeneralizedDiceLoss {
     /// The weights of classes with these volumes, along the last axis.
     fn weights(&self, volumes: &Tensor) -> Result<Tensor> {
-        let absent = volumes.f_detach()?.f_eq(0.0)?;
-        let inverse = volumes.f_masked_fill(&absent, 1.0)?.f_reciprocal()?;
-        let weights = match self.volume_weight {
-            VolumeWeight::Uniform => return Ok(volumes.f_ones_like()?),
-            VolumeWeight::Simple => inverse,
-            VolumeWeight::Square => inverse.f_square()?,
+        let of = |volumes: &Tensor| -> Result<Tensor> {
+            let inverse = volumes.f_reciprocal()?;
+            Ok(match self.volume_weight {
+                VolumeWeight::Uniform => inverse.f_ones_like()?,
+                VolumeWeight::Simple => inverse,
+                VolumeWeight::Square => inverse.f_square()?,
+            })
         };
-        let weights = weights.f_masked_fill(&absent, 0.0)?;
+        // Also those of so little that the weight overflows.
+        let absent = of(&volumes.f_detach()?)?.f_isinf()?;
+        let weights = of(&volumes.f_masked_fill(&absent, 1.0)?)?.f_masked_fill(&absent, 0.0)?;
         let largest = weights.f_amax([-1i64].as_slice(), true)?;
         Ok(weights.f_addcmul(&absent.f_to_kind(volumes.kind())?, &largest)?)
     }

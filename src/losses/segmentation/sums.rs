@@ -57,6 +57,12 @@ impl Reading {
         loss: impl Fn(&Sums) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let places = Places::new(self.mode, self.ignore_index, input, target)?;
+        if self.from_logits && self.mode == SegmentationMode::Multiclass && places.classes() == 1 {
+            let expected =
+                "two classes at least: the soft-max of one is always 1. For one channel, the mode is binary"
+                    .into();
+            return Err(Error::Shape { argument: "input", given: input.size(), expected });
+        }
         let wanted = Wanted::of(input, Some(target))?;
         if in_graph || wanted != Wanted::InputGradient || places.input.numel() == 0 {
             let probabilities = self.probabilities(&places.input)?;

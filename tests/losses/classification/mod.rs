@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod entropies;
+mod extremes;
 mod focal;
 mod linear;
 mod margins;
