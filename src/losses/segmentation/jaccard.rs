@@ -29,8 +29,8 @@ overlap_loss! {
 ///   of classes that count.
 /// - **Values**: `input` any logits, or probabilities in `[0, 1]` without `from_logits`. Classes are in `[0, C)` or
 ///   the `ignore_index`; a wrong one is [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side
-///   assertion on CUDA. Probabilities are not checked. Places that are ignored, and classes that no place has, have
-///   no gradient and no NaN. f16 and bf16 are computed in f32.
+///   assertion on CUDA. Probabilities are not checked. Places that are ignored have no gradient. Nor has the
+///   score of a class that no place has, unless `absent` counts it; it is never NaN. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input`, to a floating-point `target`, and to `weight`. If the loss is reduced and only
 ///   `input` requires a gradient, forward computes it, and second derivatives come out as zero. For second
 ///   derivatives, take `Reduction::None` and reduce its result.

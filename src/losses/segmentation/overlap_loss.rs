@@ -23,7 +23,7 @@ macro_rules! overlap_loss {
             pub score: $crate::OverlapScore,
             /// What becomes of classes that no place has.
             pub absent: $crate::AbsentClasses,
-            /// Whether class 0 counts, if it is not the only one.
+            /// Whether class 0 counts, if it is not the only one. It says nothing beside `classes`.
             pub include_background: bool,
             /// The classes that count, all unless given.
             #[serde(skip_serializing_if = "Option::is_none")]
