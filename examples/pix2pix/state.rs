@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use tch::nn::VarStore;
-use tch::{no_grad, Tensor};
+use tch::Tensor;
 
 use crate::shared::checkpoint::{write, Learner, Saved};
 
@@ -44,10 +44,7 @@ impl State {
         self.step = i64::try_from(&saved.find("step")?)? as u64;
         self.best_l1 = f64::try_from(&saved.find("best_l1")?)?;
         self.first_l1 = f64::try_from(&saved.find("first_l1")?)?;
-        for (name, mut variable) in self.memory.variables() {
-            let value = saved.find(&format!("losses.{name}"))?;
-            no_grad(|| variable.f_copy_(&value))?;
-        }
+        saved.restore("losses", &self.memory)?;
         self.generator.restore("generator", &saved)?;
         self.discriminator.restore("discriminator", &saved)
     }

@@ -32,11 +32,7 @@ impl Learner {
 
     /// Goes on from a [`state`](Self::state).
     pub fn restore(&mut self, prefix: &str, saved: &Saved) -> Result<()> {
-        for (name, mut variable) in self.variables.variables() {
-            let name = format!("{prefix}.{name}");
-            let value = saved.find(&name)?;
-            no_grad(|| variable.f_copy_(&value)).with_context(|| name)?;
-        }
+        saved.restore(prefix, &self.variables)?;
         self.adam.restore(|name| saved.find(&format!("{prefix}.adam.{name}")))
     }
 
@@ -57,6 +53,16 @@ impl Saved {
     pub fn read(path: &Path) -> Result<Saved> {
         let tensors = Tensor::read_safetensors(path)?.into_iter().collect();
         Ok(Saved { tensors, name: path.display().to_string() })
+    }
+
+    /// Gives all variables of a store the values that are saved under a prefix.
+    pub fn restore(&self, prefix: &str, store: &VarStore) -> Result<()> {
+        for (name, mut variable) in store.variables() {
+            let name = format!("{prefix}.{name}");
+            let value = self.find(&name)?;
+            no_grad(|| variable.f_copy_(&value)).with_context(|| name)?;
+        }
+        Ok(())
     }
 
     pub fn find(&self, name: &str) -> Result<Tensor> {

@@ -74,11 +74,3 @@ pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> 
     })?;
     with_gradient(&sum, input, &gradient, 1.0)
 }
-
-/// The least normal number of the kind: what a base of powers is at least, so that slopes at 0 are finite.
-pub(crate) fn tiny(tensor: &Tensor) -> f64 {
-    match accumulation_kind(tensor.kind()) {
-        tch::Kind::Double => f64::MIN_POSITIVE,
-        _ => f64::from(f32::MIN_POSITIVE),
-    }
-}

@@ -23,6 +23,14 @@ pub(crate) fn accumulation_kind(kind: Kind) -> Kind {
     }
 }
 
+/// The smallest normal number of the kind that a loss of this kind is computed in.
+pub(crate) fn smallest_normal(kind: Kind) -> f64 {
+    match kind {
+        Kind::Double => f64::MIN_POSITIVE,
+        _ => f64::from(f32::MIN_POSITIVE),
+    }
+}
+
 /// Mean over the channels `[N, C, H, W]`, kept as one channel, in [`accumulation_kind`].
 pub(crate) fn channel_mean(image: &Tensor) -> Result<Tensor> {
     Ok(image.f_mean_dim([1i64].as_slice(), true, accumulation_kind(image.kind()))?)

@@ -1,7 +1,8 @@
 //! A square root for gradients.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
+use crate::base::precision::smallest_normal;
 use crate::Result;
 
 /// The square root, with a gradient of 0 at 0, where that of libtorch is infinite and makes NaN of the zeros that it is
@@ -9,16 +10,15 @@ use crate::Result;
 ///
 /// The root of 0 comes out as that of the smallest normal number: 1e-19 in f32, 1e-154 in f64.
 pub(crate) fn sqrt(tensor: &Tensor) -> Result<Tensor> {
-    let smallest = match tensor.kind() {
-        Kind::Double => f64::MIN_POSITIVE,
-        _ => f64::from(f32::MIN_POSITIVE),
-    };
+    let smallest = smallest_normal(tensor.kind());
     // Below its bound, `clamp` has a gradient of 0. At the bound it has one: 0 has to lie below.
     Ok(tensor.f_clamp_min(smallest)?.f_sqrt()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     #[test]

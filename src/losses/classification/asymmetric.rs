@@ -5,8 +5,8 @@ use tch::{no_grad, Tensor};
 
 use super::rows::finish;
 use super::{element_weight, smoothed};
-use crate::base::pointwise::{sum_of_elements, tiny, Pointwise};
-use crate::base::precision::accumulation_kind;
+use crate::base::pointwise::{sum_of_elements, Pointwise};
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::weight::check_weight;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result, WeightTensor};
@@ -117,7 +117,10 @@ impl Pointwise for AsymmetricLoss {
         let focus = || -> Result<Tensor> {
             // `1 - n` as what is left of p: the difference has no digits for small ones.
             let left = right.f_sub_scalar(self.clip)?.f_clamp_min(0.0)?;
-            let missed = wrong.f_mul(target)?.f_add(&left.f_mul(&other)?)?.f_clamp_min(tiny(input))?;
+            let missed = wrong
+                .f_mul(target)?
+                .f_add(&left.f_mul(&other)?)?
+                .f_clamp_min(smallest_normal(input.kind()))?;
             Ok(missed.f_pow(&self.exponents(target)?)?)
         };
         let focus = if self.detach_focus { no_grad(focus) } else { focus() }?;
@@ -138,7 +141,7 @@ impl Pointwise for AsymmetricLoss {
             if self.clip < self.eps { down.f_mul(&unheld.f_ge(self.eps)?)? } else { down.shallow_clone() };
         let shifted = { unheld }.f_clamp_max_(1.0)?.f_clamp_min_(self.eps)?;
         let missed = { left }.f_clamp_min_(0.0)?.f_mul_(&other)?.f_addcmul_(&wrong, target)?;
-        let missed = { missed }.f_clamp_min_(tiny(input))?;
+        let missed = { missed }.f_clamp_min_(smallest_normal(input.kind()))?;
         let mut logs = shifted.f_log()?.f_mul_(&other)?;
         logs = logs.f_add_(&right.f_clamp_min(self.eps)?.f_log_()?.f_mul_(target)?)?;
         let power = missed.f_pow(&exponents)?;

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::rows::{over_classes, reduced, Rows};
 use super::CLASSES;
-use crate::base::pointwise::tiny;
+use crate::base::precision::smallest_normal;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -84,7 +84,7 @@ impl AsymmetricSingleLabelLoss {
 
     /// `(1 - p)^gamma_pos * log p` from the logarithm, and `1 - p`.
     fn of_right(&self, logs: &Tensor) -> Result<(Tensor, Tensor)> {
-        let missed = logs.f_expm1()?.f_neg()?.f_clamp_min(tiny(logs))?;
+        let missed = logs.f_expm1()?.f_neg()?.f_clamp_min(smallest_normal(logs.kind()))?;
         Ok((missed.f_pow_tensor_scalar(self.gamma_pos)?.f_mul(logs)?, missed))
     }
 

@@ -5,8 +5,7 @@ use tch::Tensor;
 
 use super::rows::{reduced, Rows};
 use super::{class_weight, CLASSES};
-use crate::base::pointwise::tiny;
-use crate::base::precision::accumulation_kind;
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::reduction::mean_of_counted;
 use crate::base::weight::check_weight;
 use crate::base::{check, setters};
@@ -121,7 +120,7 @@ impl FocalLoss {
 
 /// `1 - p` of `-log p`. At 0, the slope of a power below 1 would be infinite.
 fn missed(entropy: &Tensor) -> Result<Tensor> {
-    Ok(entropy.f_neg()?.f_expm1()?.f_neg()?.f_clamp_min(tiny(entropy))?)
+    Ok(entropy.f_neg()?.f_expm1()?.f_neg()?.f_clamp_min(smallest_normal(entropy.kind()))?)
 }
 
 /// Of `input`, the classes `[N, ...]` and a factor of each place.

@@ -6,8 +6,8 @@ use tch::Tensor;
 use super::poly_cross_entropy::check_epsilon;
 use super::rows::finish;
 use super::smoothed;
-use crate::base::pointwise::{sum_of_elements, tiny, Pointwise};
-use crate::base::precision::accumulation_kind;
+use crate::base::pointwise::{sum_of_elements, Pointwise};
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -102,7 +102,10 @@ impl Pointwise for PolyBinaryCrossEntropyLoss {
         let bce = other.f_mul(input)?.f_sub(&input.f_log_sigmoid()?)?;
         let missed = input.f_neg()?.f_sigmoid()?.f_mul(target)?.f_add(&input.f_sigmoid()?.f_mul(&other)?)?;
         let poly = bce.f_add(&missed.f_mul_scalar(self.epsilon)?)?;
-        let focal = missed.f_clamp_min(tiny(input))?.f_pow_tensor_scalar(self.gamma)?.f_mul(&poly)?;
+        let focal = missed
+            .f_clamp_min(smallest_normal(input.kind()))?
+            .f_pow_tensor_scalar(self.gamma)?
+            .f_mul(&poly)?;
         Ok(match self.share(target)? {
             Some(share) => focal.f_mul(&share)?,
             None => focal,
@@ -114,7 +117,7 @@ impl Pointwise for PolyBinaryCrossEntropyLoss {
         let other = target.f_rsub_scalar(1.0)?;
         let mut bce = other.f_mul(input)?.f_sub_(&input.f_log_sigmoid()?)?;
         let missed = right.f_mul(&other)?.f_addcmul_(&wrong, target)?;
-        let missed = { missed }.f_clamp_min_(tiny(input))?;
+        let missed = { missed }.f_clamp_min_(smallest_normal(input.kind()))?;
         // Of `missed`.
         let slope = { wrong }.f_mul_(&right)?.f_mul_(&{ other }.f_sub_(target)?)?;
         let (gamma, epsilon) = (self.gamma, self.epsilon);

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::element_weight;
-use crate::base::pointwise::{sum_of_elements, tiny, Pointwise};
-use crate::base::precision::accumulation_kind;
+use crate::base::pointwise::{sum_of_elements, Pointwise};
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::reduction::mean_of_counted;
 use crate::base::weight::check_weight;
 use crate::base::{check, setters};
@@ -219,7 +219,8 @@ impl Pointwise for SigmoidFocalLoss {
     fn elements(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         // Each σ on its own: `1 - σ(x)` has no digits left for large x.
         let wrong = |positive: bool| if positive { input.f_neg()?.f_sigmoid() } else { input.f_sigmoid() };
-        let power = |base: Tensor| base.f_clamp_min(tiny(input))?.f_pow_tensor_scalar(self.gamma);
+        let power =
+            |base: Tensor| base.f_clamp_min(smallest_normal(input.kind()))?.f_pow_tensor_scalar(self.gamma);
         if self.modulation == FocalModulation::Separate {
             let (positives, negatives) = self.shares();
             let positive = power(wrong(true)?)?.f_mul(&input.f_log_sigmoid()?)?.f_mul(target)?;
@@ -266,7 +267,8 @@ impl Pointwise for SigmoidFocalLoss {
         // The probability of the wrong answer, and its slope over itself.
         let (missed, relative) = match self.modulation {
             FocalModulation::Likelihood => {
-                let missed = bce.f_neg()?.f_expm1_()?.f_neg_()?.f_clamp_min_(tiny(input))?;
+                let missed =
+                    bce.f_neg()?.f_expm1_()?.f_neg_()?.f_clamp_min_(smallest_normal(input.kind()))?;
                 let relative = right.f_sub(target)?.f_mul_(&complement(&missed)?)?.f_div_(&missed)?;
                 (missed, relative)
             }
@@ -278,7 +280,7 @@ impl Pointwise for SigmoidFocalLoss {
             _ => {
                 let wrong = wrong()?;
                 let missed = right.f_mul(&complement(target)?)?.f_addcmul_(&wrong, target)?;
-                let missed = { missed }.f_clamp_min_(tiny(input))?;
+                let missed = { missed }.f_clamp_min_(smallest_normal(input.kind()))?;
                 let relative = right.f_mul(&wrong)?.f_mul_(&towards)?.f_div_(&missed)?;
                 (missed, relative)
             }

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::pointwise::tiny;
-use crate::base::precision::accumulation_kind;
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::reduction::reduce;
 use crate::base::{check, or_panic, setters};
 use crate::{Reduction, Result, TernaryLoss};
@@ -128,7 +127,7 @@ impl NegativeBinomialNllLoss {
         let of_theta = both.f_sub(&theta.f_add_scalar(self.eps)?.f_log()?)?.f_mul(&theta)?;
         let of_count = both.f_sub(&mean.f_add_scalar(self.eps)?.f_log()?)?.f_mul(&count)?;
         // Of 0, the logarithm of the gamma function is infinite.
-        let positive = theta.f_clamp_min(tiny(&theta))?;
+        let positive = theta.f_clamp_min(smallest_normal(theta.kind()))?;
         let ways = count.f_add_scalar(1.0)?.f_lgamma()?.f_sub(&count.f_add(&positive)?.f_lgamma()?)?;
         Ok(of_theta.f_add(&of_count)?.f_add(&ways)?.f_add(&positive.f_lgamma()?)?)
     }

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::elementwise::{difference, forward, Elementwise};
 use super::map_of_elements;
+use crate::base::precision::smallest_normal;
 use crate::base::tensor::scalar;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -75,10 +76,7 @@ impl CharbonnierLoss {
 
     /// `eps` in numbers of this kind, in which it is not 0.
     fn eps_in(&self, kind: Kind) -> f64 {
-        match kind {
-            Kind::Double => self.eps.max(f64::MIN_POSITIVE),
-            _ => self.eps.max(f64::from(f32::MIN_POSITIVE)),
-        }
+        self.eps.max(smallest_normal(kind))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::pointwise::tiny;
+use crate::base::precision::smallest_normal;
 use crate::base::{check, setters};
 use crate::losses::map_of_elements;
 use crate::losses::pixel::elementwise::{difference, forward, Elementwise};
@@ -58,11 +58,14 @@ setters!(LpLoss { with_p(p: f64), with_reduction(reduction: Reduction) });
 impl Elementwise for LpLoss {
     fn elements(&self, difference: &Tensor) -> Result<Tensor> {
         // Of a power below 1, the slope at 0 would be infinite.
-        Ok(difference.f_abs()?.f_clamp_min(tiny(difference))?.f_pow_tensor_scalar(self.p)?)
+        Ok(difference
+            .f_abs()?
+            .f_clamp_min(smallest_normal(difference.kind()))?
+            .f_pow_tensor_scalar(self.p)?)
     }
 
     fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
-        let size = difference.f_abs()?.f_clamp_min_(tiny(&difference))?;
+        let size = difference.f_abs()?.f_clamp_min_(smallest_normal(difference.kind()))?;
         let power = size.f_pow_tensor_scalar(self.p - 1.0)?;
         let sum = size.f_dot(&power)?;
         let _ = difference.f_sign_()?.f_mul_(&power)?.f_mul_scalar_(self.p)?;

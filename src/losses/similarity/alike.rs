@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use tch::Tensor;
 
-use super::branchless::smallest;
+use crate::base::precision::smallest_normal;
 use crate::Result;
 
 /// `(2ab + c) / (a² + b² + c)` of planes, without a graph.
@@ -36,7 +36,7 @@ pub(super) struct RealPower {
 
 impl RealPower {
     pub fn of(base: &Tensor, exponent: f64) -> Result<RealPower> {
-        let size = base.f_abs()?.f_clamp_min_(smallest(base.kind()))?;
+        let size = base.f_abs()?.f_clamp_min_(smallest_normal(base.kind()))?;
         let power = size.f_log2()?.f_mul_scalar_(exponent)?.f_exp2_()?;
         // Negative numbers have the angle π, and 0 to the power of 0 is 1.
         let like = || base.f_empty_like();

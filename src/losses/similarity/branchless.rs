@@ -3,8 +3,9 @@
 //! `where` and `masked_fill` take one element after the other and guess which way each goes: for an image, that took ten
 //! times as long as a product does. A mask of zeros and ones is a number, of which the vector units take many at a time.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
+use crate::base::precision::smallest_normal;
 use crate::Result;
 
 /// Ones where numbers are larger than `bound`, and zeros elsewhere, in their kind. They have no gradient.
@@ -21,19 +22,13 @@ pub(super) fn choose(mask: &Tensor, yes: &Tensor, no: &Tensor) -> Result<Tensor>
 /// `exp` of negative numbers, of at least a few times the smallest normal number. Those below, and that number itself,
 /// libtorch's vector library takes one by one, which took ten times as long.
 pub(super) fn decay(exponent: &Tensor) -> Result<Tensor> {
-    Ok(exponent.f_clamp_min(smallest(exponent.kind()).ln() + 1.0)?.f_exp_()?)
-}
-
-/// The smallest normal number of a kind.
-pub(super) fn smallest(kind: Kind) -> f64 {
-    match kind {
-        Kind::Double => f64::MIN_POSITIVE,
-        _ => f64::from(f32::MIN_POSITIVE),
-    }
+    Ok(exponent.f_clamp_min(smallest_normal(exponent.kind()).ln() + 1.0)?.f_exp_()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     fn numbers(tensor: &Tensor) -> Vec<f64> {
@@ -55,7 +50,7 @@ mod tests {
     fn decay_ends_near_the_smallest_number() {
         for kind in [Kind::Float, Kind::Double] {
             let decayed = decay(&Tensor::from_slice(&[0.0, -1.0, -1e6]).to_kind(kind)).unwrap();
-            let expected = [1.0, (-1f64).exp(), smallest(kind) * 1f64.exp()];
+            let expected = [1.0, (-1f64).exp(), smallest_normal(kind) * 1f64.exp()];
             for (own, expected) in numbers(&decayed).iter().zip(expected) {
                 assert!((own / expected - 1.0).abs() < 1e-4);
             }

@@ -3,13 +3,14 @@
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::filtered::{channels_back, Filtered};
 use super::gradient_magnitude::{Lengths, Operator};
 use super::map::enlarged;
 use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
+use crate::base::precision::smallest_normal;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -252,7 +253,7 @@ fn power(base: &Tensor, exponent: f64) -> Result<Tensor> {
 /// Negative numbers have the angle π. That of 0 counts as the power of the smallest normal number, with a gradient of
 /// 0.
 fn power_of_real(base: &Tensor, exponent: f64) -> Result<Complex> {
-    let smallest = if base.kind() == Kind::Double { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let smallest = smallest_normal(base.kind());
     let length = base.f_abs()?.f_clamp_min(smallest)?.f_pow_tensor_scalar(exponent)?;
     let negative = base.f_lt(0.0)?.f_to_kind(base.kind())?;
     let angle = PI * exponent;

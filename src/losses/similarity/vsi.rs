@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
 use super::alike::{Alike, RealPower};
-use super::branchless::smallest;
 use super::filtered::channels_back;
 use super::gradient_magnitude::{dissimilarity, Operator};
 use super::saliency::{Priors, Salience};
@@ -13,7 +12,7 @@ use super::yiq::{power_of_magnitude, LEVELS};
 use crate::base::image::color::{channel, Row};
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::pool::{average, average_gradient, factor_to_256};
-use crate::base::precision::accumulation_kind;
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{DataRange, Loss, Reduction, Result};
@@ -223,7 +222,7 @@ impl Measure<'_> {
         let (first, second) = (first?, second?);
         let colors = RealPower::of(&first.similarity.f_mul(&second.similarity)?, beta)?;
 
-        let base = gradients.similarity.f_clamp_min(smallest(input.salience.kind()))?;
+        let base = gradients.similarity.f_clamp_min(smallest_normal(input.salience.kind()))?;
         let others = base.f_pow_tensor_scalar(alpha)?.f_mul_(&colors.power)?;
         let mut similarity = salience.similarity.f_mul(&others)?;
         let mut weight = input.salience.f_maximum(&target.salience)?;

@@ -1,13 +1,14 @@
 //! [`InformationWeightedSsimLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::information::Model;
 use super::laplacian_pyramid::{doubled, halve, LEAST_SIDE};
 use crate::base::image::color::luma;
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::window::Window;
+use crate::base::precision::smallest_normal;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
 use crate::{DataRange, Error, Loss, Reduction, Result};
@@ -188,10 +189,7 @@ fn sum_of_image(image: &Tensor) -> Result<Tensor> {
 
 /// `|factor| ^ exponent`, with a gradient of 0 where the factor is 0: there it would be infinite.
 fn power(factor: &Tensor, exponent: f64) -> Result<Tensor> {
-    let smallest = match factor.kind() {
-        Kind::Double => f64::MIN_POSITIVE,
-        _ => f64::from(f32::MIN_POSITIVE),
-    };
+    let smallest = smallest_normal(factor.kind());
     let magnitude = factor.f_abs()?;
     // A product keeps NaN.
     Ok(magnitude.f_clamp_min(smallest)?.f_pow_tensor_scalar(exponent)?.f_mul(&magnitude.f_gt(0.0)?)?)

@@ -1,12 +1,12 @@
 //! How LPIPS compares the features at a tap.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::super::comparison::{sum_of_images, Comparison, Other};
 use crate::base::gradient::pieces;
 use crate::base::image::sqrt;
-use crate::base::precision::accumulation_kind;
+use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::Result;
 
 /// What [`Lpips`](crate::Lpips) divides the features of a pixel by: their norm over the channels, and a small number.
@@ -76,7 +76,7 @@ impl ChannelDistance {
             LpipsNorm::Original => {
                 let has_features = norm.f_gt(0.0)?.f_to_kind(norm.kind())?;
                 let inverse = norm.f_add_scalar(ORIGINAL_EPS)?.f_reciprocal()?.f_mul_(&has_features)?;
-                let back = inverse.f_div(&norm.f_clamp_min(smallest(norm.kind()))?)?;
+                let back = inverse.f_div(&norm.f_clamp_min(smallest_normal(norm.kind()))?)?;
                 Factors { inverse, back }
             }
             LpipsNorm::Torchmetrics => {
@@ -153,14 +153,6 @@ impl Comparison for ChannelDistance {
 
     fn enlarged(&self, map: &Tensor, size: &[i64]) -> Result<Tensor> {
         Ok(map.f_upsample_bilinear2d(size, false, None, None)?)
-    }
-}
-
-/// The smallest positive number of full precision.
-fn smallest(kind: Kind) -> f64 {
-    match kind {
-        Kind::Double => f64::MIN_POSITIVE,
-        _ => f64::from(f32::MIN_POSITIVE),
     }
 }
 
