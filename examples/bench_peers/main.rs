@@ -22,13 +22,16 @@ use discriminator::Discriminator;
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Request {
-    /// Answers with the value and the gradient's norm.
+    /// Makes the work ready for its first step.
     Setup(Setup),
+    /// Takes the first step, and answers with the value and the gradient's norm.
+    First,
     /// Takes steps, and answers with the seconds that one took.
     Steps,
-    /// Answers with the most bytes that were resident since `Setup`, beyond those that were before the first
-    /// step.
+    /// Answers with the most bytes that were resident since before the first step, beyond those that were then.
     Memory,
+    /// Answers with when a step returns, as a share of the work that was queued on the device before it.
+    Waits,
 }
 
 #[derive(Deserialize)]
@@ -38,17 +41,23 @@ struct Setup {
     compute: Compute,
     /// A safetensors file with `fake`, `real` and `logits`.
     images: String,
-    /// A safetensors file with VGG19, where the work needs one.
+    /// A safetensors file with a network, where the work needs one.
     weights: String,
     /// An objective in JSON with one loss: the work, if its name says nothing else.
     objective: String,
     device: String,
+    /// How many seconds of steps a turn is.
+    turn: f64,
+    /// cuDNN tries its algorithms in the first steps.
+    cudnn_benchmark: bool,
 }
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum Compute {
     F32,
+    /// An environment variable lets the device round; the tensors are f32.
+    Tf32,
     Bf16,
     F16,
 }
@@ -62,6 +71,7 @@ type Step = Box<dyn FnMut() -> Result<(Tensor, Tensor)>>;
 struct Work {
     step: Step,
     device: Device,
+    turn: f64,
     base: u64,
 }
 
@@ -72,13 +82,12 @@ impl Work {
             "cuda" => Device::Cuda(0),
             other => bail!("unknown device {other}"),
         };
-        // Convolutions are tuned to their sizes in the first steps, as PyTorch's half asks for, too.
-        Cuda::cudnn_set_benchmark(true);
+        Cuda::cudnn_set_benchmark(setup.cudnn_benchmark);
         let step = match Discriminator::new(&setup.work, &setup.weights, &setup.images, device)? {
             Some(mut discriminator) => Box::new(move || discriminator.step()),
             None => Work::of_images(setup, device)?,
         };
-        Ok(Work { step, device, base: 0 })
+        Ok(Work { step, device, turn: setup.turn, base: 0 })
     }
 
     /// Forward, and backward to `fake`.
@@ -91,7 +100,7 @@ impl Work {
         let perceptual = || -> Result<PerceptualLoss> {
             let vgg = Network::from_file(&setup.weights, &Architecture::VGG19, device)?;
             Ok(PerceptualLoss::new(match setup.compute {
-                Compute::F32 => vgg,
+                Compute::F32 | Compute::Tf32 => vgg,
                 Compute::Bf16 => vgg.to_kind(Kind::BFloat16)?,
                 Compute::F16 => vgg.to_kind(Kind::Half)?,
             }))
@@ -143,11 +152,20 @@ impl Work {
         }))
     }
 
+    /// The first step's value and gradient's norm.
+    fn first(&mut self) -> Result<(f64, f64)> {
+        // Makes the peak start anew; see proc(5).
+        std::fs::write("/proc/self/clear_refs", "5")?;
+        self.base = status("VmRSS")?;
+        let (value, gradient) = (self.step)()?;
+        Ok((value.double_value(&[]), no_grad(|| gradient.norm()).double_value(&[])))
+    }
+
     /// The median of the seconds that steps take; see `bench_peers.py` for how many.
     fn steps(&mut self) -> Result<f64> {
         let start = Instant::now();
         let mut taken = Vec::new();
-        while start.elapsed().as_secs_f64() < 1.0 {
+        while start.elapsed().as_secs_f64() < self.turn {
             self.synchronize();
             let start = Instant::now();
             let _ = (self.step)()?;
@@ -159,6 +177,34 @@ impl Work {
         }
         taken.sort_by(f64::total_cmp);
         Ok(taken[taken.len() / 2])
+    }
+
+    /// When a step returns, as a share of the time that other work takes which is queued before it. A step that
+    /// waits for the device returns when all of that is done.
+    fn waits(&mut self) -> Result<f64> {
+        let matrix = Tensor::rand([8192, 8192], (Kind::Float, self.device));
+        let occupy =
+            |times: usize| (0..times).fold(matrix.shallow_clone(), |product, _| matrix.matmul(&product));
+        let busy = |work: &Work, times: usize| {
+            work.synchronize();
+            let start = Instant::now();
+            let _product = occupy(times);
+            work.synchronize();
+            start.elapsed().as_secs_f64()
+        };
+        let _ = busy(self, 1);
+        let times = (0.3 / busy(self, 1)).clamp(1.0, 300.0) as usize;
+        let mut shares = Vec::new();
+        // The host may be late now and then; whoever waits does so each time.
+        for _ in 0..3 {
+            let busy = busy(self, times);
+            let start = Instant::now();
+            let _product = occupy(times);
+            let _ = (self.step)()?;
+            shares.push(start.elapsed().as_secs_f64() / busy);
+            self.synchronize();
+        }
+        Ok(shares.into_iter().fold(f64::INFINITY, f64::min))
     }
 
     fn synchronize(&self) {
@@ -181,18 +227,16 @@ fn main() -> Result<()> {
     for line in io::stdin().lock().lines() {
         let answer = match (serde_json::from_str(&line?)?, &mut work) {
             (Request::Setup(setup), _) => {
-                let mut new = Work::new(&setup)?;
-                // Makes the peak start anew; see proc(5).
-                std::fs::write("/proc/self/clear_refs", "5")?;
-                new.base = status("VmRSS")?;
-                let (value, gradient) = (new.step)()?;
-                let norm = no_grad(|| gradient.norm());
-                let answer = json!({"value": value.double_value(&[]), "norm": norm.double_value(&[])});
-                work = Some(new);
-                answer
+                work = Some(Work::new(&setup)?);
+                json!({})
+            }
+            (Request::First, Some(work)) => {
+                let (value, norm) = work.first()?;
+                json!({"value": value, "norm": norm})
             }
             (Request::Steps, Some(work)) => json!({"seconds": work.steps()?}),
             (Request::Memory, Some(work)) => json!({"bytes": status("VmHWM")?.saturating_sub(work.base)}),
+            (Request::Waits, Some(work)) => json!({"share": work.waits()?}),
             (_, None) => bail!("there was no setup"),
         };
         println!("{answer}");
