@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, on what images. Imports torch."""
+"""The rows of the table: what is measured, on what images; torch_nn.py has those on numbers. Imports torch."""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import torch
 
 import peer_discriminator
 import peers
+from bench import torch_nn
 
 EDGES = [(1, 256), (8, 256), (16, 512)]
 ON_VGG = {
@@ -127,6 +128,7 @@ def rows(device):
         *[Row(loss, "f32", 16, 256) for loss in on_networks],
         *[Row(work, "f32", 4, 128) for work in peer_discriminator.STEPS],
         *[Row(loss, "f32", 16, 512) for loss in peers.LOSSES],
+        *torch_nn.rows(),
     ]
 
 
