@@ -1,9 +1,13 @@
 """The losses against their original PyTorch formulation, eager, compiled and tuned: time and memory, side by side.
 
-    scripts/with-libtorch python3 scripts/bench_peers.py                  # all, on the CPU: an hour
+    scripts/with-libtorch python3 scripts/bench_peers.py                  # all, on the CPU: one to two hours
     scripts/with-libtorch python3 scripts/bench_peers.py --quick          # what regressions show in: minutes
     scripts/with-libtorch python3 scripts/bench_peers.py --device cuda    # on CUDA
     scripts/with-libtorch python3 scripts/bench_peers.py --only vgg/f32   # rows whose name contains the text
+    scripts/with-libtorch python3 scripts/bench_peers.py --only nn/       # the losses of torch.nn
+    ... --threads 1,2,4                                                   # each row with so many threads
+    ... --beside 2                                                        # while two other processes train
+    ... --record, ... --check                                             # record the ratios; say what got slower
     ... --out FOLDER                                                      # peers.md, peers.json (default: target/peers)
 
 A step is forward and backward to `fake`, from a leaf without a gradient. Each of these has a process of its own: this
@@ -13,6 +17,17 @@ under autocast in all three. They get the same images and weights, are checked t
 norm, and take turns, so that the machine's moods meet all alike. A turn is a second of steps (on CUDA a quarter), one
 after the other as in training, of which the first wakes the threads and is not counted; or a single step that takes
 longer. Times are medians, ratios medians of the ratios within a round.
+
+The losses of torch.nn are measured at a thousand elements, where the overhead of a call counts, and at four million (or
+at a usual size): forward and backward, forward alone under no_grad, and how much longer that takes than tch's own
+function in the same process, which is what this crate's checks cost. Calls are counted in batches of a millisecond.
+
+`--beside` starts its own processes, which train a small convolutional network in PyTorch with as many threads as it
+takes by itself. `--threads` sets OMP_NUM_THREADS of all that are compared. Both stand in the names of the rows.
+
+`--record` keeps the ratios in scripts/bench/recorded.json, under the processor's name, cores and vector instructions
+(on CUDA, the device's name). `--check` compares with them: a ratio got slower if its median grew by more than 5% and
+the middle halves of the rounds, then and now, do not overlap.
 
 Memory is the peak of resident memory over what the process had with images and network loaded, before its first step,
 each work in fresh processes. On CUDA it is what the driver counts for the process, over the same: what PyTorch's
@@ -41,10 +56,9 @@ FLAVOURS = ["eager", "compiled", "tuned"]
 
 def counts(text):
     """The numbers of `1,2,4`."""
-    found = [int(count) for count in text.split(",")]
-    if min(found) < 1:
-        raise ValueError
-    return found
+    if not all(count.isdecimal() and int(count) > 0 for count in text.split(",")):
+        raise argparse.ArgumentTypeError(f"expected numbers from 1 on, such as 1,2,4, not {text!r}")
+    return [int(count) for count in text.split(",")]
 
 
 def parse():

@@ -24,7 +24,12 @@ pub fn alternate(calls: &[Call], seconds: f64) -> Result<Vec<Vec<f64>>> {
     let mut times = Vec::new();
     for call in calls {
         batch(call, 1)?;
-        times.push((1e-3 / batch(call, 1)?).clamp(1.0, 1000.0) as usize);
+        // The best of some: a call that the machine interrupts looks long.
+        let (start, mut best) = (Instant::now(), f64::INFINITY);
+        while best == f64::INFINITY || start.elapsed().as_secs_f64() < 0.01 {
+            best = best.min(batch(call, 1)?);
+        }
+        times.push((1e-3 / best).clamp(1.0, 1000.0) as usize);
     }
     let mut taken = vec![Vec::new(); calls.len()];
     let start = Instant::now();

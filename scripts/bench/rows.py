@@ -17,7 +17,10 @@ ON_VGG = {
     "vgg_cached": [(1, 256), (4, 256), (16, 256)],
     "objective": [(1, 256), (16, 256)],
 }
-QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x", "SsimLoss/f32/4x")
+QUICK = (
+    *("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x", "SsimLoss/f32/4x"),
+    *("nn/L1Loss", "nn/GaussianNLLLoss", "nn/CrossEntropyLoss"),
+)
 # What networks compute in. On CUDA, f32 is strict: neither convolutions nor matrix products round to TF32.
 COMPUTE = {"cpu": ["f32", "bf16"], "cuda": ["f32", "tf32", "bf16", "f16"]}
 
