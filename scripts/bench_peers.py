@@ -151,13 +151,13 @@ class Run:
         if options.beside:
             name += f", beside {options.beside}"
         if threads:
-            name += f", {threads} threads"
+            name += f", {threads} thread{'s' if threads > 1 else ''}"
             environment = {**environment, "OMP_NUM_THREADS": str(threads)}
         here = {flavour: command for flavour, command in self.commands.items() if flavour in row.flavours}
         setup = {**setup, "turn": 0.25 if on_cuda else 1.0, "cudnn_benchmark": not options.no_cudnn_benchmark}
         seconds = options.seconds or (5 if options.quick else 30)
         measured = processes.measure(here, setup, environment, row.tolerance, seconds)
-        if row.moved and "ours" in measured["seconds"]:
+        if row.moved and "ours" in measured["seconds"] and not options.beside:
             copying = row.moved / self.result["bandwidth"]
             # Of what is moved, a third is `fake`; its copy reads and writes it.
             measured["floor"] = measured["seconds"]["ours"] / copying

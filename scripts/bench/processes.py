@@ -167,9 +167,8 @@ def measure(commands, setup, environment, tolerance, seconds):
         "forward": medians("forward"),
         "over": medians("over"),
         "ratio": {flavour: statistics.median(all) for flavour, all in ratios.items()},
-        "quartiles": {
-            flavour: statistics.quantiles(all, n=4, method="inclusive") for flavour, all in ratios.items()
-        },
+        # Of three rounds, all of their range.
+        "quartiles": {flavour: statistics.quantiles(all, n=4) for flavour, all in ratios.items()},
         "memory": row.memory,
         "driver": row.driver,
         "waits": row.waits,
