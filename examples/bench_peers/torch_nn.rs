@@ -1,4 +1,5 @@
-//! The losses of `torch.nn`, beside tch's own functions where there are such: `scripts/bench/torch_nn.py` has PyTorch's.
+//! The losses of `torch.nn`, beside tch's own functions where there are such: `scripts/bench/torch_nn.py` has
+//! PyTorch's.
 
 use std::collections::HashMap;
 

@@ -122,7 +122,8 @@ class Row:
             taken = {}
 
             def turn(flavour, peer):
-                # OpenMP's threads spin for a while after their work: the others' are to sleep when this one's are timed.
+                # OpenMP's threads spin for a while after their work: the others' are to sleep when this one's are
+                # timed.
                 time.sleep(0.02)
                 taken[flavour] = peer.ask("steps")
 

@@ -71,8 +71,11 @@ class Row:
     @property
     def tolerance(self):
         """How far the value and the gradient's norm may be from eager's, as a share of it."""
+        if self.compute == "tf32":
+            return {"value": 1e-3, "norm": 2e-2}
         if self.compute != "f32":
-            return {"tf32": {"value": 1e-3, "norm": 2e-2}}.get(self.compute, {"value": 5e-2, "norm": 5e-2})
+            # Autocast rounds the features and what they are compared by: small distances are off by up to a twentieth.
+            return {"value": 0.1, "norm": 0.1}
         if self.work in peers.LOSSES:
             # Some originals are up to 5e-4 off their f64, their gradients half a percent.
             return {"value": 1e-3, "norm": 1e-2}

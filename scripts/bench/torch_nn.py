@@ -1,5 +1,5 @@
-"""The losses of torch.nn, at about a thousand elements, where the overhead of a call counts, and at about four million, or
-at the usual size where that is another. Imports torch.
+"""The losses of torch.nn, at about a thousand elements, where the overhead of a call counts, and at about four million,
+or at the usual size where that is another. Imports torch.
 """
 
 import statistics
