@@ -5,7 +5,9 @@ mod common;
 
 mod choose;
 mod compare;
+mod completions;
 mod cyclegan;
+mod folders;
 mod objective;
 mod pix2pix;
 mod plot;
