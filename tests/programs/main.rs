@@ -11,4 +11,5 @@ mod folders;
 mod objective;
 mod pix2pix;
 mod plot;
+mod runs;
 mod trainer;
