@@ -27,7 +27,7 @@ fn every_shell_has_completions() -> Result<()> {
 fn bash_completes_words() -> Result<()> {
     let complete = |words: &str, count: usize| -> Result<Option<String>> {
         let script = format!(
-            "source <(\"$0\" completions bash); function=$(complete -p tch-losses | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+            "eval \"$(\"$0\" completions bash)\"; function=$(complete -p tch-losses | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
              COMP_WORDS=({words}); COMP_CWORD={count}; \
              \"$function\" tch-losses \"${{COMP_WORDS[{count}]}}\" \"${{COMP_WORDS[{}]}}\"; echo \"${{COMPREPLY[@]}}\"",
             count - 1

@@ -12,7 +12,7 @@ use crate::losses::{Chosen, Entry};
 use crate::maps::Maps;
 use crate::pair::Pair;
 use crate::report::{columns, Loss, Report, Row};
-use crate::{note, print};
+use crate::{in_a_line, note, print};
 
 /// Compare generated images with the real ones: their losses as a table, as JSON or CSV, as pictures.
 ///
@@ -67,7 +67,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Print CSV instead of the table: a line for each pair, with every digit
+    /// Print CSV instead of the table: a line for each pair, with every digit. Of an objective, it has the losses before
+    /// their weights, and the total with them
     #[arg(long, conflicts_with = "json")]
     csv: bool,
 
@@ -152,7 +153,7 @@ pub fn run(args: &Args) -> Result<()> {
         let (pair, values) = match compared {
             Ok(compared) => compared,
             Err(error) if inputs.from_folders => {
-                note(format_args!("left out: {error:#}"));
+                note(format_args!("left out: {}", in_a_line(&error)));
                 continue;
             }
             Err(error) => return Err(error),

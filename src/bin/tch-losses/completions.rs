@@ -8,7 +8,7 @@ use crate::print;
 
 /// Print the completions of a shell
 ///
-/// For bash, add `source <(tch-losses completions bash)` to ~/.bashrc. For fish, write them to
+/// For bash, add `eval "$(tch-losses completions bash)"` to ~/.bashrc. For fish, write them to
 /// ~/.config/fish/completions/tch-losses.fish; for zsh, to a file _tch-losses in a folder of $fpath. For PowerShell, add
 /// `tch-losses completions powershell | Out-String | Invoke-Expression` to $PROFILE.
 #[derive(clap::Args)]

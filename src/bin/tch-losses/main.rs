@@ -54,11 +54,15 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Some libraries' messages have more lines than one.
-            note(format!("{error:#}").lines().next().unwrap_or_default());
+            note(in_a_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The message of an error; some libraries' have more lines than one.
+fn in_a_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().into()
 }
 
 /// A line for people, on stderr, with nothing in it that a terminal would obey. That nobody may be reading there is
