@@ -20,6 +20,8 @@ use crate::{in_a_line, note, print};
 /// their EXIF orientation says. Of two folders, those are compared that have the same names but for their endings; the
 /// table ends with the mean of each loss and with its largest value, which is the worst.
 #[derive(clap::Args)]
+#[command(override_usage = "tch-losses compare --fake <IMAGE> --real <IMAGE> [OPTIONS]\n       \
+                            tch-losses compare --strips <IMAGE> [OPTIONS]")]
 pub struct Args {
     /// The generated image, or a folder of them
     #[arg(long, value_name = "IMAGE", required_unless_present = "strips")]
