@@ -69,7 +69,7 @@ impl Loss for BarlowTwinsLoss {
         check_views(z_a, z_b)?;
         let (standard_a, standard_b) = (standardized(z_a)?, standardized(z_b)?);
         let samples = z_a.size()[0] as f64;
-        let (diagonal, rest) = diagonal_and_rest(&standard_a, &standard_b, samples)?;
+        let (diagonal, rest) = diagonal_and_rest(&standard_a, Some(&standard_b), samples)?;
         let own = diagonal.f_sub_scalar(1.0)?.f_square()?.f_sum(None)?;
         Ok(own.f_add(&rest.f_mul_scalar(self.lambda_param)?)?.f_to_kind(z_a.kind())?)
     }

@@ -89,8 +89,8 @@ impl DinoConfig {
 ///   `warmup_teacher_temp` 0.04, `warmup_teacher_temp_epochs` 30, `center_momentum` 0.9.
 /// - **Errors**: arguments of other shapes, of different kinds or devices; on another device than the centre.
 ///
-/// In an objective's file, [`Objective::build_in`](crate::manager::Objective::build_in) takes the variable store. The
-/// epoch of a loss called `DINO` is `vs.variables()["DINO.epoch"]`.
+/// In an objective's file, [`Objective::build_in`](crate::manager::Objective::build_in) takes the variable store. Of a loss
+/// called `DINO`, the variable `DINO.epoch` is the epoch: fill it with the number.
 ///
 /// Source: [`DINOLoss` of lightly](https://docs.lightly.ai/self-supervised-learning/lightly.loss.html), with the arguments
 /// in the order of [DINO's own](https://github.com/facebookresearch/dino/blob/main/main_dino.py); M. Caron et al.,
@@ -232,8 +232,8 @@ impl DinoLoss {
                 if let Some(gradient) = &gradient {
                     // Each target is a distribution: together they have the weight of their number.
                     let weight = (teachers - i64::from(own.is_some())) as f64;
-                    let slopes = logarithms.f_exp_()?.f_mul_scalar_(weight)?.f_sub_(target)?;
-                    part(gradient)?.f_select(0, view)?.f_copy_(&slopes)?;
+                    let probabilities = logarithms.f_exp_()?.f_mul_scalar_(weight)?;
+                    let _ = probabilities.f_sub_out(&part(gradient)?.f_select(0, view)?, target)?;
                 }
             }
         }

@@ -74,7 +74,7 @@ impl VicRegLoss {
     fn of_view(&self, view: &Tensor) -> Result<Tensor> {
         let (samples, features) = (view.size()[0] as f64, view.size()[1] as f64);
         let centred = view.f_sub(&view.f_mean_dim([0i64].as_slice(), true, None)?)?;
-        let (variances, covariances) = diagonal_and_rest(&centred, &centred, samples - 1.0)?;
+        let (variances, covariances) = diagonal_and_rest(&centred, None, samples - 1.0)?;
         let deviations = variances.f_add_scalar(self.eps)?.f_sqrt()?;
         let variance = deviations.f_neg()?.f_add_scalar(1.0)?.f_relu()?.f_mean(None)?;
         let covariance = covariances.f_mul_scalar(self.nu_param / features)?;

@@ -18,22 +18,30 @@ pub(super) fn check_views(z_a: &Tensor, z_b: &Tensor) -> Result<()> {
 }
 
 /// Of the matrix `aᵀb / divisor` `[D, D]`, for `a` and `b` `[N, D]`: the diagonal, and the sum of the squares beside it.
-pub(super) fn diagonal_and_rest(a: &Tensor, b: &Tensor, divisor: f64) -> Result<(Tensor, Tensor)> {
+/// Without `b`, it is `aᵀa / divisor`.
+pub(super) fn diagonal_and_rest(a: &Tensor, b: Option<&Tensor>, divisor: f64) -> Result<(Tensor, Tensor)> {
     let size = a.size();
-    let sum_of_squares = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.f_square()?.f_sum(None)?) };
+    let other = b.unwrap_or(a);
     if !has_less_work_by_samples(size[0], size[1]) {
-        let matrix = a.f_tr()?.f_mm(b)?.f_div_scalar(divisor)?;
-        let diagonal = matrix.f_diagonal(0, 0, 1)?;
-        let rest = matrix.f_sub(&diagonal.f_diag_embed(0, 0, 1)?)?;
-        return Ok((diagonal, sum_of_squares(&rest)?));
+        let mut matrix = a.f_tr()?.f_mm(other)?;
+        let diagonal = matrix.f_diagonal(0, 0, 1)?.f_div_scalar(divisor)?;
+        // In place: there are as many numbers as in a weight of a large layer.
+        let rest = matrix.f_fill_diagonal_(0.0, false)?.f_norm()?.f_div_scalar(divisor)?.f_square()?;
+        return Ok((diagonal, rest));
     }
     // The sum of all squares is that of the products of `aaᵀ` and `bbᵀ`, which are smaller. The rank of the matrix is
     // less than D / 2, so the squares beside the diagonal are not small against those on it.
-    let diagonal = a.f_mul(b)?.f_sum_dim_intlist([0i64].as_slice(), false, None)?.f_div_scalar(divisor)?;
-    let products =
-        |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.f_mm(&tensor.f_tr()?)?.f_div_scalar(divisor)?) };
-    let all = products(a)?.f_mul(&products(b)?)?.f_sum(None)?;
-    let rest = all.f_sub(&sum_of_squares(&diagonal)?)?;
+    let products = |tensor: &Tensor| -> Result<Tensor> {
+        Ok(tensor.f_mm(&tensor.f_tr()?)?.f_div_scalar(divisor)?.f_flatten(0, 1)?)
+    };
+    let of_a = products(a)?;
+    let all = match b {
+        Some(b) => of_a.f_dot(&products(b)?)?,
+        None => of_a.f_dot(&of_a)?,
+    };
+    let diagonal =
+        a.f_mul(other)?.f_sum_dim_intlist([0i64].as_slice(), false, None)?.f_div_scalar(divisor)?;
+    let rest = all.f_sub(&diagonal.f_square()?.f_sum(None)?)?;
     Ok((diagonal, rest))
 }
 
