@@ -80,9 +80,8 @@ pub(super) fn loss(
     if wanted == [false, false] || rows == 0 || reduction == Reduction::None {
         let cosines = cosines(weight, embeddings)?;
         let places = labels.f_unsqueeze(1)?;
-        let own = cosines.f_gather(1, &places, false)?;
-        let less = margin.reduced(&own)?.f_sub(&own)?;
-        let logits = cosines.f_scatter_add(1, &places, &less)?.f_mul_scalar(scale)?;
+        let reduced = margin.reduced(&cosines.f_gather(1, &places, false)?)?;
+        let logits = cosines.f_scatter(1, &places, &reduced)?.f_mul_scalar(scale)?;
         let loss = logits.f_cross_entropy_loss::<Tensor>(labels, None, reduction.torch(), -100, 0.0)?;
         return Ok(loss.f_to_kind(embeddings.kind())?);
     }
