@@ -55,6 +55,8 @@
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
 //! | patches of an image | [`PatchNceLoss`] |
+//! | classes with a margin: faces | [`ArcFaceLoss`], [`CosFaceLoss`] |
+//! | **self_supervised**: two views, without labels | [`BarlowTwinsLoss`], [`VicRegLoss`], [`ByolLoss`], [`DinoLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`], [`NormalKlLoss`] |
 //! | counts that vary much | [`NegativeBinomialNllLoss`] |
