@@ -8,16 +8,17 @@ use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
 use tch::{nn, Cuda, Device, Kind, Tensor};
 use tch_losses::manager::{Inputs, LossSpec, Objective};
 use tch_losses::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, Architecture, AsymmetricLoss,
-    AsymmetricSingleLabelLoss, BceLoss, BceWithLogitsLoss, BinaryCrossEntropyLoss, CoralLoss, CornLoss,
-    CosineEmbeddingLoss, CrossEntropyLoss, CtcLoss, DistillationLoss, FocalLoss, GanLoss, GaussianKlLoss,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, ArcFaceConfig, ArcFaceLoss, Architecture,
+    AsymmetricLoss, AsymmetricSingleLabelLoss, BarlowTwinsLoss, BceLoss, BceWithLogitsLoss,
+    BinaryCrossEntropyLoss, ByolLoss, CoralLoss, CornLoss, CosFaceConfig, CosFaceLoss, CosineEmbeddingLoss,
+    CrossEntropyLoss, CtcLoss, DinoConfig, DinoLoss, DistillationLoss, FocalLoss, GanLoss, GaussianKlLoss,
     GaussianNllLoss, HingeEmbeddingLoss, HlGaussLoss, JsdCrossEntropyLoss, KlDivLoss,
     LinearCrossEntropyConfig, LinearCrossEntropyLoss, LogCoshLoss, Loss, LpLoss, MarginRankingLoss,
     MaskedSoftTargetCrossEntropyLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss,
     NegativeBinomialNllLoss, Network, NllLoss, NormalKlLoss, PatchNceLoss, PerceptualLoss, PoissonNllLoss,
     PolyBinaryCrossEntropyLoss, PolyCrossEntropyLoss, QuantileHuberLoss, QuantileLoss, Reduction, RmseLoss,
     SequenceLoss, SigmoidFocalLoss, SoftMarginLoss, SoftTargetCrossEntropyLoss, Streaming, TernaryLoss,
-    TripletMarginLoss, TripletMarginWithDistanceLoss,
+    TripletMarginLoss, TripletMarginWithDistanceLoss, VicRegLoss,
 };
 
 fn device() -> Device {
@@ -211,6 +212,23 @@ fn more_of_classes() -> Vec<Case> {
     ]
 }
 
+/// Losses of embeddings with a margin, and of two views.
+fn embedding_losses() -> Vec<Case> {
+    let (few, many, crops) = ([256, 512], [512, 2048], [8, 16, 4096]);
+    let store = nn::VarStore::new(device());
+    let arc_face = ArcFaceLoss::new(&(store.root() / "a"), ArcFaceConfig::new(10_000, 512)).unwrap();
+    let cos_face = CosFaceLoss::new(&(store.root() / "c"), CosFaceConfig::new(10_000, 512)).unwrap();
+    let dino = DinoLoss::new(&store.root(), DinoConfig::default().with_output_dim(crops[2])).unwrap();
+    vec![
+        pair("ArcFaceLoss", arc_face, noise(&few), classes(10_000, &few[..1])),
+        pair("CosFaceLoss", cos_face, noise(&few), classes(10_000, &few[..1])),
+        pair("BarlowTwinsLoss", BarlowTwinsLoss::default(), noise(&many), noise(&many)),
+        pair("VicRegLoss", VicRegLoss::default(), noise(&many), noise(&many)),
+        pair("ByolLoss", ByolLoss::default(), noise(&[4096, 256]), noise(&[4096, 256])),
+        pair("DinoLoss", dino, noise(&crops), noise(&[2, 16, 4096])),
+    ]
+}
+
 /// Losses of predicted numbers and of their distributions.
 fn regression_losses() -> Vec<Case> {
     let (values, genes) = ([1 << 20], [128, 4000]);
@@ -239,7 +257,8 @@ fn losses(criterion: &mut Criterion) {
     // Convolutions are tuned to their sizes when they are first run.
     Cuda::cudnn_set_benchmark(true);
     let of_numbers = other_losses().into_iter().chain(more_of_classes()).chain(regression_losses());
-    for case in image_losses().into_iter().chain(perceptual_losses()).chain(of_numbers) {
+    let others = of_numbers.chain(embedding_losses());
+    for case in image_losses().into_iter().chain(perceptual_losses()).chain(others) {
         let mut group = criterion.benchmark_group(case.name);
         // Of the large sizes, one takes seconds.
         group.sample_size(10);

@@ -1,5 +1,5 @@
 """The losses of the catalogue in their reference implementations, for bench_peers.py: by our name, what they compute on
-images from 0 to 1. Packages are imported when they are used."""
+images from 0 to 1; and those of embeddings. Packages are imported when they are used."""
 
 import sys
 import types
@@ -92,6 +92,41 @@ def gradient_difference(fake, real):
     return along(2) + along(3)
 
 
+# What lightly does, step by step.
+
+
+def barlow_twins(z_a, z_b):
+    import torch
+
+    a, b = (torch.nn.functional.batch_norm(views, None, None, training=True) for views in (z_a, z_b))
+    correlations = a.T @ b / len(a)
+    return (correlations.diagonal() - 1).square().sum() + 5e-3 * beside_diagonal(correlations).square().sum()
+
+
+def vicreg(z_a, z_b):
+    import torch
+
+    losses = 25 * torch.nn.functional.mse_loss(z_a, z_b)
+    for views in (z_a, z_b):
+        variance = (1 - (views.var(dim=0) + 1e-4).sqrt()).relu().mean()
+        centred = views - views.mean(dim=0)
+        covariances = centred.T @ centred / (len(views) - 1)
+        losses = losses + 12.5 * variance + beside_diagonal(covariances).square().sum() / len(covariances)
+    return losses
+
+
+def beside_diagonal(matrix):
+    """All but the diagonal, without an index for each number."""
+    size = len(matrix)
+    return matrix.flatten()[:-1].view(size - 1, size + 1)[:, 1:]
+
+
+def negative_cosine(prediction, target):
+    import torch
+
+    return -torch.nn.functional.cosine_similarity(prediction, target, dim=1).mean()
+
+
 def with_layers(module, features):
     """A module whose slices have torchvision's layers by their numbers, with the parameters of `features`."""
     for piece in module.children():
@@ -146,6 +181,13 @@ ON_NETWORKS = {
     "LPIPS squeeze": ("squeezenet1_1", {"loss": "LPIPS", "options": {"net": "squeeze"}}, lpips("squeeze")),
     "LPIPS vgg": ("vgg16", {"loss": "LPIPS", "options": {"net": "vgg"}}, lpips("vgg")),
     "DISTS": ("vgg16", {"loss": "DISTS", "options": {}}, dists),
+}
+
+# By name: whether the second argument is labels, otherwise a second set; and the original.
+EMBEDDINGS = {
+    "BarlowTwinsLoss": (False, barlow_twins),
+    "VicRegLoss": (False, vicreg),
+    "ByolLoss": (False, negative_cosine),
 }
 
 LOSSES = {

@@ -55,6 +55,8 @@
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
 //! | patches of an image | [`PatchNceLoss`] |
+//! | classes with a margin: faces | [`ArcFaceLoss`], [`CosFaceLoss`] |
+//! | **self_supervised**: two views, without labels | [`BarlowTwinsLoss`], [`VicRegLoss`], [`ByolLoss`], [`DinoLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`], [`NormalKlLoss`] |
 //! | counts that vary much | [`NegativeBinomialNllLoss`] |
@@ -129,6 +131,19 @@
 //! | `cuda` | the tests run on a CUDA device, and fail where there is none |
 //!
 //! The library runs on CUDA without any feature, wherever libtorch does.
+//!
+//! # Libtorch
+//!
+//! A build needs the libtorch that its `tch` wants: 2.13 for tch 0.26, 2.11 for tch 0.24. There are three ways to it:
+//!
+//! | you have | |
+//! |---|---|
+//! | PyTorch of that version | `LIBTORCH_USE_PYTORCH=1` in the environment takes that of the `python3` on `PATH` |
+//! | an unpacked libtorch | `LIBTORCH=/path/to/libtorch` |
+//! | neither (Linux) | `~/.cargo/registry/src/*/tch-losses-0.1*/scripts/with-libtorch cargo build`, in your crate's folder and after `cargo fetch`, fetches it from PyPI and remembers it for plain cargo |
+//!
+//! The program `tch-losses` is installed with `cargo install tch-losses --locked --features cli`, and one of the first two; it
+//! finds that libtorch by itself from then on.
 //!
 //! # Speed
 //!

@@ -7,14 +7,14 @@ use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 use tch_losses::manager::log::LoggedRun;
-use tch_losses::visual::LossCurves;
+use tch_losses::visual::{CurveScale, LossCurves};
 
 use super::run::Run;
 
 /// Draws the curves of a run, and returns its log.
 pub fn draw<S: Serialize + DeserializeOwned>(run: &Run<S>) -> Result<LoggedRun> {
     let log = LoggedRun::read(run.log())?;
-    LossCurves { log_scale: true, ..LossCurves::new(&log) }.save(run.curves())?;
+    LossCurves { scale: CurveScale::Logarithmic, ..LossCurves::new(&log) }.save(run.curves())?;
     Ok(log)
 }
 

@@ -135,4 +135,6 @@ def module_of(work, tuned, weights, images):
     if work in peers.ON_NETWORKS:
         network, _, original = peers.ON_NETWORKS[work]
         return original(features_of(network, weights))
+    if work in peers.EMBEDDINGS:
+        return peers.EMBEDDINGS[work][1]
     return peers.LOSSES[work]

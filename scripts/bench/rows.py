@@ -6,6 +6,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from torch.nn import functional as F
 
 import peer_discriminator
 import peers
@@ -35,10 +36,12 @@ class Row:
     @property
     def name(self):
         work = self.work.replace("_", " ")
-        return f"{work}/{self.compute}/{self.batch}x3x{self.side}x{self.side}"
+        return f"{work}/{self.compute}/{'x'.join(map(str, self.shape))}"
 
     @property
     def shape(self):
+        if self.work in peers.EMBEDDINGS:
+            return (self.batch, self.side)
         return (self.batch, 3, self.side, self.side)
 
     @property
@@ -76,7 +79,7 @@ class Row:
         if self.compute != "f32":
             # Autocast rounds the features and what they are compared by: small distances are off by up to a twentieth.
             return {"value": 0.1, "norm": 0.1}
-        if self.work in peers.LOSSES:
+        if self.work in peers.LOSSES or self.work in peers.EMBEDDINGS:
             # Some originals are up to 5e-4 off their f64, their gradients half a percent.
             return {"value": 1e-3, "norm": 1e-2}
         return {"value": 1e-4, "norm": 1e-4}
@@ -113,6 +116,12 @@ class Row:
             # As a network's outputs: from 0 to 1, and like the target.
             real = real / 2 + 0.5
             fake = (real + fake / 10).clamp(0, 1)
+        if self.work in peers.EMBEDDINGS:
+            fake = F.normalize(torch.randn(self.shape))
+            # Eight of each class; or a second set that is somewhat like the first.
+            real = torch.arange(self.batch) // 8
+            if not peers.EMBEDDINGS[self.work][0]:
+                real = F.normalize(fake + F.normalize(torch.randn(self.shape)))
         tensors = {
             "fake": fake,
             "real": real,
@@ -132,6 +141,7 @@ def rows(device):
         *[Row(loss, "f32", 4, 256) for loss in peers.LOSSES],
         *[Row(loss, kind, 4, 256) for kind in kinds for loss in on_networks],
         *[Row(loss, "f32", 16, 256) for loss in on_networks],
+        *[Row(loss, "f32", *size) for size in [(256, 128), (2048, 256)] for loss in peers.EMBEDDINGS],
         *[Row(work, "f32", 4, 128) for work in peer_discriminator.STEPS],
         *[Row(loss, "f32", 16, 512) for loss in peers.LOSSES],
         *torch_nn.rows(),

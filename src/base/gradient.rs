@@ -73,9 +73,25 @@ pub(crate) fn with_gradient(
     gradient: &Tensor,
     factor: f64,
 ) -> Result<Tensor> {
+    with_each_gradient(value, &[(input, gradient)], factor)
+}
+
+/// The same with respect to several tensors, each with its gradient. There is one at least.
+pub(crate) fn with_each_gradient(
+    value: &Tensor,
+    gradients: &[(&Tensor, &Tensor)],
+    factor: f64,
+) -> Result<Tensor> {
     let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-    let scalar = flat(input)?.f_dot(&flat(gradient)?)?.f_mul_scalar(factor)?;
-    // The graph holds the gradient now. Neither of the two operations reads its result again.
+    let product = |(input, gradient): &(&Tensor, &Tensor)| -> Result<Tensor> {
+        Ok(flat(input)?.f_dot(&flat(gradient)?)?)
+    };
+    let mut sum = product(&gradients[0])?;
+    for other in &gradients[1..] {
+        sum = sum.f_add(&product(other)?)?;
+    }
+    let scalar = sum.f_mul_scalar(factor)?;
+    // The graph holds the gradients now. None of the operations reads its result again.
     scalar.f_detach()?.f_copy_(value)?;
     Ok(scalar)
 }

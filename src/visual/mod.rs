@@ -1,5 +1,5 @@
 //! Pictures of what a loss sees, [`heat_map`] and [`ContactSheet`], of these during a training,
-//! [`SheetWriter`], and of a training's losses, [`LossCurves`]. Needs the feature `image`.
+//! [`SheetWriter`], and of the losses of trainings, [`LossCurves`]. Needs the feature `image`.
 //!
 //! Pictures are [`RgbImage`](image::RgbImage)s of the [`image`] crate, re-exported here in the version that
 //! this crate uses; saving them is its business.
@@ -39,7 +39,7 @@ mod sheet;
 mod sheets;
 mod text;
 
-pub use curves::LossCurves;
+pub use curves::{CurveScale, LossCurves};
 pub use heat::{heat_map, NOT_FINITE};
 pub use image;
 pub use rows::ImageRows;

@@ -175,6 +175,11 @@ fn boxes() {
 }
 
 #[test]
+fn self_supervised() {
+    check_family("self_supervised", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn perceptual() {
     let gradients = check_values(
         "perceptual",
@@ -284,6 +289,7 @@ fn these_are_all_families() {
         "perceptual",
         "segmentation",
         "boxes",
+        "self_supervised",
     ];
     assert_eq!(tests, FAMILIES);
 }

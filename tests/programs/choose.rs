@@ -133,6 +133,39 @@ fn an_objective() -> Result<()> {
     Ok(())
 }
 
+/// By their names. Where no loss is said to compare images, the message says which can.
+#[test]
+fn published_objectives() -> Result<()> {
+    let output = json(&["--objective", "pix2pix"])?;
+    let right = 100.0 * json(&["--losses", "l1"])?["l1"].as_f64().unwrap();
+    assert_eq!(output["total"].as_f64().unwrap(), right);
+
+    let not_images = "does not compare two images: its family is adversarial, those of images are pixel, edge, structure, \
+                      similarity, frequency, perceptual. ";
+    let hint =
+        "the tag `image` to the losses that compare a generated image with the real one; those that can are \
+                `G_CYCLE_A`, `G_CYCLE_B`, `G_IDT_A`, `G_IDT_B`\n";
+    let show = "In a file, which `tch-losses objective show cyclegan` prints, give ";
+    let expected = format!("tch-losses: `G_GAN_A` {not_images}{show}{hint}");
+    assert_eq!(message(&["--objective", "cyclegan"])?, expected);
+    let nothing = "No loss of this objective does, so there is nothing to compare\n";
+    assert_eq!(message(&["--objective", "stylegan2"])?, format!("tch-losses: `G_GAN` {not_images}{nothing}"));
+    let told = message(&["--objective", "pix2pixh"])?;
+    assert!(told.contains("`pix2pixh` is none of them, did you mean `pix2pixhd`?"), "{told}");
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("cyclegan.toml");
+    let mut objective = Objective::named("cyclegan")?;
+    objective.save(&path)?;
+    let file = path.to_str().unwrap();
+    assert_eq!(message(&["--objective", file])?, format!("tch-losses: `G_GAN_A` {not_images}Give {hint}"));
+    objective.losses["G_CYCLE_A"].tags.push("image".into());
+    objective.save(&path)?;
+    let losses = &json(&["--objective", file])?["losses"];
+    assert_eq!(losses.as_object().unwrap().keys().collect::<Vec<_>>(), ["G_CYCLE_A"]);
+    Ok(())
+}
+
 #[test]
 fn objectives_that_cannot_be_computed() -> Result<()> {
     assert!(message(&["--objective", "nowhere.toml"])?.contains("cannot read nowhere.toml"));

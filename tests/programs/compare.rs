@@ -14,7 +14,7 @@ use tch_losses::manager::{LogSink, LossSpec, Record};
 use tch_losses::visual::image;
 
 /// The images that `scripts/fixtures/cli.py` wrote; the tests run in their folder.
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli")
 }
 
@@ -43,14 +43,14 @@ fn compare(fake: &str, real: &str, more: &[&str]) -> Result<Output> {
     Ok(output)
 }
 
-type Values = BTreeMap<String, f64>;
+pub type Values = BTreeMap<String, f64>;
 
 /// By file name, range and loss.
-fn expected() -> Result<BTreeMap<String, BTreeMap<String, Values>>> {
+pub fn expected() -> Result<BTreeMap<String, BTreeMap<String, Values>>> {
     Ok(serde_json::from_str(&fs::read_to_string(fixtures().with_extension("json"))?)?)
 }
 
-fn assert_values(what: &str, found: &Values, expected: &Values, tolerance: f64) {
+pub fn assert_values(what: &str, found: &Values, expected: &Values, tolerance: f64) {
     for (key, value) in found {
         let right = expected[key];
         assert!((value - right).abs() <= tolerance * right, "{what} {key}: {value}, PyTorch has {right}");
@@ -311,7 +311,7 @@ fn the_content_decides_not_the_name() -> Result<()> {
     Ok(())
 }
 
-fn names(folder: &Path) -> Result<Vec<String>> {
+pub fn names(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -438,7 +438,8 @@ fn unusable_images_are_named() -> Result<()> {
     let path = path.to_str().context("path")?;
     assert_fails(&["--fake", "real.png", "--real", path, "--json"], &[path, "is not an image"])?;
     assert_fails(&["--fake", "nowhere.png", "--real", "real.png"], &["nowhere.png", "No such file"])?;
-    assert_fails(&["--fake", ".", "--real", "real.png"], &["cannot read .: "])
+    let folder_and_file = "--fake . is a folder, --real real.png is none: name two images or two folders";
+    assert_fails(&["--fake", ".", "--real", "real.png"], &[folder_and_file])
 }
 
 /// What the eight values of the EXIF tag mean for where a pixel of the upright picture is stored: its first row

@@ -5,8 +5,11 @@ mod common;
 
 mod choose;
 mod compare;
+mod completions;
 mod cyclegan;
+mod folders;
 mod objective;
 mod pix2pix;
 mod plot;
+mod runs;
 mod trainer;

@@ -65,7 +65,8 @@ fn logs_become_pictures() -> Result<()> {
     assert_eq!(plot(folder, &["log.jsonl", "--smooth", "50"])?, done("curves.png"));
     assert_ne!(fs::read(folder.join("curves.png"))?, first);
 
-    let all = ["log.jsonl", "-o", "out.SVG", "--split-by-tag", "--log-scale", "--smooth", "1", "--weights"];
+    let all =
+        ["log.jsonl", "-o", "out.SVG", "--split-by-tag", "--scale", "log", "--smooth", "1", "--weights"];
     assert_eq!(plot(folder, &all)?, done("out.SVG"));
     let svg = fs::read_to_string(folder.join("out.SVG"))?;
     assert_eq!(svg.matches(r#"class="panel""#).count(), 3);
@@ -240,11 +241,12 @@ fn unusable_logs_and_outputs_are_named() -> Result<()> {
 #[test]
 fn wrong_usage_exits_with_2() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let wrong: [&[&str]; 5] = [
+    let wrong: [&[&str]; 6] = [
         &["log.jsonl", "--run", "0"],
         &[],
         &["log.jsonl", "--smooth", "0"],
         &["log.jsonl", "--smooth", "much"],
+        &["log.jsonl", "--scale", "logarithmic"],
         &["log.jsonl", "--linear"],
     ];
     for arguments in wrong {
@@ -257,7 +259,7 @@ fn wrong_usage_exits_with_2() -> Result<()> {
     for option in [
         "--output",
         "--split-by-tag",
-        "--log-scale",
+        "--scale",
         "--smooth",
         "--weights",
         "--run",

@@ -11,11 +11,13 @@ use proptest::prelude::*;
 use resvg::usvg::roxmltree::{Document, Node};
 use resvg::usvg::{fontdb, Options, Tree};
 use tch_losses::manager::log::{LoggedRun, LossCurve, RunInfo};
-use tch_losses::visual::LossCurves;
+use tch_losses::visual::{CurveScale, LossCurves};
 use tch_losses::Error;
 
+const SCALES: [CurveScale; 3] = [CurveScale::Auto, CurveScale::Linear, CurveScale::Logarithmic];
+
 /// A loss with a weight of 1, logged at the steps 0, 1, 2 and so on.
-fn loss(tags: &[&str], values: &[f64]) -> LossCurve {
+pub fn loss(tags: &[&str], values: &[f64]) -> LossCurve {
     let steps: Vec<u64> = (0..values.len() as u64).collect();
     LossCurve {
         tags: tags.iter().map(|tag| tag.to_string()).collect(),
@@ -27,33 +29,33 @@ fn loss(tags: &[&str], values: &[f64]) -> LossCurve {
     }
 }
 
-fn run(losses: impl IntoIterator<Item = (&'static str, LossCurve)>) -> LoggedRun {
+pub fn run(losses: impl IntoIterator<Item = (&'static str, LossCurve)>) -> LoggedRun {
     let losses = losses.into_iter().map(|(name, loss)| (name.to_owned(), loss)).collect();
     LoggedRun { losses, ..Default::default() }
 }
 
-fn svg_of(curves: &LossCurves) -> String {
+pub fn svg_of(curves: &LossCurves) -> String {
     curves.render_svg().unwrap()
 }
 
-fn with_class<'a>(node: Node<'a, 'a>, class: &'static str) -> Vec<Node<'a, 'a>> {
+pub fn with_class<'a>(node: Node<'a, 'a>, class: &'static str) -> Vec<Node<'a, 'a>> {
     node.descendants().filter(|node| node.attribute("class") == Some(class)).collect()
 }
 
-fn number(node: Node, attribute: &str) -> f64 {
+pub fn number(node: Node, attribute: &str) -> f64 {
     node.attribute(attribute).unwrap().parse().unwrap()
 }
 
 /// All text in a node, one string for each element.
-fn texts(node: Node) -> Vec<String> {
+pub fn texts(node: Node) -> Vec<String> {
     let is_text = |node: &Node| node.has_tag_name("text");
     node.descendants().filter(is_text).map(|node| node.text().unwrap_or_default().to_owned()).collect()
 }
 
-type Point = (f64, f64);
+pub type Point = (f64, f64);
 
 /// The polylines and dots of a curve.
-fn lines(curve: Node) -> Vec<Vec<Point>> {
+pub fn lines(curve: Node) -> Vec<Vec<Point>> {
     let mut lines = Vec::new();
     for node in curve.descendants() {
         if let Some(data) = node.attribute("d") {
@@ -77,7 +79,7 @@ fn points(document: &Document<'static>, class: &'static str) -> Vec<Point> {
     lines(curves[0]).concat()
 }
 
-fn document(svg: String) -> Document<'static> {
+pub fn document(svg: String) -> Document<'static> {
     Document::parse(Box::leak(svg.into_boxed_str())).unwrap()
 }
 
@@ -144,7 +146,7 @@ fn values_are_where_the_axes_say() {
 fn logarithmic_values_are_where_the_axes_say() {
     let values = [1e-3, 1.0, 0.05, 1e3, 20.0];
     let run = run([("L", loss(&[], &values))]);
-    let curves = LossCurves { smooth: Some(1), log_scale: true, ..LossCurves::new(&run) };
+    let curves = LossCurves { smooth: Some(1), scale: CurveScale::Logarithmic, ..LossCurves::new(&run) };
     let document = document(svg_of(&curves));
     let points = points(&document, "main");
     let y = Ruler::new(document.root(), "y", true);
@@ -370,7 +372,7 @@ fn gaps_are_gaps_and_counted() {
     assert_eq!(shapes(&LossCurves::new(&run_of)), (vec![2, 2, 1], vec![note]));
 
     let run_of = run([("L", loss(&[], &[1.0, 2.0, 0.0, -1.0, f64::NAN, 4.0, 2.0]))]);
-    let (lines, notes) = shapes(&LossCurves { log_scale: true, ..LossCurves::new(&run_of) });
+    let (lines, notes) = shapes(&LossCurves { scale: CurveScale::Logarithmic, ..LossCurves::new(&run_of) });
     assert_eq!(lines, [2, 2]);
     assert_eq!(
         notes,
@@ -396,7 +398,7 @@ fn gaps_are_gaps_and_counted() {
         );
         check_layout(&svg_of(&curves));
         let run_of = run([("L", LossCurve { weights: vec![1e308, -1e308], ..loss(&[], &[1e300, -1e300]) })]);
-        let svg = svg_of(&LossCurves { run: &run_of, ..curves });
+        let svg = svg_of(&LossCurves { smooth, weights: true, ..LossCurves::new(&run_of) });
         check_layout(&svg);
         assert!(svg.contains("L, weight: 2 of 2 values are beyond ±1e300 and not drawn."));
     }
@@ -455,7 +457,8 @@ fn labels_are_readable_at_every_magnitude() {
     for values in cases {
         for log_scale in [false, true] {
             let run = run([("L", loss(&[], values))]);
-            let document = document(svg_of(&LossCurves { log_scale, ..LossCurves::new(&run) }));
+            let scale = if log_scale { CurveScale::Logarithmic } else { CurveScale::Linear };
+            let document = document(svg_of(&LossCurves { scale, ..LossCurves::new(&run) }));
             let labels = labels(document.root(), "y");
             let distinct: BTreeSet<_> = labels.iter().map(|(label, _)| label.to_bits()).collect();
             if log_scale && values[0] <= 0.0 && values[1] <= 0.0 {
@@ -488,7 +491,7 @@ fn fonts() -> Options<'static> {
 
 /// Nothing runs over the edge of the page, the legends are beside the curves, and all coordinates are
 /// numbers.
-fn check_layout(svg: &str) {
+pub fn check_layout(svg: &str) {
     let tree = Tree::from_str(svg, &fonts()).unwrap();
     let (page, drawn) = (tree.size(), tree.root().abs_layer_bounding_box());
     assert!(drawn.left() >= 0.0 && drawn.right() <= page.width(), "{drawn:?} {page:?}");
@@ -544,7 +547,8 @@ proptest! {
         ], 1..60), 1..4),
         steps in proptest::collection::vec(prop_oneof![0..100u64, any::<u64>()], 60),
         name in any::<String>(),
-        (split_by_tag, log_scale, weights) in any::<(bool, bool, bool)>(),
+        (two_runs, split_by_tag, weights) in any::<(bool, bool, bool)>(),
+        scale in proptest::sample::select(&SCALES[..]),
         smooth in proptest::option::of(1..100u64),
     ) {
         let losses = values.into_iter().enumerate().map(|(number, values)| {
@@ -557,7 +561,9 @@ proptest! {
             losses: losses.collect(),
             ..Default::default()
         };
-        check_layout(&svg_of(&LossCurves { run: &run, split_by_tag, log_scale, smooth, weights }));
+        let runs = [(name.clone(), &run), ("second".into(), &run)][..if two_runs { 2 } else { 1 }].to_vec();
+        let split_by_tag = split_by_tag && !two_runs;
+        check_layout(&svg_of(&LossCurves { runs, split_by_tag, scale, smooth, weights }));
     }
 }
 
@@ -597,8 +603,8 @@ fn a_single_record_is_a_dot() {
 #[test]
 fn nothing_but_nan_is_told() {
     let run = run([("L", loss(&[], &[f64::NAN; 5]))]);
-    for log_scale in [false, true] {
-        let svg = svg_of(&LossCurves { log_scale, ..LossCurves::new(&run) });
+    for scale in SCALES {
+        let svg = svg_of(&LossCurves { scale, ..LossCurves::new(&run) });
         check_layout(&svg);
         assert!(svg.contains("5 of 5 values are not finite"));
     }
@@ -612,7 +618,7 @@ fn unusable_options_and_files_are_named() {
         let error = LossCurves::new(&empty).render().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "option `run` is without records, expected a run with at least one record"
+            "option `runs` is without records, expected a run with at least one record"
         );
     }
     let run = run([("L", loss(&[], &[1.0]))]);

@@ -5,4 +5,5 @@ mod common;
 
 mod curves;
 mod pictures;
+mod runs;
 mod sheets;

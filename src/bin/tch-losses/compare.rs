@@ -1,32 +1,44 @@
-//! `tch-losses compare`: the losses of one pair of images, as numbers and as pictures.
+//! `tch-losses compare`: the losses of pairs of images, as numbers and as pictures.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::ValueEnum;
 use tch::{Cuda, Device};
-use tch_losses::visual::{file_name, save_png, ContactSheet};
 use tch_losses::{printable, DataRange};
 
+use crate::inputs::{Inputs, Order, Source};
 use crate::losses::{Chosen, Entry};
+use crate::maps::Maps;
 use crate::pair::Pair;
-use crate::picture::Picture;
-use crate::{note, picture, print};
+use crate::report::{columns, Loss, Report, Row};
+use crate::{in_a_line, note, print};
 
-/// Compare a generated image with the real one: their losses as a table, as JSON, as pictures.
+/// Compare generated images with the real ones: their losses as a table, as JSON or CSV, as pictures.
 ///
 /// Images are PNG, JPEG, WebP, TIFF or BMP files with 8 or 16 bits, grey or colour, of one size. They are turned as
-/// their EXIF orientation says.
+/// their EXIF orientation says. Of two folders, those are compared that have the same names but for their endings; the
+/// table ends with the mean of each loss and with its largest value, which is the worst.
 #[derive(clap::Args)]
+#[command(override_usage = "tch-losses compare --fake <IMAGE> --real <IMAGE> [OPTIONS]\n       \
+                            tch-losses compare --strips <IMAGE> [OPTIONS]")]
 pub struct Args {
-    /// The generated image
-    #[arg(long, value_name = "IMAGE")]
-    fake: PathBuf,
+    /// The generated image, or a folder of them
+    #[arg(long, value_name = "IMAGE", required_unless_present = "strips")]
+    fake: Option<PathBuf>,
 
-    /// The image that it should have been
-    #[arg(long, value_name = "IMAGE")]
-    real: PathBuf,
+    /// The image that it should have been, or a folder of them
+    #[arg(long, value_name = "IMAGE", required_unless_present = "strips")]
+    real: Option<PathBuf>,
+
+    /// An image that has both side by side, as the data sets of pix2pix have, or a folder of such images
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["fake", "real"])]
+    strips: Option<PathBuf>,
+
+    /// What the parts of a strip are, from left to right: `fake`, `real`, and any other word for what is left out, as
+    /// in input,fake,real
+    #[arg(long, value_name = "PARTS", default_value = "fake,real", conflicts_with_all = ["fake", "real"])]
+    order: Order,
 
     /// VGG19 weights, for the perceptual loss: torchvision's, as a safetensors or .pth file; or the word
     /// `pretrained`, for those that `tch-losses weights fetch` gets
@@ -39,8 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "objective")]
     losses: Option<Vec<String>>,
 
-    /// Compute the losses of this objective, a .toml or .json file, with its weights (those of epoch 0): the losses
-    /// with the tag `image`, or all of them where none has it
+    /// Compute the losses of this objective, a .toml or .json file or the name of a published one, such as pix2pix, with
+    /// its weights (those of epoch 0): the losses with the tag `image`, or all of them where none has it
     #[arg(long, value_name = "FILE", conflicts_with = "vgg")]
     objective: Option<PathBuf>,
 
@@ -52,11 +64,18 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Place::Cpu)]
     device: Place,
 
-    /// Print one JSON object instead of the table: the losses by name, null for one that is not finite
+    /// Print one JSON object instead of the table: the losses by name, null for one that is not finite. Of folders, it
+    /// has `pairs`, and under `losses` the mean and the worst
     #[arg(long)]
     json: bool,
 
-    /// Write a picture of each loss, such as sobel.png, to this folder (made if it is not there)
+    /// Print CSV instead of the table: a line for each pair, with every digit. Of an objective, it has the losses before
+    /// their weights, and the total with them
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+
+    /// Write a picture of each loss, such as sobel.png, to this folder (made if it is not there); of folders, to a
+    /// folder in it for each pair
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
 
@@ -110,135 +129,107 @@ impl Place {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
     let device = args.device.device()?;
-    let load = |path: &Path| picture::load(path, args.range.ends(), args.max_pixels);
-    let pair = Pair::new(load(&args.fake)?, load(&args.real)?, device);
-    let (fake_name, real_name) = (args.fake.display().to_string(), args.real.display().to_string());
-    let names = format!("{} and {}", printable(&fake_name), printable(&real_name));
-    if pair.fake.size() != pair.real.size() {
-        let (fake, real) = (size_in_words(&pair.fake), size_in_words(&pair.real));
-        bail!("{names} differ in size, {fake} and {real} pixels: crop or resize one of them");
-    }
-
+    let inputs = match (&args.strips, &args.fake, &args.real) {
+        (None, Some(fake), Some(real)) => Inputs::of_two(fake, real)?,
+        (Some(strips), ..) => Inputs::of_strips(strips, &args.order)?,
+        _ => unreachable!("clap asks for --fake and --real, or for --strips"),
+    };
     let vgg = args.vgg.as_deref();
     let chosen = match (&args.objective, &args.losses) {
         (Some(path), _) => Chosen::of_file(path, args.range.data_range(), device)?,
         (None, Some(names)) => Chosen::by_name(names, vgg, args.range.data_range(), device)?,
         (None, None) => Chosen::usual(vgg, device)?,
     };
-    let mut entries = Vec::new();
-    let mut values = Vec::new();
-    for entry in chosen.entries() {
-        let Entry { key, loss, reach, weight, .. } = entry;
-        match pair.value(loss, reach) {
-            Ok(value) => {
-                values.push(Value { key, value, weight });
-                entries.push(entry);
-            }
-            Err(error) if chosen.optional => note(format_args!("left out: {}: {error}", printable(key))),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot compute {} of {names}", printable(key)))
-            }
-        }
-    }
 
-    if let Some(directory) = &args.maps {
-        fs::create_dir_all(directory)
-            .with_context(|| format!("--maps: cannot make the folder {}", directory.display()))?;
-        for (Entry { key, headline, loss, reach, .. }, Value { value, .. }) in entries.iter().zip(&values) {
-            let Some(map) = pair.map(*loss, *reach)? else {
-                note(format_args!("{} has no map: no picture is written of it", printable(key)));
+    let mut entries = chosen.entries();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut size = String::new();
+    let mut maps = args.maps.as_deref().map(|folder| Maps::new(folder, inputs.from_folders));
+    for source in &inputs.pairs {
+        let loaded = source.load(args.range.ends(), args.max_pixels);
+        let compared = loaded.and_then(|(fake, real)| {
+            let pair = Pair::new(fake, real, device);
+            let values = values(&pair, &entries, source, chosen.optional, inputs.from_folders)?;
+            Ok((pair, values))
+        });
+        let (pair, values) = match compared {
+            Ok(compared) => compared,
+            Err(error) if inputs.from_folders => {
+                note(format_args!("left out: {}", in_a_line(&error)));
                 continue;
-            };
-            let sheet = ContactSheet {
-                name: headline,
-                value: *value,
-                fake: &pair.fake,
-                real: &pair.real,
-                range: args.range.ends(),
-                responses: pair.responses(*loss, *reach)?,
-                map,
-            };
-            let path = directory.join(file_name(key));
-            save_png(&sheet.render()?, &path).context("--maps")?;
-            note(format_args!("wrote {}", path.display()));
-        }
-    }
-
-    print(&if args.json {
-        json(&values, chosen.weighted)
-    } else {
-        table(args, device, &pair.fake, &values, chosen.weighted)
-    })
-}
-
-fn size_in_words(picture: &Picture) -> String {
-    let (width, height) = picture.size();
-    format!("{width} x {height}")
-}
-
-/// A loss of the pair.
-struct Value<'a> {
-    key: &'a str,
-    value: f64,
-    weight: f64,
-}
-
-impl Value<'_> {
-    fn weighted(&self) -> f64 {
-        self.weight * self.value
-    }
-}
-
-/// The losses by name; with weights, what they add up to as well.
-fn json(values: &[Value], weighted: bool) -> String {
-    // `Value::from` makes null of what is not finite.
-    let mut object = serde_json::Map::new();
-    for value in values {
-        let number = serde_json::Value::from(value.value);
-        let entry = match weighted {
-            false => number,
-            true => {
-                serde_json::json!({ "value": number, "weight": value.weight, "weighted": value.weighted() })
             }
+            Err(error) => return Err(error),
         };
-        object.insert(value.key.into(), entry);
-    }
-    let total: f64 = values.iter().map(Value::weighted).sum();
-    let whole = match weighted {
-        false => serde_json::Value::from(object),
-        true => serde_json::json!({ "losses": object, "total": total }),
-    };
-    format!("{whole}\n")
-}
-
-fn table(args: &Args, device: Device, picture: &Picture, values: &[Value], weighted: bool) -> String {
-    let (low, high) = args.range.ends();
-    let device = if device.is_cuda() { "CUDA" } else { "CPU" };
-    let mut text = format!("fake       {}\n", printable(&args.fake.display().to_string()));
-    text += &format!("real       {}\n", printable(&args.real.display().to_string()));
-    text += &format!("size       {} pixels\n", size_in_words(picture));
-    text += &format!("range      {low} to {high}\n");
-    text += &format!("device     {device}\n\n");
-    let keys: Vec<String> = values.iter().map(|value| printable(value.key).to_string()).collect();
-    let width = keys.iter().map(|key| key.chars().count()).fold(10, usize::max);
-    if !weighted {
-        text += &format!("{:<width$} value\n", "loss");
-        for (key, value) in keys.iter().zip(values) {
-            text += &format!("{key:<width$} {}\n", six_digits(value.value));
+        // A column has all pairs in it, or is none: means are of the same pairs.
+        for column in (0..entries.len()).rev().filter(|column| values[*column].is_none()) {
+            entries.remove(column);
+            for row in &mut rows {
+                row.values.remove(column);
+            }
         }
-        return text;
+        let values: Vec<f64> = values.into_iter().flatten().collect();
+        if let Some(maps) = &mut maps {
+            maps.write(&pair, source, &entries, &values, args.range.ends())?;
+        }
+        if rows.is_empty() {
+            source.doubt_parts(&pair.fake);
+        }
+        size = pair.fake.size_in_words();
+        rows.push(Row { pair: source.name(), values });
     }
-    text += &format!("{:<width$} {:<12} {:<10} weighted\n", "loss", "value", "weight");
-    for (key, value) in keys.iter().zip(values) {
-        let (number, weight) = (six_digits(value.value), six_digits(value.weight));
-        text += &format!("{key:<width$} {number:<12} {weight:<10} {}\n", six_digits(value.weighted()));
-    }
-    let total: f64 = values.iter().map(Value::weighted).sum();
-    text + &format!("{:<width$} {:<12} {:<10} {}\n", "total", "", "", six_digits(total))
+    let (all, left_out) = (inputs.pairs.len(), inputs.pairs.len() - rows.len());
+    ensure!(left_out < all, "none of the {all} pairs could be compared");
+
+    let losses = entries.iter().map(|entry| Loss { key: entry.key.into(), weight: entry.weight }).collect();
+    let report = Report { losses, weighted: chosen.weighted, rows };
+    print(&match (args.csv, args.json, inputs.from_folders) {
+        (true, ..) => report.csv()?,
+        (_, true, false) => report.json_of_pair(),
+        (_, true, true) => report.json_of_pairs(),
+        (_, _, from_folders) => {
+            let mut head = inputs.head;
+            head.push(match from_folders {
+                false => ("size", format!("{size} pixels")),
+                true => ("pairs", report.rows.len().to_string()),
+            });
+            let (low, high) = args.range.ends();
+            head.push(("range", format!("{low} to {high}")));
+            head.push(("device", if device.is_cuda() { "CUDA" } else { "CPU" }.into()));
+            let head: Vec<_> = head.into_iter().map(|(name, value)| vec![name.into(), value]).collect();
+            let table = if from_folders { report.table_of_pairs() } else { report.table_of_pair() };
+            format!("{}\n{table}", columns(&head))
+        }
+    })?;
+    ensure!(left_out == 0, "{left_out} of {all} pairs could not be compared");
+    Ok(())
 }
 
-/// Six significant digits, or fewer where the rest are zeros.
-fn six_digits(value: f64) -> String {
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    format!("{rounded:?}")
+/// The losses of a pair; `None` for one that refuses the pictures, if nobody asked for it by its name.
+fn values(
+    pair: &Pair,
+    entries: &[Entry],
+    source: &Source,
+    optional: bool,
+    from_folders: bool,
+) -> Result<Vec<Option<f64>>> {
+    let mut values = Vec::new();
+    for Entry { key, loss, reach, .. } in entries {
+        match pair.value(*loss, *reach) {
+            Ok(value) => values.push(Some(value)),
+            Err(error) if optional => {
+                let of_all = if from_folders {
+                    format!(" of all pairs, for {}", source.files())
+                } else {
+                    String::new()
+                };
+                note(format_args!("left out: {}{of_all}: {error}", printable(key)));
+                values.push(None);
+            }
+            Err(error) => {
+                let files = source.files();
+                return Err(error).with_context(|| format!("cannot compute {} of {files}", printable(key)));
+            }
+        }
+    }
+    Ok(values)
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use tch::Device;
-use tch_losses::manager::{LossManager, LossSpec, NetworkWeights, Objective, PerceptualLossSpec};
+use tch_losses::manager::{LossManager, LossSpec, NetworkWeights, Objective, PerceptualLossSpec, TermSpec};
 use tch_losses::{printable, DataRange, Loss};
 
 use crate::note;
@@ -89,10 +89,14 @@ impl Chosen {
         Ok(chosen)
     }
 
-    /// The losses of an objective's file that compare images: those with the tag `image`, or all if none has it.
-    /// Their options say which values their images have; `range` is that of the images given.
+    /// The losses of an objective's file, or of a published one, that compare images: those with the tag `image`, or all
+    /// if none has it. Their options say which values their images have; `range` is that of the images given.
     pub fn of_file(path: &Path, range: DataRange, device: Device) -> Result<Chosen> {
-        let mut objective = Objective::from_file(path)?;
+        let published = path.to_str().filter(|_| path.extension().is_none() && !path.exists());
+        let mut objective = match published {
+            Some(name) => Objective::named(name)?,
+            None => Objective::from_file(path)?,
+        };
         if objective.losses.is_empty() {
             bail!("{}: there are no losses", path.display());
         }
@@ -105,7 +109,8 @@ impl Chosen {
         } else {
             // With the tag, whoever wrote the file knows better: cross entropies may compare images.
             for (name, term) in &objective.losses {
-                refuse_unless_of_images(name, &term.loss)?;
+                refuse_unless_of_images(name, &term.loss)
+                    .map_err(|error| untagged(error, &objective, published))?;
             }
         }
         for (name, term) in &objective.losses {
@@ -166,6 +171,25 @@ fn refuse_unless_of_images(name: &str, loss: &LossSpec) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The error of a loss that does not compare images, in an objective where no loss is said to.
+fn untagged(error: anyhow::Error, objective: &Objective, published: Option<&str>) -> anyhow::Error {
+    let of_images = |(_, term): &(&String, &TermSpec)| refuse_unless_of_images("", &term.loss).is_ok();
+    let able = objective.losses.iter().filter(of_images);
+    let able: Vec<String> = able.map(|(name, _)| format!("`{}`", printable(name))).collect();
+    if able.is_empty() {
+        return anyhow!("{error}. No loss of this objective does, so there is nothing to compare");
+    }
+    let file = match published {
+        Some(name) => format!("In a file, which `tch-losses objective show {name}` prints, give"),
+        None => "Give".into(),
+    };
+    anyhow!(
+        "{error}. {file} the tag `{IMAGE}` to the losses that compare a generated image with the real one; those that can \
+         are {}",
+        able.join(", ")
+    )
 }
 
 /// The short or long names of all losses of two images.

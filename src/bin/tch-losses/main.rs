@@ -1,19 +1,23 @@
 //! `tch-losses`: the losses of image files and of training runs on the command line.
 
 mod compare;
+mod completions;
+mod inputs;
 mod log;
 mod losses;
+mod maps;
 mod objective;
 mod pair;
 mod picture;
 mod plot;
+mod report;
 mod weights;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tch_losses::printable;
 
 /// Losses for image-to-image and GAN training, with PyTorch's numbers.
@@ -34,6 +38,7 @@ enum Command {
     Objective(objective::Command),
     #[command(subcommand)]
     Weights(weights::Command),
+    Completions(completions::Args),
 }
 
 /// 0 where all went well, 1 with one line on stderr where it did not, 2 (from clap) for wrong usage.
@@ -44,15 +49,20 @@ fn main() -> ExitCode {
         Command::Log(command) => log::run(&command),
         Command::Objective(command) => objective::run(&command),
         Command::Weights(command) => weights::run(&command),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Some libraries' messages have more lines than one.
-            note(format!("{error:#}").lines().next().unwrap_or_default());
+            note(in_a_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The message of an error; some libraries' have more lines than one.
+fn in_a_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().into()
 }
 
 /// A line for people, on stderr, with nothing in it that a terminal would obey. That nobody may be reading there is

@@ -8,6 +8,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use file_format::FileFormat;
 use tch::{Kind, Tensor};
 use tch_losses::printable;
+use tch_losses::visual::image::imageops::crop_imm;
 use tch_losses::visual::image::metadata::Orientation;
 use tch_losses::visual::image::{
     DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, RgbImage,
@@ -42,6 +43,23 @@ impl Picture {
             Samples::Sixteen(image) => image.dimensions(),
         };
         (width.into(), height.into())
+    }
+
+    pub fn size_in_words(&self) -> String {
+        let (width, height) = self.size();
+        format!("{width} x {height}")
+    }
+
+    /// One of `count` equal parts side by side; the first one is at the left.
+    pub fn part(&self, number: i64, count: i64) -> Picture {
+        let (width, height) = self.size();
+        let width = width / count;
+        let (left, width, height) = ((number * width) as u32, width as u32, height as u32);
+        let samples = match &self.samples {
+            Samples::Eight(image) => Samples::Eight(crop_imm(image, left, 0, width, height).to_image()),
+            Samples::Sixteen(image) => Samples::Sixteen(crop_imm(image, left, 0, width, height).to_image()),
+        };
+        Picture { samples, ends: self.ends }
     }
 }
 

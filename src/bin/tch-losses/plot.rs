@@ -1,44 +1,60 @@
-//! `tch-losses plot`: the losses of a run as curves.
+//! `tch-losses plot`: the losses of runs as curves.
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use anyhow::{bail, Context, Result};
-use tch_losses::visual::LossCurves;
+use anyhow::{bail, ensure, Context, Result};
+use clap::ValueEnum;
+use tch_losses::manager::log::LoggedRun;
+use tch_losses::visual::{CurveScale, LossCurves};
 
-use crate::log::Choice;
-use crate::note;
+use crate::{log, note};
 
 /// Draw the loss curves of a training run from its log, also while it is running
 ///
-/// Drawn are the weighted losses, as the training saw them.
+/// Drawn are the weighted losses, as the training saw them. Of several runs, there is a panel for each loss, with a curve
+/// for each run that has it.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The log that LossLog has written
-    log: PathBuf,
+    /// The log that LossLog has written; several logs to compare their runs
+    #[arg(required = true)]
+    logs: Vec<PathBuf>,
 
     /// The picture to write, PNG or SVG as its name ends
     #[arg(short, long, value_name = "FILE", default_value = "curves.png")]
     output: PathBuf,
 
-    /// A panel for each tag, with the losses that have it
+    /// A panel for each tag, with the losses that have it; not for several runs
     #[arg(long)]
     split_by_tag: bool,
 
-    /// A logarithmic scale; zero and negative losses are left out, and counted in a note
-    #[arg(long)]
-    log_scale: bool,
+    /// The vertical scale
+    #[arg(long, value_enum, default_value_t = Scale::Auto)]
+    scale: Scale,
 
     /// The span of the exponential moving average (a = 2 / (N + 1)) in records, 1 for none [default: a
     /// fiftieth of the longest loss's records]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     smooth: Option<u64>,
 
-    /// One more panel, with the weights that were applied
+    /// One more panel, with the weights that were applied; one for each loss of several runs
     #[arg(long)]
     weights: bool,
 
-    #[command(flatten)]
-    choice: Choice,
+    /// Where the log has several runs: which ones, counted from 1, such as 1,3 [default: the last]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    run: Vec<u64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scale {
+    /// Logarithmic in panels where the medians of curves differ by more than 100 times and hardly any value is zero or
+    /// negative
+    Auto,
+    Linear,
+    /// Logarithmic; zero and negative losses are left out, and counted in a note
+    Log,
 }
 
 /// Runs the subcommand.
@@ -48,18 +64,66 @@ pub fn run(args: &Args) -> Result<()> {
     if !["png", "svg"].iter().any(|known| extension.eq_ignore_ascii_case(known)) {
         bail!("--output {}: its name has to end in .png or .svg", output.display());
     }
-    let run = args.choice.read(&args.log)?;
-    if run.losses.values().all(|loss| loss.steps.is_empty()) {
-        bail!("{} has no records yet: there is nothing to draw", args.log.display());
+    let count = args.logs.len();
+    ensure!(args.run.is_empty() || count == 1, "--run chooses from one log, here are {count}");
+    let mut runs = Vec::new();
+    for log in &args.logs {
+        for run in log::read(log, &args.run)? {
+            if run.losses.values().all(|loss| loss.steps.is_empty()) {
+                bail!("{} has no records yet: there is nothing to draw", log.display());
+            }
+            runs.push(run);
+        }
     }
+    if args.split_by_tag && runs.len() > 1 {
+        bail!("--split-by-tag is for one run: several runs have a panel for each loss");
+    }
+    let names = match count {
+        1 => args.run.iter().map(|number| format!("run {number}")).collect(),
+        _ => names(&args.logs, &runs),
+    };
     let curves = LossCurves {
-        run: &run,
         split_by_tag: args.split_by_tag,
-        log_scale: args.log_scale,
+        scale: match args.scale {
+            Scale::Auto => CurveScale::Auto,
+            Scale::Linear => CurveScale::Linear,
+            Scale::Log => CurveScale::Logarithmic,
+        },
         smooth: args.smooth,
         weights: args.weights,
+        ..match &runs[..] {
+            [run] => LossCurves::new(run),
+            runs => LossCurves::of_runs(names.into_iter().zip(runs)),
+        }
     };
     curves.save(output).context("--output")?;
     note(format_args!("wrote {}", output.display()));
     Ok(())
+}
+
+/// The names of the experiments; if these do not tell the runs apart, what does in the paths of their logs.
+fn names(logs: &[PathBuf], runs: &[LoggedRun]) -> Vec<String> {
+    let tell_apart = |names: &[String]| {
+        let distinct: HashSet<&String> = names.iter().collect();
+        distinct.len() == names.len() && names.iter().all(|name| !name.is_empty())
+    };
+    let experiments: Vec<String> = runs.iter().map(|run| run.run.experiment.clone()).collect();
+    let parts: Vec<String> = distinct_parts(logs);
+    let whole = || logs.iter().map(|log| log.display().to_string()).collect();
+    [experiments, parts].into_iter().find(|names| tell_apart(names)).unwrap_or_else(whole)
+}
+
+/// The paths without what all begin with, and without what all end with.
+fn distinct_parts(paths: &[PathBuf]) -> Vec<String> {
+    let paths: Vec<Vec<&OsStr>> = paths.iter().map(|path| path.iter().collect()).collect();
+    let shortest = paths.iter().map(Vec::len).min().unwrap_or(0);
+    let same = |part: &dyn Fn(&Vec<&OsStr>) -> OsString| {
+        let mut parts = paths.iter().map(part);
+        let first = parts.next();
+        parts.all(|part| Some(part) == first)
+    };
+    let head = (0..shortest).take_while(|at| same(&|path| path[*at].into())).count();
+    let tail = (0..shortest - head).take_while(|at| same(&|path| path[path.len() - 1 - at].into())).count();
+    let part = |path: &Vec<&OsStr>| path[head..path.len() - tail].iter().collect::<PathBuf>();
+    paths.iter().map(|path| part(path).display().to_string()).collect()
 }

@@ -1,4 +1,4 @@
-//! The log in the layout of the reference's `loss_log.json`.
+//! The log in the layout of the reference's `loss_log.json`, and as CSV.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -44,6 +44,53 @@ impl LoggedRun {
     /// ```
     pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
         atomic::write(path.as_ref(), |file| self.write_to(file))
+    }
+
+    /// Writes every record to a CSV file, loss by loss, with all digits:
+    ///
+    /// ```text
+    /// loss,step,epoch,value,weight,weighted
+    /// G_L1,0,0,0.75,100.0,75.0
+    /// G_L1,1,0,0.5,100.0,50.0
+    /// ```
+    ///
+    /// Values that are not finite are `NaN`, `inf` and `-inf`, which pandas reads. The file appears under its name when
+    /// it is whole; one that was there is replaced. A column for each loss is one line of pandas:
+    /// `read_csv(path).pivot_table(index="step", columns="loss", values="value")`.
+    ///
+    /// # Errors
+    /// [`Error::Write`](crate::Error::Write) where the file cannot be written.
+    ///
+    /// ```
+    /// use tch_losses::manager::log::{LoggedRun, LossCurve};
+    ///
+    /// let l1 = LossCurve {
+    ///     tags: vec!["G".into()],
+    ///     steps: vec![0, 1],
+    ///     epochs: vec![0, 0],
+    ///     values: vec![0.75, 0.5],
+    ///     weights: vec![100.0, 100.0],
+    ///     weighted: vec![75.0, 50.0],
+    /// };
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("loss_log.csv");
+    /// LoggedRun { losses: [("G_L1".into(), l1)].into(), ..Default::default() }.export_csv(&path)?;
+    /// assert!(std::fs::read_to_string(&path)?.ends_with("\nG_L1,1,0,0.5,100.0,50.0\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn export_csv(&self, path: impl AsRef<Path>) -> Result<()> {
+        atomic::write(path.as_ref(), |file| {
+            let mut writer = csv::Writer::from_writer(file);
+            writer.write_record(["loss", "step", "epoch", "value", "weight", "weighted"])?;
+            for (name, curve) in &self.losses {
+                let places = curve.steps.iter().zip(&curve.epochs);
+                let numbers = curve.values.iter().zip(&curve.weights).zip(&curve.weighted);
+                for ((step, epoch), ((value, weight), weighted)) in places.zip(numbers) {
+                    writer.serialize((name, step, epoch, value, weight, weighted))?;
+                }
+            }
+            writer.flush()
+        })
     }
 
     fn write_to(&self, file: &mut impl Write) -> io::Result<()> {

@@ -18,8 +18,8 @@ use super::{
 use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LeCamConfig, LinearCrossEntropyConfig,
-    PathLengthConfig, Result,
+    AdaptiveLogSoftmaxConfig, ArcFaceConfig, CosFaceConfig, DataRange, DinoConfig, Error, InputNormalization,
+    LeCamConfig, LinearCrossEntropyConfig, PathLengthConfig, Result,
 };
 
 catalogue! {
@@ -115,6 +115,8 @@ catalogue! {
         ternary TripletMarginLoss;
         ternary TripletMarginWithDistanceLoss;
         binary PatchNceLoss = "PatchNCELoss";
+        made ArcFaceLoss(ArcFaceConfig);
+        made CosFaceLoss(CosFaceConfig);
     }
     distribution {
         binary KlDivLoss = "KLDivLoss";
@@ -136,6 +138,12 @@ catalogue! {
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
+    }
+    self_supervised {
+        binary BarlowTwinsLoss;
+        binary VicRegLoss = "VICRegLoss";
+        binary ByolLoss = "NegativeCosineSimilarity";
+        made DinoLoss(DinoConfig) = "DINOLoss";
     }
     segmentation {
         binary DiceLoss;
@@ -214,6 +222,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("GIoULoss", "GeneralizedBoxIouLoss"),
     ("DIoULoss", "DistanceBoxIouLoss"),
     ("CIoULoss", "CompleteBoxIouLoss"),
+    ("AMSoftmaxLoss", "CosFaceLoss"),
+    ("SimSiamLoss", "ByolLoss"),
 ];
 
 impl LossSpec {

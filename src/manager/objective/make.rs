@@ -5,7 +5,8 @@ use tch::{nn, Device};
 use super::networks::Networks;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, LeCamConfig, LeCamLoss, LinearCrossEntropyConfig,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, ArcFaceConfig, ArcFaceLoss, CosFaceConfig,
+    CosFaceLoss, DinoConfig, DinoLoss, LeCamConfig, LeCamLoss, LinearCrossEntropyConfig,
     LinearCrossEntropyLoss, PathLengthConfig, PathLengthPenalty, Result,
 };
 
@@ -64,5 +65,8 @@ with_parameters! {
     Binary LinearCrossEntropyConfig: LinearCrossEntropyLoss,
     Binary AdaptiveLogSoftmaxConfig: AdaptiveLogSoftmaxWithLoss,
     Binary LeCamConfig: LeCamLoss,
+    Binary ArcFaceConfig: ArcFaceLoss,
+    Binary CosFaceConfig: CosFaceLoss,
+    Binary DinoConfig: DinoLoss,
     Unary PathLengthConfig: PathLengthPenalty
 }

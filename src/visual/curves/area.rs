@@ -137,7 +137,7 @@ impl Area<'_> {
                 _ => path += &path_data(&line),
             }
         }
-        let (colour, name) = (curve.colour(), escaped(curve.name));
+        let (colour, name) = (curve.colour(), escaped(&curve.full_name));
         let mut svg = format!(r#"<g class="{class}" stroke="{colour}"{style}><title>{name}</title>"#);
         if !path.is_empty() {
             svg += &format!(r#"<path d="{path}"/>"#);
@@ -218,7 +218,8 @@ impl Area<'_> {
                 ),
             ];
             let all = grouped(curve.values.len() as u64);
-            let (name, quantity) = (shortened(curve.name, SMALL, 2.0 * LONGEST_NAME), self.panel.quantity);
+            let (name, quantity) =
+                (shortened(&curve.full_name, SMALL, 2.0 * LONGEST_NAME), self.panel.quantity);
             for (count, what) in cases.into_iter().filter(|(count, _)| *count > 0) {
                 notes.push(format!("{name}, {quantity}: {} of {all} values are {what}.", grouped(count)));
             }

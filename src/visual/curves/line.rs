@@ -40,11 +40,8 @@ impl Extent {
     pub(super) fn of(values: &[f64], logarithmic: bool) -> Option<Extent> {
         let mut values: Vec<f64> =
             values.iter().copied().filter(|value| drawable(*value, logarithmic)).collect();
-        let last = values.len().checked_sub(1)?;
-        let mut at = |part: f64| {
-            let place = (part * last as f64).round() as usize;
-            *values.select_nth_unstable_by(place, f64::total_cmp).1
-        };
+        values.first()?;
+        let mut at = |part| quantile(&mut values, part);
         Some(Extent { whole: (at(0.0), at(1.0)), most: (at(1.0 - COVERED), at(COVERED)) })
     }
 
@@ -62,6 +59,32 @@ impl Extent {
             self.whole
         }
     }
+}
+
+/// The value that is larger than `part` of them, which are some.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
+    let place = (part * (values.len() - 1) as f64).round() as usize;
+    *values.select_nth_unstable_by(place, f64::total_cmp).1
+}
+
+/// Curves whose medians are further apart than this many times have no shape left on one linear scale.
+const APART: f64 = 100.0;
+
+/// Whether the curves want a logarithmic scale, and have a place on it.
+pub(super) fn differ<'a>(curves: impl Iterator<Item = &'a [f64]>) -> bool {
+    let (mut least, mut largest) = (f64::INFINITY, 0.0f64);
+    for values in curves {
+        let mut values: Vec<f64> = values.iter().copied().filter(|value| drawable(*value, false)).collect();
+        if values.is_empty() {
+            continue;
+        }
+        if !drawable(quantile(&mut values, 1.0 - COVERED), true) {
+            return false;
+        }
+        let median = quantile(&mut values, 0.5);
+        (least, largest) = (least.min(median), largest.max(median));
+    }
+    largest > APART * least
 }
 
 /// Points in pixels, joined by straight lines.

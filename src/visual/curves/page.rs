@@ -12,12 +12,12 @@ use super::area::Area;
 use super::axis::Axis;
 use super::panel::Panel;
 use super::svg::{widest, words, EPOCHS_HEIGHT, INK, LABEL, MARGIN, SMALL, SOFT_INK};
-use crate::manager::log::LoggedRun;
+use crate::manager::log::{LoggedRun, LossCurve, RunInfo};
 use crate::visual::numbers::grouped;
 
 /// What is drawn, before it is laid out.
 pub(super) struct Page<'a> {
-    pub(super) run: &'a LoggedRun,
+    pub(super) runs: Vec<&'a LoggedRun>,
     /// The span of the smoothed lines; 1 if there are none.
     pub(super) span: u64,
     pub(super) panels: Vec<Panel<'a>>,
@@ -40,23 +40,26 @@ impl Page<'_> {
         let first_step = steps().min().copied().unwrap_or(0);
         let step_axis = Axis::of_steps((first_step as f64, last_step as f64));
         let epochs = self.epochs();
-        let last_epoch = epochs.last_key_value().map_or(0, |(epoch, _)| *epoch);
+        let last_epoch = self.losses().flat_map(|loss| &loss.epochs).max().copied().unwrap_or(0);
 
         let room = WIDTH - 2.0 * MARGIN;
-        let run = &self.run.run;
-        let title = if run.experiment.is_empty() { "Loss curves" } else { &run.experiment };
+        let title = self.common(|run| &run.experiment).filter(|title| !title.is_empty());
+        let title = title.map_or("Loss curves", |title| title);
         let mut svg = String::new();
         let mut y = MARGIN + 20.0;
         svg +=
             &format!(r#"<g fill="{INK}" font-size="{TITLE}">{}</g>"#, words(title, TITLE, room, MARGIN, y));
-        let mut facts = vec![format!("up to step {}", grouped(last_step))];
-        if last_epoch > 0 {
-            facts[0] += &format!(", epoch {}", grouped(last_epoch));
+        let mut facts = Vec::new();
+        if self.runs.len() > 1 {
+            facts.push(format!("{} runs", self.runs.len()));
         }
-        if !run.device.is_empty() {
-            facts.push(run.device.clone());
-        }
-        match (run.dataroot.as_str(), run.dataset_length) {
+        facts.push(match last_epoch {
+            0 => format!("up to step {}", grouped(last_step)),
+            _ => format!("up to step {}, epoch {}", grouped(last_step), grouped(last_epoch)),
+        });
+        facts.extend(self.common(|run| &run.device).filter(|device| !device.is_empty()).cloned());
+        let root = self.common(|run| &run.dataroot).map_or("", |root| root);
+        match (root, self.common(|run| &run.dataset_length).copied().unwrap_or(0)) {
             ("", 0) => {}
             ("", length) => facts.push(format!("{} samples", grouped(length))),
             (root, 0) => facts.push(root.into()),
@@ -75,7 +78,7 @@ impl Page<'_> {
         let height = HEIGHTS[self.panels.len().clamp(1, HEIGHTS.len()) - 1];
         let mut notes = Vec::new();
         for (number, (panel, values)) in self.panels.iter().zip(&axes).enumerate() {
-            let epochs = if number == 0 && last_epoch > 0 { Some(&epochs) } else { None };
+            let epochs = epochs.as_ref().filter(|epochs| number == 0 && epochs.len() > 1);
             y += 18.0 + if panel.title.is_some() { TITLE_HEIGHT } else { 0.0 };
             y += if epochs.is_some() { EPOCHS_HEIGHT } else { 0.0 };
             let height = height.max(panel.legend_height());
@@ -99,7 +102,7 @@ impl Page<'_> {
                 ),
             );
         }
-        if self.run.losses.values().any(|loss| !loss.steps.is_sorted()) {
+        if self.losses().any(|loss| !loss.steps.is_sorted()) {
             let note = "Steps begin anew in later epochs, and the epochs lie on top of each other: count steps over the \
                         whole run.";
             notes.push(note.into());
@@ -126,20 +129,44 @@ impl Page<'_> {
         format!("{head}<rect {size} fill=\"white\"/>{svg}</svg>\n")
     }
 
-    /// The first step of each epoch.
-    fn epochs(&self) -> BTreeMap<u64, u64> {
-        let mut starts = BTreeMap::new();
-        for loss in self.run.losses.values() {
-            let mut before = None;
-            for (step, epoch) in loss.steps.iter().zip(&loss.epochs) {
-                if before.replace(*epoch) != Some(*epoch) {
-                    let start = starts.entry(*epoch).or_insert(*step);
-                    *start = *step.min(start);
+    fn losses(&self) -> impl Iterator<Item = &LossCurve> {
+        self.runs.iter().flat_map(|run| run.losses.values())
+    }
+
+    /// A fact that is the same of all runs.
+    fn common<T: PartialEq>(&self, fact: impl Fn(&RunInfo) -> &T) -> Option<&T> {
+        let (first, others) = self.runs.split_first()?;
+        let first = fact(&first.run);
+        others.iter().all(|run| fact(&run.run) == first).then_some(first)
+    }
+
+    /// The first step of each epoch, if all runs agree about those that they have in common.
+    fn epochs(&self) -> Option<BTreeMap<u64, u64>> {
+        let mut all = BTreeMap::new();
+        for run in &self.runs {
+            for (epoch, start) in epochs(run) {
+                if *all.entry(epoch).or_insert(start) != start {
+                    return None;
                 }
             }
         }
-        starts
+        Some(all)
     }
+}
+
+/// The first step of each epoch.
+fn epochs(run: &LoggedRun) -> BTreeMap<u64, u64> {
+    let mut starts = BTreeMap::new();
+    for loss in run.losses.values() {
+        let mut before = None;
+        for (step, epoch) in loss.steps.iter().zip(&loss.epochs) {
+            if before.replace(*epoch) != Some(*epoch) {
+                let start = starts.entry(*epoch).or_insert(*step);
+                *start = *step.min(start);
+            }
+        }
+    }
+    starts
 }
 
 /// Two pixels for each of the document's units: letters and lines need them.

@@ -8,8 +8,13 @@ use crate::visual::text;
 
 /// One line of a panel.
 pub(super) struct Curve<'a> {
+    pub(super) loss: &'a str,
+    pub(super) tags: &'a [String],
+    /// In the legend.
     pub(super) name: &'a str,
-    /// Its place among the losses of the run, for its colour.
+    /// In notes, which are of all panels.
+    pub(super) full_name: String,
+    /// Its place among the losses of the only run, or that of its run, for its colour.
     pub(super) style: usize,
     pub(super) steps: &'a [u64],
     pub(super) values: &'a [f64],

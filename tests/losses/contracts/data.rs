@@ -69,7 +69,16 @@ fn identical_flat_and_black_inputs() {
             ]);
         }
         // Elsewhere, the two are of different domains: probabilities and their logarithms, counts and their rates.
-        let with_alike = ["pixel", "edge", "structure", "similarity", "frequency", "perceptual", "embedding"];
+        let with_alike = [
+            "pixel",
+            "edge",
+            "structure",
+            "similarity",
+            "frequency",
+            "perceptual",
+            "embedding",
+            "self_supervised",
+        ];
         if with_alike.contains(&subject.family) {
             cases.push((
                 "identical",

@@ -161,7 +161,8 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     sequence,
     perceptual,
     segmentation,
-    boxes
+    boxes,
+    self_supervised
 );
 
 /// What the contract above rests on: the layouts are what their names say, and hold what they were given.

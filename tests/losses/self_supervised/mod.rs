@@ -1,0 +1,5 @@
+//! The losses of two views.
+
+mod byol;
+mod dino;
+mod moments;
