@@ -28,6 +28,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod atlas;
+mod board;
 mod curves;
 mod heat;
 mod numbers;
@@ -39,6 +41,7 @@ mod sheet;
 mod sheets;
 mod text;
 
+pub use atlas::{Answers, Atlas, Distortion, LossAnswers, Point, Subject};
 pub use curves::LossCurves;
 pub use heat::{heat_map, NOT_FINITE};
 pub use image;

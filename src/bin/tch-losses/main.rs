@@ -1,5 +1,6 @@
 //! `tch-losses`: the losses of image files and of training runs on the command line.
 
+mod atlas;
 mod compare;
 mod log;
 mod losses;
@@ -7,6 +8,7 @@ mod objective;
 mod pair;
 mod picture;
 mod plot;
+mod progress;
 mod weights;
 
 use std::io::{self, Write};
@@ -28,6 +30,7 @@ struct Cli {
 enum Command {
     Compare(compare::Args),
     Plot(plot::Args),
+    Atlas(atlas::Args),
     #[command(subcommand)]
     Log(log::Command),
     #[command(subcommand)]
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::Plot(args) => plot::run(&args),
+        Command::Atlas(args) => atlas::run(&args),
         Command::Log(command) => log::run(&command),
         Command::Objective(command) => objective::run(&command),
         Command::Weights(command) => weights::run(&command),
