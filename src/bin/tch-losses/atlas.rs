@@ -1,18 +1,16 @@
 //! `tch-losses atlas`: what losses see and what they are blind to, measured on photos.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use tch::{Device, Tensor};
-use tch_losses::visual::image::codecs::jpeg::JpegEncoder;
-use tch_losses::visual::image::RgbImage;
-use tch_losses::visual::{save_png, Atlas, Distortion, Subject};
-use tch_losses::{printable, DataRange};
+use tch_losses::visual::{Atlas, Distortion, Subject};
 
-use crate::losses::{Chosen, Entry};
+use crate::choice::Choice;
+use crate::losses::Entry;
+use crate::note;
+use crate::photo::{photo, save};
 use crate::progress::Bar;
-use crate::{note, picture};
 
 /// Measure what losses see in photos that are distorted more and more, and what they are blind to
 ///
@@ -28,15 +26,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// The losses, separated by commas, by the names of the catalogue, such as SSIMLoss; or the word `all`, for all
-    /// losses of two images that need no network
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "all")]
-    losses: Vec<String>,
-
-    /// VGG19 weights, for the perceptual loss: torchvision's, as a safetensors or .pth file; or the word
-    /// `pretrained`, for those that `tch-losses weights fetch` gets
-    #[arg(long, value_name = "WEIGHTS")]
-    vgg: Option<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
 
     /// The side of the photos in pixels: their middle square is made as small as this, and a smaller one is left as it
     /// is
@@ -48,25 +39,14 @@ pub struct Args {
     seed: u64,
 }
 
-/// The largest photo that is read, in pixels.
-const MOST_PIXELS: u64 = 1 << 27;
-
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
-    let photos = args.image.iter().map(|path| photo(path, args.size)).collect::<Result<Vec<_>>>()?;
-    let chosen = Chosen::by_name(&args.losses, args.vgg.as_deref(), DataRange::Unit, Device::Cpu)?;
+    let photos =
+        args.image.iter().map(|path| photo("--image", path, args.size)).collect::<Result<Vec<_>>>()?;
+    let chosen = args.choice.chosen()?;
     let mut subjects = Vec::new();
-    for entry in chosen.entries() {
-        let refusal = photos.iter().find_map(|photo| entry.loss.try_forward(photo, photo).err());
-        let Entry { key, family, loss, .. } = entry;
-        match refusal {
-            None => subjects.push(Subject { name: entry.name, family, loss }),
-            Some(error) if chosen.optional => note(format_args!("left out: {}: {error}", printable(key))),
-            Some(error) => return Err(error).with_context(|| format!("cannot compute {}", printable(key))),
-        }
-    }
-    if chosen.optional && args.vgg.is_none() {
-        note("left out: losses that need a network; --vgg WEIGHTS adds the perceptual one");
+    for Entry { name, family, loss, .. } in args.choice.accepting(&chosen, &photos)? {
+        subjects.push(Subject { name, family, loss });
     }
     // Before the minutes that measuring takes.
     let out = &args.out;
@@ -78,8 +58,8 @@ pub fn run(args: &Args) -> Result<()> {
 
     let shown = &photos[0];
     let mut written = vec!["sensitivity.png".to_owned(), "agreement.png".into()];
-    save_png(&atlas.draw_sensitivity(shown)?, out.join(&written[0])).context("--out")?;
-    save_png(&atlas.draw_agreement(), out.join(&written[1])).context("--out")?;
+    save(&atlas.draw_sensitivity(shown)?, &out.join(&written[0])).context("--out")?;
+    save(&atlas.draw_agreement(), &out.join(&written[1])).context("--out")?;
     let mut text = "# An atlas of losses\n\n![What losses see](sensitivity.png)\n\n\
                     ![Which losses pull the same way](agreement.png)\n\n"
         .to_owned();
@@ -87,11 +67,11 @@ pub fn run(args: &Args) -> Result<()> {
     text += "\n## Curves\n";
     for distortion in Distortion::ALL {
         let name = format!("{}.jpg", distortion.name().replace(' ', "-").to_lowercase());
-        save_jpeg(&atlas.draw_curves(distortion, shown)?, &out.join(&name))?;
+        save(&atlas.draw_curves(distortion, shown)?, &out.join(&name)).context("--out")?;
         text += &format!("\n![{}]({name})\n", distortion.name());
         written.push(name);
     }
-    let numbers = serde_json::to_string_pretty(&atlas)? + "\n";
+    let numbers = serde_json::to_string(&atlas)? + "\n";
     for (name, content) in [("atlas.md", text), ("atlas.json", numbers)] {
         let path = out.join(name);
         fs::write(&path, content).with_context(|| format!("--out: cannot write {}", path.display()))?;
@@ -101,18 +81,4 @@ pub fn run(args: &Args) -> Result<()> {
         note(format_args!("wrote {}", out.join(name).display()));
     }
     Ok(())
-}
-
-/// The middle square of a photo as `[1, 3, H, W]` from 0 to 1, no larger than `size`.
-pub fn photo(path: &Path, size: i64) -> Result<Tensor> {
-    let picture = picture::load(path, (0.0, 1.0), MOST_PIXELS)?;
-    picture.square(size).with_context(|| format!("cannot use {}", path.display()))
-}
-
-/// A picture with photos in it, which PNG would make four times as large.
-pub fn save_jpeg(picture: &RgbImage, path: &Path) -> Result<()> {
-    const QUALITY: u8 = 85;
-    let mut file = Vec::new();
-    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut file, QUALITY))?;
-    fs::write(path, file).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,11 +1,15 @@
 //! `tch-losses`: the losses of image files and of training runs on the command line.
 
 mod atlas;
+mod choice;
 mod compare;
+mod descend;
+mod gallery;
 mod log;
 mod losses;
 mod objective;
 mod pair;
+mod photo;
 mod picture;
 mod plot;
 mod progress;
@@ -31,6 +35,8 @@ enum Command {
     Compare(compare::Args),
     Plot(plot::Args),
     Atlas(atlas::Args),
+    Descend(descend::Args),
+    Gallery(gallery::Args),
     #[command(subcommand)]
     Log(log::Command),
     #[command(subcommand)]
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Atlas(args) => atlas::run(&args),
+        Command::Descend(args) => descend::run(&args),
+        Command::Gallery(args) => gallery::run(&args),
         Command::Log(command) => log::run(&command),
         Command::Objective(command) => objective::run(&command),
         Command::Weights(command) => weights::run(&command),
