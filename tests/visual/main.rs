@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod atlas;
 mod curves;
+mod descent;
 mod pictures;
 mod sheets;

@@ -76,7 +76,9 @@ pub fn run(args: &Args) -> Result<()> {
         title: "What each loss restores alone",
         facts: &format!("The pixels after {} steps of Adam, each from the same start.", args.steps),
         tiles: &tiles,
-        notes: &["The PSNR is that of the photo. A loss that restores something else may still be right about what it sees."],
+        notes: &[
+            "The PSNR compares with the photo. What a loss does not see, it leaves as it was at the start.",
+        ],
     };
     save(&sheet.render(), &args.output).context("--output")?;
     note(format_args!("wrote {}", args.output.display()));
