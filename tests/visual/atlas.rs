@@ -260,8 +260,8 @@ fn losses_with_known_answers() {
     assert!((0.1..0.99).contains(&agreement[0][1]), "{agreement:?}");
 
     let words = atlas.describe();
-    assert!(words.contains("- **luminance** Blind to colour cast (×0)."), "{words}");
-    assert!(words.contains("- **MSE** Its gradient is all but that of PSNR.\n"), "{words}");
+    assert!(words.contains("- **luminance** Blind to colour cast (×0.00)."), "{words}");
+    assert!(words.contains("- **MSE** Its gradient nearly equals that of PSNR.\n"), "{words}");
     for page in [atlas.draw_sensitivity(&photos[0]), atlas.draw_curves(Distortion::ColourCast, &photos[0])] {
         assert_eq!(page.unwrap().width(), 1680);
     }
@@ -292,7 +292,7 @@ fn words_come_from_the_numbers() {
     let losses = vec![LossAnswers { name: "Own".into(), family: "edge".into(), answers }];
     let atlas = Atlas { photos: 1, seed: 0, error: 0.05, losses, agreement: vec![vec![1.0]] };
     let words = atlas.describe();
-    let expected = "### edge\n\n- **Own** Takes for better than the photo checkerboard (×-0.5). Blind to shift (×0.01). \
+    let expected = "### edge\n\n- **Own** Calls better than the photo checkerboard (×-0.5). Blind to shift (×0.01). \
                     Sees little of JPEG (×0.2). Sees above all missing patch (×12), noise (×3.0). Its gradient does not \
                     lead back from checkerboard, shift.\n";
     assert!(words.ends_with(expected), "{words}");

@@ -8,6 +8,7 @@ use super::{Answers, Atlas, Distortion, LossAnswers, Point};
 use crate::visual::board::{painted, Anchor, Board, COLUMNS, GAP, TILE};
 use crate::visual::curves::{shortened, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 use crate::visual::numbers::number;
+use crate::visual::text::em_width;
 use crate::Result;
 
 const NAME: f64 = 13.0;
@@ -77,7 +78,7 @@ impl Atlas {
         for Line { style, meaning, .. } in LINES {
             board.svg += &format!(r#"<path d="M{x:.1} {:.1}h28" fill="none" {style}/>"#, y - 4.5);
             board.text((x + 36.0, y), meaning, SMALL, INK, Anchor::Start);
-            x += 36.0 + crate::visual::text::em_width(meaning, SMALL) + 26.0;
+            x += 36.0 + em_width(meaning, SMALL) + 26.0;
         }
         y += 14.0;
         let place = Distortion::ALL.iter().position(|other| *other == distortion);
@@ -103,7 +104,7 @@ fn panel(board: &mut Board, (left, top): (f64, f64), loss: &LossAnswers, answers
     let is_pale = answers.sensitivity.is_some_and(|times| times < BLIND);
     board.svg += if is_pale { r#"<g opacity="0.4">"# } else { "<g>" };
     let times = answers.sensitivity.map_or("".into(), |times| format!("×{}", short(times)));
-    let room = TILE - crate::visual::text::em_width(&times, SMALL) - GAP;
+    let room = TILE - em_width(&times, SMALL) - GAP;
     let baseline = top + 22.0;
     board.text((left, baseline), &shortened(&loss.name, NAME, room), NAME, INK, Anchor::Start);
     board.text((left + TILE, baseline), &times, SMALL, SOFT_INK, Anchor::End);

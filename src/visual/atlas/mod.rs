@@ -38,6 +38,18 @@ pub struct Subject<'a> {
 /// - **Agreement**: the cosine between the gradients of two losses, the mean over photos and distortions at that same
 ///   difference. Losses that agree pull the picture the same way, and one of them is enough.
 ///
+/// `docs/atlas` in the repository has the atlas of three photos and of all losses of two images that need no network, as
+/// `tch-losses atlas` draws it. What can be read there:
+///
+/// - **Checkerboards**, the artefact of transposed convolutions, cancel out where a loss looks at means of 2x2 pixels
+///   first, as most of the similarity family does, and in [`Sobel`](crate::Sobel). [`Laplacian`](crate::Laplacian) and
+///   [`GradientDifferenceLoss`](crate::GradientDifferenceLoss) see them above all.
+/// - **Colour casts** are nothing to losses of edges and of luminance. They need a loss of pixels beside them.
+/// - **A missing patch** of the same mean squared difference is a fifth to [`L1Loss`](crate::L1Loss): large differences
+///   in few places count less than small ones everywhere.
+/// - **Gradients**: the pixel family has two directions, that of [`MseLoss`](crate::MseLoss) and that of
+///   [`L1Loss`](crate::L1Loss), whatever the names.
+///
 /// All numbers are means over the photos. They depend on the photos and the seed, and on nothing else but rounding.
 ///
 /// ```

@@ -77,8 +77,8 @@ pub(super) fn short(times: f64) -> String {
     match times {
         times if times >= 9.95 => format!("{times:.0}"),
         times if times >= 0.095 => format!("{times:.1}"),
-        times if times >= 0.0095 => format!("{times:.2}"),
-        times if times >= 0.0 => "0".into(),
+        // Rounding may make it less than 0.
+        times if times > -0.005 => format!("{:.2}", times.abs()),
         times => format!("-{}", short(-times)),
     }
 }

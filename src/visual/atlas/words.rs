@@ -6,13 +6,15 @@ use super::sensitivity::{photos, short};
 use super::{Answers, Atlas, Distortion, LossAnswers};
 use crate::printable;
 
+/// What is nearer to 0 is rounding.
+const NOTHING: f64 = 0.005;
 /// Below this part of its median a loss is said to be blind, below that dull, above the last keen.
 const BLIND: f64 = 0.1;
 const DULL: f64 = 0.4;
 const KEEN: f64 = 2.5;
 /// Below this cosine a gradient leads nowhere near the photo.
 const ASTRAY: f64 = 0.1;
-/// Above this cosine two losses are all but one.
+/// Above this cosine the gradients of two losses are nearly equal.
 const ALIKE: f64 = 0.95;
 
 impl Atlas {
@@ -26,7 +28,7 @@ impl Atlas {
             self.error
         );
         text += "\n## By distortion\n\n";
-        text += "| distortion | sees it most | sees it least | gradients that lead back best |\n|---|---|---|---|\n";
+        text += "| distortion | sees it most | sees it least | gradients that lead back least |\n|---|---|---|---|\n";
         for (place, distortion) in Distortion::ALL.into_iter().enumerate() {
             let sensitivity = |loss: &LossAnswers| loss.answers[place].sensitivity;
             let way_back =
@@ -41,7 +43,7 @@ impl Atlas {
                 |one, other| one.total_cmp(&other),
                 |times| format!("×{}", short(times)),
             );
-            let back = self.ranked(way_back, |one, other| other.total_cmp(&one), two_digits);
+            let back = self.ranked(way_back, |one, other| one.total_cmp(&other), two_digits);
             text += &format!("| {} | {most} | {least} | {back} |\n", distortion.name());
         }
         text += "\n## By loss\n";
@@ -92,12 +94,12 @@ impl Atlas {
         let alike: Vec<String> =
             alike.map(|(other, _)| printable(&self.losses[other].name).to_string()).collect();
         let parts = [
-            ("Takes for better than the photo", seen(&|times| times < 0.0)),
-            ("Blind to", seen(&|times| (0.0..BLIND).contains(&times))),
+            ("Calls better than the photo", seen(&|times| times < -NOTHING)),
+            ("Blind to", seen(&|times| (-NOTHING..BLIND).contains(&times))),
             ("Sees little of", seen(&|times| (BLIND..DULL).contains(&times))),
             ("Sees above all", seen(&|times| times > KEEN)),
             ("Its gradient does not lead back from", astray.join(", ")),
-            ("Its gradient is all but that of", alike.join(", ")),
+            ("Its gradient nearly equals that of", alike.join(", ")),
         ];
         let parts = parts.into_iter().filter(|(_, what)| !what.is_empty());
         let text: String = parts.map(|(begin, what)| format!(" {begin} {what}.")).collect();
