@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::{ExtendedColorType, ImageDecoder};
 use serde::Serialize;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::base::check;
 use crate::base::image::window::Window;
@@ -224,7 +224,7 @@ fn through_jpeg(image: &Tensor, quality: u8) -> Result<Tensor> {
     let (height, width) = (image.size()[2], image.size()[3]);
     let bytes = image.f_mul_scalar(255.0)?.f_round()?.f_clamp(0.0, 255.0)?.f_to_kind(Kind::Uint8)?;
     let bytes = bytes.f_squeeze_dim(0)?.f_permute([1i64, 2, 0].as_slice())?.f_contiguous()?;
-    let bytes: Vec<u8> = bytes.f_view([-1i64].as_slice())?.try_into()?;
+    let bytes: Vec<u8> = bytes.f_to_device(Device::Cpu)?.f_view([-1i64].as_slice())?.try_into()?;
     let too_large = |error: image::ImageError| Error::Shape {
         argument: "image",
         given: image.size(),
