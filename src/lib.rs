@@ -86,7 +86,10 @@
 //! | pretrained weights, `.pth` and safetensors files | [`weights`] |
 //! | a training loop: schedules, history, logs, objectives as files | [`manager`] |
 //! | errors | [`Error`] |
-#![cfg_attr(feature = "image", doc = "| pictures: heat maps, contact sheets, loss curves | [`visual`] |")]
+#![cfg_attr(
+    feature = "image",
+    doc = "| pictures: heat maps, contact sheets, loss curves, an atlas of losses | [`visual`] |"
+)]
 //! | coming from PyTorch | [`porting`] |
 //!
 //! # The losses of `torch.nn`

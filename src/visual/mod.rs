@@ -1,5 +1,12 @@
-//! Pictures of what a loss sees, [`heat_map`] and [`ContactSheet`], of these during a training,
-//! [`SheetWriter`], and of the losses of trainings, [`LossCurves`]. Needs the feature `image`.
+//! Pictures of what a loss sees. Needs the feature `image`.
+//!
+//! | for | see |
+//! |---|---|
+//! | where in a picture a loss comes from | [`heat_map`], [`ContactSheet`]; of many losses: [`TileSheet`] |
+//! | the same during a training | [`SheetWriter`] |
+//! | the losses of a training | [`LossCurves`] |
+//! | which loss sees what, and whose gradients agree | [`Atlas`] |
+//! | what a loss alone restores | [`descend`] |
 //!
 //! Pictures are [`RgbImage`](image::RgbImage)s of the [`image`] crate, re-exported here in the version that
 //! this crate uses; saving them is its business.
@@ -28,7 +35,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod atlas;
+mod board;
 mod curves;
+mod descent;
 mod heat;
 mod numbers;
 mod pixels;
@@ -38,11 +48,15 @@ mod scale;
 mod sheet;
 mod sheets;
 mod text;
+mod tiles;
 
+pub use atlas::{Answers, Atlas, Distortion, LossAnswers, Point, Subject};
 pub use curves::{CurveScale, LossCurves};
+pub use descent::descend;
 pub use heat::{heat_map, NOT_FINITE};
 pub use image;
 pub use rows::ImageRows;
 pub use save::save_png;
 pub use sheet::ContactSheet;
 pub use sheets::{file_name, SheetWriter};
+pub use tiles::{Tile, TileSheet};

@@ -3,7 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod atlas;
 mod curves;
+mod descent;
 mod pictures;
 mod runs;
 mod sheets;

@@ -43,6 +43,9 @@ pub struct Chosen {
 /// A loss with its name in the output and its headline on the sheet.
 pub struct Entry<'a> {
     pub key: &'a str,
+    /// The type of the loss, as `L1Loss`, and its family.
+    pub name: &'static str,
+    pub family: &'static str,
     pub headline: &'a str,
     pub loss: &'a dyn Loss,
     pub weight: f64,
@@ -152,7 +155,9 @@ impl Chosen {
             let usual = USUAL.iter().map(|(key, _, headline)| (*key, *headline)).chain([VGG]);
             let headline =
                 usual.into_iter().find(|(own, _)| *own == key).map_or(key, |(_, headline)| headline);
-            Entry { key, headline, loss, weight, reach: reach(&self.objective.losses[key].loss) }
+            let spec = &self.objective.losses[key].loss;
+            let (name, family) = (spec.name(), spec.family());
+            Entry { key, name, family, headline, loss, weight, reach: reach(spec) }
         };
         losses.zip(weights).map(entry).collect()
     }

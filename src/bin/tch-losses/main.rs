@@ -1,15 +1,21 @@
 //! `tch-losses`: the losses of image files and of training runs on the command line.
 
+mod atlas;
+mod choice;
 mod compare;
 mod completions;
+mod descend;
+mod gallery;
 mod inputs;
 mod log;
 mod losses;
 mod maps;
 mod objective;
 mod pair;
+mod photo;
 mod picture;
 mod plot;
+mod progress;
 mod report;
 mod weights;
 
@@ -32,6 +38,9 @@ struct Cli {
 enum Command {
     Compare(compare::Args),
     Plot(plot::Args),
+    Atlas(atlas::Args),
+    Descend(descend::Args),
+    Gallery(gallery::Args),
     #[command(subcommand)]
     Log(log::Command),
     #[command(subcommand)]
@@ -46,6 +55,9 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::Plot(args) => plot::run(&args),
+        Command::Atlas(args) => atlas::run(&args),
+        Command::Descend(args) => descend::run(&args),
+        Command::Gallery(args) => gallery::run(&args),
         Command::Log(command) => log::run(&command),
         Command::Objective(command) => objective::run(&command),
         Command::Weights(command) => weights::run(&command),

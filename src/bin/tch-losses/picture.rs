@@ -61,6 +61,20 @@ impl Picture {
         };
         Picture { samples, ends: self.ends }
     }
+
+    /// The middle square as `[1, 3, H, W]` in f32, made smaller if its side is more than `most`.
+    pub fn square(&self, most: i64) -> Result<Tensor> {
+        let (width, height) = self.size();
+        let side = width.min(height);
+        let square = self.rows((height - side) / 2, side)?.f_narrow(3, (width - side) / 2, side)?;
+        if side <= most {
+            return Ok(square.f_contiguous()?);
+        }
+        let (low, high) = self.ends;
+        let smaller = square.f_internal_upsample_bicubic2d_aa([most, most], false, None, None)?;
+        // Next to edges, the bicubic weights go beyond what was there.
+        Ok(smaller.f_clamp(low, high)?)
+    }
 }
 
 /// The samples in f32 on the CPU, from one of the ends to the other.

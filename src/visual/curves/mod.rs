@@ -19,7 +19,9 @@ use crate::manager::log::{LoggedRun, LossCurve};
 use crate::{Error, Result};
 use line::{differ, smoothed};
 use page::Page;
+pub(super) use page::{document, picture};
 use panel::{Curve, Panel, Scale};
+pub(super) use svg::{escaped, shortened, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 
 /// A picture of the losses of one or several runs over their steps.
 ///
@@ -170,7 +172,7 @@ impl<'a> LossCurves<'a> {
     /// # Errors
     /// As [`render_svg`](LossCurves::render_svg).
     pub fn render(&self) -> Result<RgbImage> {
-        Ok(page::picture(&self.render_svg()?))
+        Ok(page::picture(&self.render_svg()?, page::SCALE))
     }
 
     /// Draws the picture as an SVG document. Its text is text, in Ubuntu where that font is installed.

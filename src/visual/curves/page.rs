@@ -120,13 +120,7 @@ impl Page<'_> {
         svg += "</g>";
         // Where there is no note, `y` is below the steps all the same.
         let height = (y - NOTE_HEIGHT + MARGIN).ceil();
-        // The families by name are those that look most like it.
-        const FAMILIES: &str = "Ubuntu, 'Noto Sans', 'Helvetica Neue', Helvetica, Arial, sans-serif";
-        let size = format!(r#"width="{WIDTH}" height="{height}""#);
-        let font = format!(r#"font-family="{FAMILIES}" font-weight="300""#);
-        let view = format!(r#"viewBox="0 0 {WIDTH} {height}""#);
-        let head = format!(r#"<svg xmlns="http://www.w3.org/2000/svg" {size} {view} {font}>"#);
-        format!("{head}<rect {size} fill=\"white\"/>{svg}</svg>\n")
+        document(WIDTH, height, &svg)
     }
 
     fn losses(&self) -> impl Iterator<Item = &LossCurve> {
@@ -169,18 +163,29 @@ fn epochs(run: &LoggedRun) -> BTreeMap<u64, u64> {
     starts
 }
 
+/// A document on white of what is drawn, in our type.
+pub(in crate::visual) fn document(width: f64, height: f64, content: &str) -> String {
+    // The families by name are those that look most like it.
+    const FAMILIES: &str = "Ubuntu, 'Noto Sans', 'Helvetica Neue', Helvetica, Arial, sans-serif";
+    let size = format!(r#"width="{width}" height="{height}""#);
+    let font = format!(r#"font-family="{FAMILIES}" font-weight="300""#);
+    let view = format!(r#"viewBox="0 0 {width} {height}""#);
+    let head = format!(r#"<svg xmlns="http://www.w3.org/2000/svg" {size} {view} {font}>"#);
+    format!("{head}<rect {size} fill=\"white\"/>{content}</svg>\n")
+}
+
 /// Two pixels for each of the document's units: letters and lines need them.
-const SCALE: f32 = 2.0;
+pub(super) const SCALE: f32 = 2.0;
 /// Pages that would be higher are drawn smaller.
 const HIGHEST: f32 = 16384.0;
 
-/// What a document drawn by [`Page`] looks like.
-pub(super) fn picture(svg: &str) -> RgbImage {
+/// What a [`document`] looks like with so many pixels for each of its units.
+pub(in crate::visual) fn picture(svg: &str, scale: f32) -> RgbImage {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(UBUNTU_LIGHT.to_vec());
     let options = Options { fontdb: Arc::new(fonts), font_family: "Ubuntu".into(), ..Options::default() };
     let tree = Tree::from_str(svg, &options).expect("the document is ours");
-    let scale = SCALE.min(HIGHEST / tree.size().height());
+    let scale = scale.min(HIGHEST / tree.size().height());
     let side = |length: f32| ((length * scale).round() as u32).max(1);
     let (width, height) = (side(tree.size().width()), side(tree.size().height()));
     let mut pixels = Pixmap::new(width, height).expect("some ten thousand pixels a side at most");

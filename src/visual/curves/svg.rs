@@ -4,16 +4,16 @@ use crate::printable;
 use crate::visual::text;
 
 /// What is left free at the edges of the page.
-pub(super) const MARGIN: f64 = 28.0;
+pub(in crate::visual) const MARGIN: f64 = 28.0;
 /// The size of the type of labels.
-pub(super) const LABEL: f64 = 14.0;
+pub(in crate::visual) const LABEL: f64 = 14.0;
 /// The size of the type of ticks and notes.
-pub(super) const SMALL: f64 = 13.0;
+pub(in crate::visual) const SMALL: f64 = 13.0;
 /// The room for the epochs above a panel.
 pub(super) const EPOCHS_HEIGHT: f64 = 24.0;
 
-pub(super) const INK: &str = "#141414";
-pub(super) const SOFT_INK: &str = "#505050";
+pub(in crate::visual) const INK: &str = "#141414";
+pub(in crate::visual) const SOFT_INK: &str = "#505050";
 
 /// The width of the widest of the texts, in small type.
 pub(super) fn widest(texts: impl IntoIterator<Item = String>) -> f64 {
@@ -26,7 +26,7 @@ pub(super) fn words(text: &str, size: f64, room: f64, x: f64, y: f64) -> String 
 }
 
 /// A text that can be shown, with its middle left out, if it has to be.
-pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
+pub(in crate::visual) fn shortened(text: &str, size: f64, room: f64) -> String {
     // No more of a text is ever shown, and measuring takes its time.
     const MOST: usize = 240;
     let text = printable(text).to_string();
@@ -44,7 +44,7 @@ pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
 }
 
 /// Text for XML. It has no place for control characters, which names from files may have.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::visual) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in printable(text).to_string().chars() {
         match character {
