@@ -136,6 +136,7 @@ catalogue! {
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
+        sequence RnntLoss = "rnnt_loss";
     }
     segmentation {
         binary DiceLoss;
@@ -214,6 +215,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("GIoULoss", "GeneralizedBoxIouLoss"),
     ("DIoULoss", "DistanceBoxIouLoss"),
     ("CIoULoss", "CompleteBoxIouLoss"),
+    ("RNNTLoss", "RnntLoss"),
+    ("TransducerLoss", "RnntLoss"),
 ];
 
 impl LossSpec {
