@@ -175,6 +175,11 @@ fn boxes() {
 }
 
 #[test]
+fn audio() {
+    check_family("audio", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn perceptual() {
     let gradients = check_values(
         "perceptual",
@@ -284,6 +289,7 @@ fn these_are_all_families() {
         "perceptual",
         "segmentation",
         "boxes",
+        "audio",
     ];
     assert_eq!(tests, FAMILIES);
 }

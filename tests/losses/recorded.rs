@@ -12,7 +12,7 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 15] = [
+pub const FAMILIES: [&str; 16] = [
     "pixel",
     "edge",
     "structure",
@@ -28,6 +28,7 @@ pub const FAMILIES: [&str; 15] = [
     "perceptual",
     "segmentation",
     "boxes",
+    "audio",
 ];
 
 /// A case of the fixtures with all that the loss is made of.

@@ -138,6 +138,13 @@ catalogue! {
         sequence CtcLoss = "CTCLoss";
         sequence RnntLoss = "rnnt_loss";
     }
+    audio {
+        binary SiSdrLoss = "SISDRLoss";
+        binary SdSdrLoss = "SDSDRLoss";
+        binary SnrLoss = "SNRLoss";
+        binary StftLoss = "STFTLoss";
+        binary MultiResolutionStftLoss = "MultiResolutionSTFTLoss";
+    }
     segmentation {
         binary DiceLoss;
         binary GeneralizedDiceLoss;
@@ -217,6 +224,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("CIoULoss", "CompleteBoxIouLoss"),
     ("RNNTLoss", "RnntLoss"),
     ("TransducerLoss", "RnntLoss"),
+    ("SISNRLoss", "SiSdrLoss"),
+    ("MRSTFTLoss", "MultiResolutionStftLoss"),
 ];
 
 impl LossSpec {
