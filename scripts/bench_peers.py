@@ -80,9 +80,12 @@ ROWS = [
     *[(f"{loss}/bf16/4x3x256x256", loss, "bf16", 4, 256) for loss in peers.ON_NETWORKS],
     *[(f"{loss}/f32/16x3x256x256", loss, "f32", 16, 256) for loss in peers.ON_NETWORKS],
     *[(f"{work}/f32/4x3x128x128", work, "f32", 4, 128) for work in peer_discriminator.STEPS],
+    *[(f"{loss}/f32/16x1x64000", loss, "f32", 16, 64000) for loss in peers.ON_WAVES],
     # For the memory: what is compiled takes too long to be so.
     *[(f"{loss}/f32/16x3x512x512", loss, "f32", 16, 512) for loss in peers.LOSSES],
 ]
+# Those without a network.
+PLAIN = peers.LOSSES | peers.ON_WAVES
 QUICK = ("sobel/f32/8x", "laplacian/f32/8x", "vgg/f32/1x", "vgg/bf16/1x", "vgg cached/f32/1x", "SsimLoss/f32/4x")
 
 
@@ -206,7 +209,7 @@ def serve(flavour):
                 module, step = None, peer_discriminator.Step(setup["work"], weights, images)
             else:
                 maker = makers.get(setup["work"])
-                module, step = maker().to(device) if maker else peers.LOSSES[setup["work"]], of_images
+                module, step = maker().to(device) if maker else PLAIN[setup["work"]], of_images
             if flavour == "compiled":
                 module = torch.compile(module)
                 # Compiles, which must not count as memory of the step; nor must what it left free hide that.
@@ -312,7 +315,7 @@ def measure(commands, setup, seconds):
         processes.pop(flavour).close()
     # What they computed is the same, or the times mean nothing.
     tolerance = {what: 1e-4 if setup["compute"] == "f32" else 5e-2 for what in ("value", "norm")}
-    if setup["work"] in peers.LOSSES:
+    if setup["work"] in PLAIN:
         # In f32, some originals are up to 5e-4 off their f64, their gradients half a percent.
         tolerance = {"value": 1e-3, "norm": 1e-2}
     for flavour, answer in first.items():
@@ -407,7 +410,7 @@ def main():
             if work in peers.ON_NETWORKS:
                 options = {**objective["options"], "weights": str(weights), "kind": compute}
                 objective = {**objective, "options": options}
-            shape = (batch, 3, side, side)
+            shape = (batch, 1, side) if work in peers.ON_WAVES else (batch, 3, side, side)
             fake, real = torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1
             if work in peers.LOSSES or work in peers.ON_NETWORKS:
                 # As a network's outputs: from 0 to 1, and like the target.
@@ -427,7 +430,7 @@ def main():
                 "compute": compute,
                 "images": str(images),
                 "weights": str(weights),
-                "needs_weights": work not in peers.LOSSES and work not in ("sobel", "laplacian"),
+                "needs_weights": work not in PLAIN and work not in ("sobel", "laplacian"),
                 "objective": json.dumps({"losses": {"loss": objective}}),
                 "device": OPTIONS.device,
             }

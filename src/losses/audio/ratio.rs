@@ -103,23 +103,26 @@ impl Ratio {
     /// The sum of the losses of some waves `[R, T]`, and its gradient with respect to `input`, without a graph.
     fn sum_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
         let eps = self.eps_for(input);
-        let (input, target) = match self.zero_mean {
-            true => (centred(input)?, centred(target)?),
-            false => (input.shallow_clone(), target.shallow_clone()),
+        let prepared = |wave: &Tensor| match self.zero_mean {
+            true => centred(wave),
+            false => Ok(wave.shallow_clone()),
         };
-        let mut work = target.f_square()?;
+        let own = prepared(target)?;
+        let mut work = own.f_square()?;
         let energy = sum(&work)?;
-        // The projection is the target times this.
-        let scale = match self.parts {
-            Parts::Target => None,
+        // The projection is the target times `scale`.
+        let (scale, mut noise) = match self.parts {
+            Parts::Target => (None, prepared(&input.f_sub(target)?)?),
             Parts::Projection | Parts::ProjectionBesideTarget => {
-                work = input.f_mul_out(&work, &target)?;
-                Some(sum(&work)?.f_div_(&energy.f_add_scalar(eps)?)?)
+                let input = prepared(input)?;
+                work = input.f_mul_out(&work, &own)?;
+                let scale = sum(&work)?.f_div_(&energy.f_add_scalar(eps)?)?;
+                let noise = match self.parts {
+                    Parts::Projection => input.f_addcmul(&own, &scale.f_neg()?)?,
+                    _ => input.f_sub(&own)?,
+                };
+                (Some(scale), noise)
             }
-        };
-        let mut noise = match (&scale, self.parts) {
-            (Some(scale), Parts::Projection) => input.f_addcmul(&target, &scale.f_neg()?)?,
-            _ => input.f_sub(&target)?,
         };
         let divisor = sum(&noise.f_mul_out(&work, &noise)?)?.f_add_scalar(eps)?;
         let signal = match &scale {
@@ -140,7 +143,7 @@ impl Ratio {
                 of_target = of_target.f_add(&ratio.f_mul_scalar(eps)?)?;
             }
             let share = scale.f_div(&energy.f_add_scalar(eps)?)?;
-            gradient = gradient.f_addcmul_(&target, &of_target.f_mul(&share)?.f_mul_(&slope)?)?;
+            gradient = gradient.f_addcmul_(&own, &of_target.f_mul(&share)?.f_mul_(&slope)?)?;
         }
         Ok((losses.f_sum(None)?, gradient))
     }
