@@ -31,7 +31,8 @@ fn step(loss: &dyn Loss, input: &Tensor, target: &Tensor) -> (Tensor, Tensor) {
     (value.detach(), input.grad())
 }
 
-/// The target has the energy 4, the noise 0.16 and no part in its direction. The `eps` of 1e-8 is seen in the eighth digit.
+/// The target has the energy 4, the noise 0.16 and no part in its direction. The `eps` of 1e-8 is seen in the eighth
+/// digit.
 #[test]
 fn ratios_by_hand() {
     let target = vector(&[1.0, -1.0, 1.0, -1.0]);

@@ -16,22 +16,22 @@ use crate::{Error, Loss, Result};
 ///
 /// It is usual for vocoders, beside an adversarial loss, and for effects and enhancement.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, T]` or `[N, T]`, equal; T at least half of the largest `fft_sizes`, plus 1.
-///   The loss is a scalar: the spectral convergence is of the batch as a whole, so there is no `reduction`.
-/// - **Values**: any, usually in `[-1, 1]`. Equal waves cost 0. f16 and bf16 are computed in f32. The loss of no waves is
-///   NaN.
+/// - **Shapes**: `input` and `target` `[N, C, T]` or `[N, T]`, equal; T at least half of the largest `fft_sizes`, plus
+///   1. The loss is a scalar: the spectral convergence is of the batch as a whole, so there is no `reduction`.
+/// - **Values**: any, usually in `[-1, 1]`. Equal waves cost 0. f16 and bf16 are computed in f32. The loss of no waves
+///   is NaN.
 /// - **Gradients**: to both arguments, 0 for coefficients below `sqrt(eps)`. If `target` requires no gradient, forward
 ///   computes the gradient, and second derivatives come out as zero.
-/// - **Defaults**: `fft_sizes` 1024, 2048 and 512, `hop_sizes` 120, 240 and 50, `win_lengths` 600, 1200 and 240, `w_sc` 1,
-///   `w_log_mag` 1, `w_lin_mag` 0, `eps` 1e-8.
-/// - **Errors**: arguments of different shapes, kinds or devices; waves that are too short; no sizes, different numbers of
-///   them, or sizes below 1; a window that is longer than its transform; weights that are negative or not finite; an `eps`
-///   that is not positive and finite.
+/// - **Defaults**: `fft_sizes` 1024, 2048 and 512, `hop_sizes` 120, 240 and 50, `win_lengths` 600, 1200 and 240, `w_sc`
+///   1, `w_log_mag` 1, `w_lin_mag` 0, `eps` 1e-8.
+/// - **Errors**: arguments of different shapes, kinds or devices; waves that are too short; no sizes, different numbers
+///   of them, or sizes below 1; a window that is longer than its transform; weights that are negative or not finite; an
+///   `eps` that is not positive and finite.
 ///
 /// The sizes are those of Parallel WaveGAN, whose `eps` is 1e-7.
 ///
-/// Source: [`MultiResolutionSTFTLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/freq.py); R.
-/// Yamamoto et al., [*Parallel WaveGAN*](https://arxiv.org/abs/1910.11480) (2019).
+/// Source: [`MultiResolutionSTFTLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/freq.py);
+/// R. Yamamoto et al., [*Parallel WaveGAN*](https://arxiv.org/abs/1910.11480) (2019).
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

@@ -35,8 +35,8 @@ fn sum(wave: &Tensor) -> Result<Tensor> {
     Ok(wave.f_sum_dim_intlist([-1i64].as_slice(), true, None)?)
 }
 
-/// Less its mean. The first sample goes first, so that a constant wave becomes one of zeros, which the rounding of its mean
-/// would hide.
+/// Less its mean. The first sample goes first, so that a constant wave becomes one of zeros, which the rounding of its
+/// mean would hide.
 fn centred(wave: &Tensor) -> Result<Tensor> {
     let mut shifted = wave.f_sub(&wave.f_narrow(-1, 0, 1)?.f_detach()?)?;
     let mean = shifted.f_mean_dim([-1i64].as_slice(), true, None)?;

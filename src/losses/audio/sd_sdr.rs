@@ -21,9 +21,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Shapes**: `input` and `target` `[..., T]`, equal, T at least 1: usually `[N, C, T]`. The loss is a scalar. With
 ///   [`Reduction::None`] it has the shape without T.
 /// - **Values**: any, in f32 of magnitudes up to about 1e15, so that energies are finite. A good input has a negative
-///   loss. A silent
-///   `target` costs 80, whatever the input, and has no gradient. So has a silent `input`. f16 and bf16 are computed in f32. The mean of
-///   nothing is NaN.
+///   loss. A silent `target` costs 80, whatever the input, and has no gradient. So has a silent `input`. f16 and bf16
+///   are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
@@ -31,8 +30,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Errors**: arguments of different shapes, kinds or devices, or without a time; an `eps` that is not positive and
 ///   finite.
 ///
-/// Source: [`SDSDRLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/time.py); J. Le Roux et al.,
-/// [*SDR - half-baked or well done?*](https://arxiv.org/abs/1811.02508) (2018).
+/// Source: [`SDSDRLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/time.py); J. Le Roux et
+/// al., [*SDR - half-baked or well done?*](https://arxiv.org/abs/1811.02508) (2018).
 ///
 /// ```
 /// use tch::Tensor;

@@ -16,15 +16,14 @@ use crate::{Loss, Reduction, Result};
 /// loss = reduce(l)
 /// ```
 ///
-/// It is usual for the separation of speech and music. `input` may have any volume; in
-/// [`SdSdrLoss`](crate::SdSdrLoss) and [`SnrLoss`](crate::SnrLoss) it has to have the target's.
+/// It is usual for the separation of speech and music. `input` may have any volume; in [`SdSdrLoss`](crate::SdSdrLoss)
+/// and [`SnrLoss`](crate::SnrLoss) it has to have the target's.
 ///
 /// - **Shapes**: `input` and `target` `[..., T]`, equal, T at least 1: usually `[N, C, T]`. The loss is a scalar. With
 ///   [`Reduction::None`] it has the shape without T.
 /// - **Values**: any, in f32 of magnitudes up to about 1e15, so that energies are finite. A good input has a negative
-///   loss: -20 stands for a distortion of a hundredth of the energy. A silent
-///   `target` costs 80, whatever the input, and has no gradient. So has a silent `input`. f16 and bf16 are computed in f32. The mean of
-///   nothing is NaN.
+///   loss: -20 stands for a distortion of a hundredth of the energy. A silent `target` costs 80, whatever the input,
+///   and has no gradient. So has a silent `input`. f16 and bf16 are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.
@@ -32,8 +31,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Errors**: arguments of different shapes, kinds or devices, or without a time; an `eps` that is not positive and
 ///   finite.
 ///
-/// Source: [`SISDRLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/time.py); J. Le Roux et al.,
-/// [*SDR - half-baked or well done?*](https://arxiv.org/abs/1811.02508) (2018).
+/// Source: [`SISDRLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/time.py); J. Le Roux et
+/// al., [*SDR - half-baked or well done?*](https://arxiv.org/abs/1811.02508) (2018).
 ///
 /// ```
 /// use tch::Tensor;

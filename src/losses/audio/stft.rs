@@ -21,20 +21,22 @@ use crate::{Loss, Result};
 /// places, the logarithms at quiet ones. [`MultiResolutionStftLoss`](crate::MultiResolutionStftLoss) takes several
 /// resolutions, and leaves less room for artefacts.
 ///
-/// - **Shapes**: `input` and `target` `[N, C, T]` or `[N, T]`, equal; T at least `fft_size / 2 + 1`. The loss is a scalar:
-///   the spectral convergence is of the batch as a whole, so there is no `reduction`.
-/// - **Values**: any, usually in `[-1, 1]`. Equal waves cost 0. Where both are silent, both have the magnitude `sqrt(eps)`.
-///   f16 and bf16 are computed in f32. The loss of no waves is NaN.
+/// - **Shapes**: `input` and `target` `[N, C, T]` or `[N, T]`, equal; T at least `fft_size / 2 + 1`. The loss is a
+///   scalar: the spectral convergence is of the batch as a whole, so there is no `reduction`.
+/// - **Values**: any, usually in `[-1, 1]`. Equal waves cost 0. Where both are silent, both have the magnitude
+///   `sqrt(eps)`. f16 and bf16 are computed in f32. The loss of no waves is NaN.
 /// - **Gradients**: to both arguments, 0 for coefficients below `sqrt(eps)`. If `target` requires no gradient, forward
 ///   computes the gradient, and second derivatives come out as zero.
-/// - **Defaults**: `fft_size` 1024, `hop_size` 256, `win_length` 1024, `w_sc` 1, `w_log_mag` 1, `w_lin_mag` 0, `eps` 1e-8.
-/// - **Errors**: arguments of different shapes, kinds or devices; waves that are too short; sizes below 1; a `win_length`
-///   above `fft_size`; weights that are negative or not finite; an `eps` that is not positive and finite.
+/// - **Defaults**: `fft_size` 1024, `hop_size` 256, `win_length` 1024, `w_sc` 1, `w_log_mag` 1, `w_lin_mag` 0, `eps`
+///   1e-8.
+/// - **Errors**: arguments of different shapes, kinds or devices; waves that are too short; sizes below 1; a
+///   `win_length` above `fft_size`; weights that are negative or not finite; an `eps` that is not positive and finite.
 ///
 /// Parallel WaveGAN has an `eps` of 1e-7. auraloss's other windows, its phases, scales and filters are not here.
 ///
-/// Source: [`STFTLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/freq.py); S. Ö. Arık et al.,
-/// [*Fast Spectrogram Inversion using Multi-head Convolutional Neural Networks*](https://arxiv.org/abs/1808.06719) (2018).
+/// Source: [`STFTLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/freq.py); S. Ö. Arık et
+/// al., [*Fast Spectrogram Inversion using Multi-head Convolutional Neural Networks*](https://arxiv.org/abs/1808.06719)
+/// (2018).
 ///
 /// ```
 /// use tch::{Device, Kind, Tensor};

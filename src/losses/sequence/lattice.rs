@@ -84,7 +84,7 @@ impl Lattice<'_> {
     /// From the log-probabilities of the blank `[B, T, U + 1]` and of the next label `[B, T, U]` at each node.
     pub fn new<'a>(lengths: &'a Lengths, blanks: &Tensor, labels: &Tensor) -> Result<Lattice<'a>> {
         let (never, always) = (scalar(f64::NEG_INFINITY, blanks)?, scalar(0.0, blanks)?);
-        let (frames, most) = (lengths.most_frames, lengths.most_labels);
+        let most = lengths.most_labels;
         // In the column of the last label, the blanks outside of the lattice are those behind its last frame.
         let until = Lengths::below(&lengths.labels, 2, most + 1, 1)?;
         let behind_labels = Lengths::below(&lengths.labels, 2, most + 1, 0)?.f_logical_not()?;
@@ -93,7 +93,6 @@ impl Lattice<'_> {
         let free = never.f_where_self(&Lengths::below(&lengths.labels, 2, most, 0)?, &always)?;
         let labels = labels.f_where_self(&lengths.of_label_edges()?, &never)?;
         let labels = Tensor::f_cat(&[&labels, &free], 1)?;
-        debug_assert_eq!(labels.size()[1], frames + 1);
         Ok(Lattice { lengths, blanks, labels })
     }
 
@@ -164,9 +163,9 @@ impl Lattice<'_> {
                 let mut place = edges.f_as_strided(edges_of.size(), strides.as_slice(), offset)?;
                 place.f_copy_(edges_of)
             };
-            let _ = place(&blanks, start + rows * columns)?;
+            place(&blanks, start + rows * columns)?;
             if columns > 1 {
-                let _ = place(&labels, start + 1)?;
+                place(&labels, start + 1)?;
             }
         }
         // Both ways to a node, side by side.

@@ -18,11 +18,12 @@ const INPUTS: &str = "logits";
 /// all alignments.
 ///
 /// A joiner scores each class for each frame and each number of labels written so far. A blank goes on to the next
-/// frame, a label is written and stays at the frame. Unlike in [`CtcLoss`](crate::CtcLoss), the score of a label depends
-/// on the labels before it, and a frame may have several labels.
+/// frame, a label is written and stays at the frame. Unlike in [`CtcLoss`](crate::CtcLoss), the score of a label
+/// depends on the labels before it, and a frame may have several labels.
 ///
 /// ```text
-/// p    = softmax(logits)                               (of each frame t and count of labels u; exp without fused_log_softmax)
+/// p    = softmax(logits)                               of each frame t and count u of labels
+///        exp(logits)                                   (without fused_log_softmax)
 /// l    = -log Σ Π p[t, u, label or blank]              over the paths that read all frames and write all labels,
 ///                                                      and end with a blank
 /// loss = reduce(l)
@@ -30,8 +31,8 @@ const INPUTS: &str = "logits";
 ///
 /// The lengths are slices, because the host needs them to check them; see [`SequenceLoss`].
 ///
-/// - **Shapes**: `logits` `[B, T, U + 1, C]`: frames, labels, classes. `targets` `[B, U]`, padded to one length; U may be
-///   0. Each sequence has one logit length from 1 to T and one target length from 0 to U. The loss is a scalar. With
+/// - **Shapes**: `logits` `[B, T, U + 1, C]`: frames, labels, classes. `targets` `[B, U]`, padded to one length; U may
+///   be 0. Each sequence has one logit length from 1 to T and one target length from 0 to U. The loss is a scalar. With
 ///   [`Reduction::None`] it is `[B]`.
 /// - **Values**: `logits` any; without `fused_log_softmax`, log-probabilities. `targets` integers from 0 to C - 1 other
 ///   than the blank (not checked). Labels and logits past a sequence's lengths do not count, whatever they are. f16 and
@@ -40,11 +41,12 @@ const INPUTS: &str = "logits";
 /// - **Gradients**: to `logits`, computed in forward in closed form. There is no second derivative.
 /// - **Defaults**: `blank` -1, the last class; `clamp` none, `fused_log_softmax` true, `reduction` mean, over the
 ///   sequences.
-/// - **Errors**: other shapes; too many, too few, too large or too small lengths; `targets` that are not integers, or on
-///   another device; labels out of range on the CPU (on CUDA the check would have to wait for the device); a `blank` that
-///   is not a class; a `clamp` that is not positive and finite.
+/// - **Errors**: other shapes; too many, too few, too large or too small lengths; `targets` that are not integers, or
+///   on another device; labels out of range on the CPU (on CUDA the check would have to wait for the device); a `blank`
+///   that is not a class; a `clamp` that is not positive and finite.
 ///
-/// Source: [`torchaudio.functional.rnnt_loss`](https://docs.pytorch.org/audio/stable/generated/torchaudio.functional.rnnt_loss.html);
+/// Source:
+/// [`torchaudio.functional.rnnt_loss`](https://docs.pytorch.org/audio/stable/generated/torchaudio.functional.rnnt_loss.html);
 /// A. Graves, [*Sequence Transduction with Recurrent Neural Networks*](https://arxiv.org/abs/1211.3711) (2012).
 ///
 /// ```
