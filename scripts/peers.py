@@ -210,3 +210,21 @@ LOSSES = {
     "FocalFrequencyLoss": focal_frequency(),
     "FftLoss": fft,
 }
+
+
+def of_waves(name):
+    """auraloss's formulas, without the phases that it computes for nothing."""
+
+    def loss(fake, real):
+        from fixtures import audio
+
+        return getattr(audio, name)(fake, real)
+
+    return loss
+
+
+# On waves [N, 1, T].
+ON_WAVES = {
+    "SiSdrLoss": of_waves("si_sdr"),
+    "MultiResolutionStftLoss": of_waves("multi_resolution_stft"),
+}

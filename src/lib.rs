@@ -63,7 +63,9 @@
 //! | **regression**: errors | [`RmseLoss`], [`LpLoss`], [`LogCoshLoss`] |
 //! | quantiles | [`QuantileLoss`], [`QuantileHuberLoss`] |
 //! | ordered classes, histograms | [`CoralLoss`], [`CornLoss`], [`HlGaussLoss`] |
-//! | **sequence**: unaligned sequences | [`CtcLoss`] |
+//! | **sequence**: unaligned sequences | [`CtcLoss`], [`RnntLoss`] |
+//! | **audio**: ratios of signal and noise | [`SiSdrLoss`], [`SdSdrLoss`], [`SnrLoss`] |
+//! | spectrograms | [`StftLoss`], [`MultiResolutionStftLoss`] |
 //! | **segmentation**: overlap of areas | [`DiceLoss`], [`JaccardLoss`], [`TverskyLoss`], [`FocalTverskyLoss`], [`GeneralizedDiceLoss`] |
 //! | the Jaccard index by sorting | [`LovaszHingeLoss`], [`LovaszSoftmaxLoss`] |
 //! | overlap and places, together | [`DiceCeLoss`], [`DiceFocalLoss`] |

@@ -137,4 +137,4 @@ def module_of(work, tuned, weights, images):
         return original(features_of(network, weights))
     if work in peers.EMBEDDINGS:
         return peers.EMBEDDINGS[work][1]
-    return peers.LOSSES[work]
+    return (peers.LOSSES | peers.ON_WAVES)[work]

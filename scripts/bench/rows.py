@@ -42,6 +42,8 @@ class Row:
     def shape(self):
         if self.work in peers.EMBEDDINGS:
             return (self.batch, self.side)
+        if self.work in peers.ON_WAVES:
+            return (self.batch, 1, self.side)
         return (self.batch, 3, self.side, self.side)
 
     @property
@@ -79,7 +81,7 @@ class Row:
         if self.compute != "f32":
             # Autocast rounds the features and what they are compared by: small distances are off by up to a twentieth.
             return {"value": 0.1, "norm": 0.1}
-        if self.work in peers.LOSSES or self.work in peers.EMBEDDINGS:
+        if self.work in peers.LOSSES | peers.EMBEDDINGS | peers.ON_WAVES:
             # Some originals are up to 5e-4 off their f64, their gradients half a percent.
             return {"value": 1e-3, "norm": 1e-2}
         return {"value": 1e-4, "norm": 1e-4}
@@ -142,6 +144,7 @@ def rows(device):
         *[Row(loss, kind, 4, 256) for kind in kinds for loss in on_networks],
         *[Row(loss, "f32", 16, 256) for loss in on_networks],
         *[Row(loss, "f32", *size) for size in [(256, 128), (2048, 256)] for loss in peers.EMBEDDINGS],
+        *[Row(loss, "f32", 16, 64000) for loss in peers.ON_WAVES],
         *[Row(work, "f32", 4, 128) for work in peer_discriminator.STEPS],
         *[Row(loss, "f32", 16, 512) for loss in peers.LOSSES],
         *torch_nn.rows(),

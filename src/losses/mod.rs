@@ -1,6 +1,7 @@
 //! The losses: a folder for each family, a file for each loss.
 
 mod adversarial;
+mod audio;
 mod boxes;
 mod classification;
 mod distribution;
@@ -18,6 +19,7 @@ mod similarity;
 mod structure;
 
 pub use adversarial::*;
+pub use audio::*;
 pub use boxes::*;
 pub use classification::*;
 pub use distribution::*;

@@ -5,6 +5,7 @@ mod common;
 mod support;
 
 mod adversarial;
+mod audio;
 mod boxes;
 mod classification;
 mod contextual;
@@ -34,3 +35,4 @@ mod sequence;
 mod similarity;
 mod streaming;
 mod structure;
+mod transducer;

@@ -180,6 +180,11 @@ fn self_supervised() {
 }
 
 #[test]
+fn audio() {
+    check_family("audio", &[], Rounding::OfLarger);
+}
+
+#[test]
 fn perceptual() {
     let gradients = check_values(
         "perceptual",
@@ -290,6 +295,7 @@ fn these_are_all_families() {
         "segmentation",
         "boxes",
         "self_supervised",
+        "audio",
     ];
     assert_eq!(tests, FAMILIES);
 }

@@ -12,7 +12,7 @@ use tch_losses::{Architecture, Result, WeightTensor};
 use crate::common::{device, hashed_parameters, Case, Fixture};
 
 /// The families of losses, each with its file in `tests/fixtures`.
-pub const FAMILIES: [&str; 16] = [
+pub const FAMILIES: [&str; 17] = [
     "pixel",
     "edge",
     "structure",
@@ -29,6 +29,7 @@ pub const FAMILIES: [&str; 16] = [
     "segmentation",
     "boxes",
     "self_supervised",
+    "audio",
 ];
 
 /// A case of the fixtures with all that the loss is made of.

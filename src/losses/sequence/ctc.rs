@@ -1,11 +1,15 @@
 //! [`CtcLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
+use super::lengths::{check_labels, check_lengths};
 use crate::base::precision::{accumulation_kind, is_integer};
 use crate::base::{check, setters};
 use crate::{Error, Reduction, Result, SequenceLoss};
+
+/// The argument that has the sequences.
+const INPUTS: &str = "log_probs";
 
 /// The negative log-probability of a short sequence of labels, given a long sequence of predictions, over all
 /// alignments.
@@ -94,11 +98,15 @@ impl SequenceLoss for CtcLoss {
             let expected = format!("0 to {}, a class of `log_probs`", classes - 1);
             return Err(Error::Option { option: "blank", given: self.blank.to_string(), expected });
         }
-        check_lengths("input_lengths", input_lengths, sequences, (frames, "frames of `log_probs`"))?;
+        check_lengths(
+            ("input_lengths", input_lengths),
+            (INPUTS, sequences),
+            (0, frames, "frames of `log_probs`"),
+        )?;
         check_kind_and_device(targets, log_probs)?;
         let starts = starts(targets, target_lengths, sequences)?;
         if targets.device() == Device::Cpu {
-            check_labels(targets, &starts, target_lengths, classes)?;
+            check_labels(targets, &starts, target_lengths, (INPUTS, classes))?;
         }
         let loss = Tensor::f_ctc_loss(
             // libtorch has no kernels for reduced precision.
@@ -146,32 +154,12 @@ fn check_kind_and_device(targets: &Tensor, log_probs: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// One length for each of `sequences`, none more than `largest`, which is of what the words say.
-fn check_lengths(
-    argument: &'static str,
-    lengths: &[i64],
-    sequences: i64,
-    (largest, what): (i64, &str),
-) -> Result<()> {
-    if lengths.len() as i64 != sequences {
-        let expected = format!("{sequences}, one for each sequence of `log_probs`");
-        return Err(Error::Value { argument, given: format!("{} lengths", lengths.len()), expected });
-    }
-    for (sequence, length) in lengths.iter().enumerate() {
-        if !(0..=largest).contains(length) {
-            let given = format!("{length} for sequence {sequence}");
-            return Err(Error::Value { argument, given, expected: format!("0 to {largest}, the {what}") });
-        }
-    }
-    Ok(())
-}
-
 /// Where in the flattened `targets` each sequence has its own.
 fn starts(targets: &Tensor, lengths: &[i64], sequences: i64) -> Result<Vec<i64>> {
     let given = targets.size();
     match given[..] {
         [all] => {
-            check_lengths("target_lengths", lengths, sequences, (all, "labels in `targets`"))?;
+            check_lengths(("target_lengths", lengths), (INPUTS, sequences), (0, all, "labels in `targets`"))?;
             let mut end = 0i64;
             let starts = lengths.iter().map(|length| {
                 let start = end;
@@ -186,7 +174,11 @@ fn starts(targets: &Tensor, lengths: &[i64], sequences: i64) -> Result<Vec<i64>>
             Ok(starts)
         }
         [rows, width] if rows == sequences => {
-            check_lengths("target_lengths", lengths, sequences, (width, "width of `targets`"))?;
+            check_lengths(
+                ("target_lengths", lengths),
+                (INPUTS, sequences),
+                (0, width, "width of `targets`"),
+            )?;
             Ok((0..rows).map(|row| row * width).collect())
         }
         _ => {
@@ -194,19 +186,4 @@ fn starts(targets: &Tensor, lengths: &[i64], sequences: i64) -> Result<Vec<i64>>
             Err(Error::Shape { argument: "targets", given, expected })
         }
     }
-}
-
-/// Every label is a class: libtorch would read whatever lies where another one points.
-fn check_labels(targets: &Tensor, starts: &[i64], lengths: &[i64], classes: i64) -> Result<()> {
-    let labels = Vec::<i64>::try_from(targets.f_to_kind(Kind::Int64)?.f_reshape([-1i64])?)?;
-    for (sequence, (start, length)) in starts.iter().zip(lengths).enumerate() {
-        for label in &labels[*start as usize..(start + length) as usize] {
-            if !(0..classes).contains(label) {
-                let given = format!("{label} in sequence {sequence}");
-                let expected = format!("0 to {}, a class of `log_probs`", classes - 1);
-                return Err(Error::Value { argument: "targets", given, expected });
-            }
-        }
-    }
-    Ok(())
 }

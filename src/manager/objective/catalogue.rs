@@ -138,6 +138,14 @@ catalogue! {
     }
     sequence {
         sequence CtcLoss = "CTCLoss";
+        sequence RnntLoss = "rnnt_loss";
+    }
+    audio {
+        binary SiSdrLoss = "SISDRLoss";
+        binary SdSdrLoss = "SDSDRLoss";
+        binary SnrLoss = "SNRLoss";
+        binary StftLoss = "STFTLoss";
+        binary MultiResolutionStftLoss = "MultiResolutionSTFTLoss";
     }
     self_supervised {
         binary BarlowTwinsLoss;
@@ -224,6 +232,10 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("CIoULoss", "CompleteBoxIouLoss"),
     ("AMSoftmaxLoss", "CosFaceLoss"),
     ("SimSiamLoss", "ByolLoss"),
+    ("RNNTLoss", "RnntLoss"),
+    ("TransducerLoss", "RnntLoss"),
+    ("SISNRLoss", "SiSdrLoss"),
+    ("MRSTFTLoss", "MultiResolutionStftLoss"),
 ];
 
 impl LossSpec {

@@ -61,6 +61,10 @@ fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool
     {
         return false;
     }
+    // A gradient that is cut off.
+    if subject.case.options.contains_key("clamp") {
+        return false;
+    }
     // A focus that counts as a constant.
     if subject.case.options.get("detach_focus") == Some(&true.into()) {
         return false;

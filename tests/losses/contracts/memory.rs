@@ -85,7 +85,7 @@ fn layouts_of_family(family: &str) {
                 let dims = |index: usize| subject.arguments[index].tensor.dim() as i64;
                 vec![(vec![dims(0) - dims(1)], String::new())]
             }
-            "pixel" | "frequency" => subject.arguments.iter().map(dimensions).collect(),
+            "pixel" | "frequency" | "audio" => subject.arguments.iter().map(dimensions).collect(),
             _ => subject.arguments.iter().map(shape).collect(),
         };
         if seen.insert((subject.loss(), shapes, subject.case.tensor_options.len())) {
@@ -162,7 +162,8 @@ how_the_tensors_lie_in_memory_does_not_matter!(
     perceptual,
     segmentation,
     boxes,
-    self_supervised
+    self_supervised,
+    audio
 );
 
 /// What the contract above rests on: the layouts are what their names say, and hold what they were given.

@@ -1,0 +1,81 @@
+//! [`SdSdrLoss`].
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::ratio::{Parts, Ratio};
+use crate::base::setters;
+use crate::{Loss, Reduction, Result};
+
+/// Scale-dependent ratio of a signal to its distortion (SD-SDR), in decibels and negative.
+///
+/// ```text
+/// x, y = input, target                        (zero_mean: less their means)
+/// s    = y * <x, y> / (|y|² + eps)            the part of the input that is the target, however loud
+/// l    = -10 log10(|s|² / (|x - y|² + eps) + eps)
+/// loss = reduce(l)
+/// ```
+///
+/// [`SiSdrLoss`](crate::SiSdrLoss), except that another volume than the target's is a distortion as well.
+///
+/// - **Shapes**: `input` and `target` `[..., T]`, equal, T at least 1: usually `[N, C, T]`. The loss is a scalar. With
+///   [`Reduction::None`] it has the shape without T.
+/// - **Values**: any, in f32 of magnitudes up to about 1e15, so that energies are finite. A good input has a negative
+///   loss. A silent `target` costs 80, whatever the input, and has no gradient. So has a silent `input`. f16 and bf16
+///   are computed in f32. The mean of nothing is NaN.
+/// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
+///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
+///   result.
+/// - **Defaults**: `zero_mean` true, `eps` 1e-8, `reduction` mean.
+/// - **Errors**: arguments of different shapes, kinds or devices, or without a time; an `eps` that is not positive and
+///   finite.
+///
+/// Source: [`SDSDRLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/time.py); J. Le Roux et
+/// al., [*SDR - half-baked or well done?*](https://arxiv.org/abs/1811.02508) (2018).
+///
+/// ```
+/// use tch::Tensor;
+/// use tch_losses::{Loss, SdSdrLoss};
+///
+/// // At half the volume, the signal is as loud as what is missing.
+/// let target = Tensor::from_slice(&[1.0, -1.0, 1.0, -1.0]).view([1, 1, 4]);
+/// let loss = SdSdrLoss::default().forward(&(0.5 * &target), &target);
+/// assert!(loss.double_value(&[]).abs() < 1e-6);
+/// ```
+#[doc(alias = "SDSDRLoss")]
+#[doc(alias = "SD_SDR")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SdSdrLoss {
+    /// Whether the mean of each wave is subtracted first.
+    pub zero_mean: bool,
+    /// What is added to the energies that divide, and to the ratio.
+    pub eps: f64,
+    /// How the waves are reduced.
+    pub reduction: Reduction,
+}
+
+impl Default for SdSdrLoss {
+    fn default() -> Self {
+        SdSdrLoss { zero_mean: true, eps: 1e-8, reduction: Reduction::Mean }
+    }
+}
+
+setters!(SdSdrLoss { with_zero_mean(zero_mean: bool), with_eps(eps: f64), with_reduction(reduction: Reduction) });
+
+impl SdSdrLoss {
+    fn ratio(&self) -> Ratio {
+        let SdSdrLoss { zero_mean, eps, reduction } = *self;
+        Ratio { parts: Parts::ProjectionBesideTarget, zero_mean, eps, reduction }
+    }
+}
+
+impl Loss for SdSdrLoss {
+    fn check_options(&self) -> Result<()> {
+        self.ratio().check_options()
+    }
+
+    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        self.ratio().try_forward(input, target)
+    }
+}
