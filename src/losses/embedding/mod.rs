@@ -1,20 +1,45 @@
 //! Losses on embeddings, distances and ranks.
 
+mod anchors;
+mod circle;
+mod clip;
+mod contrastive;
 mod cosine_embedding;
 mod distance;
+mod distances;
 mod hinge_embedding;
+mod info_nce;
+mod label_nt_xent;
 mod margin_ranking;
+mod multi_similarity;
+mod nt_xent;
 mod patch_nce;
 mod patch_sampler;
+mod sets;
+mod sig_lip;
+mod sup_con;
 mod triplet_margin;
 mod triplet_margin_with_distance;
+mod triplet_margin_with_miner;
 mod triplets;
+mod two_sums;
+mod units;
 
+pub use circle::CircleLoss;
+pub use clip::{ClipConfig, ClipLoss};
+pub use contrastive::ContrastiveLoss;
 pub use cosine_embedding::CosineEmbeddingLoss;
 pub use distance::Distance;
 pub use hinge_embedding::HingeEmbeddingLoss;
+pub use info_nce::InfoNceLoss;
+pub use label_nt_xent::LabelNtXentLoss;
 pub use margin_ranking::MarginRankingLoss;
+pub use multi_similarity::MultiSimilarityLoss;
+pub use nt_xent::NtXentLoss;
 pub use patch_nce::PatchNceLoss;
 pub use patch_sampler::PatchSampler;
+pub use sig_lip::{SigLipConfig, SigLipLoss};
+pub use sup_con::SupConLoss;
 pub use triplet_margin::TripletMarginLoss;
 pub use triplet_margin_with_distance::TripletMarginWithDistanceLoss;
+pub use triplet_margin_with_miner::{TripletMarginWithMinerLoss, TripletMiner};

@@ -18,8 +18,8 @@ use super::{
 use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, DataRange, Error, InputNormalization, LeCamConfig, LinearCrossEntropyConfig,
-    PathLengthConfig, Result,
+    AdaptiveLogSoftmaxConfig, ClipConfig, DataRange, Error, InputNormalization, LeCamConfig,
+    LinearCrossEntropyConfig, PathLengthConfig, Result, SigLipConfig,
 };
 
 catalogue! {
@@ -115,6 +115,16 @@ catalogue! {
         ternary TripletMarginLoss;
         ternary TripletMarginWithDistanceLoss;
         binary PatchNceLoss = "PatchNCELoss";
+        binary NtXentLoss = "NTXentLoss";
+        binary LabelNtXentLoss;
+        binary SupConLoss;
+        binary InfoNceLoss = "InfoNCE";
+        made ClipLoss(ClipConfig);
+        made SigLipLoss(SigLipConfig);
+        binary TripletMarginWithMinerLoss;
+        binary ContrastiveLoss;
+        binary MultiSimilarityLoss;
+        binary CircleLoss;
     }
     distribution {
         binary KlDivLoss = "KLDivLoss";
@@ -214,6 +224,11 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("GIoULoss", "GeneralizedBoxIouLoss"),
     ("DIoULoss", "DistanceBoxIouLoss"),
     ("CIoULoss", "CompleteBoxIouLoss"),
+    ("SimCLRLoss", "NtXentLoss"),
+    ("SupervisedContrastiveLoss", "SupConLoss"),
+    ("BatchHardTripletLoss", "TripletMarginWithMinerLoss"),
+    ("OnlineTripletLoss", "TripletMarginWithMinerLoss"),
+    ("SigmoidContrastiveLoss", "SigLipLoss"),
 ];
 
 impl LossSpec {

@@ -5,8 +5,9 @@ use tch::{nn, Device};
 use super::networks::Networks;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, LeCamConfig, LeCamLoss, LinearCrossEntropyConfig,
-    LinearCrossEntropyLoss, PathLengthConfig, PathLengthPenalty, Result,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, ClipConfig, ClipLoss, LeCamConfig, LeCamLoss,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, PathLengthConfig, PathLengthPenalty, Result,
+    SigLipConfig, SigLipLoss,
 };
 
 /// What the losses of an objective are made with.
@@ -64,5 +65,7 @@ with_parameters! {
     Binary LinearCrossEntropyConfig: LinearCrossEntropyLoss,
     Binary AdaptiveLogSoftmaxConfig: AdaptiveLogSoftmaxWithLoss,
     Binary LeCamConfig: LeCamLoss,
+    Binary ClipConfig: ClipLoss,
+    Binary SigLipConfig: SigLipLoss,
     Unary PathLengthConfig: PathLengthPenalty
 }
