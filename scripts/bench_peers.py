@@ -79,6 +79,9 @@ ROWS = [
     *[(f"{loss}/f32/4x3x256x256", loss, "f32", 4, 256) for loss in peers.ON_NETWORKS],
     *[(f"{loss}/bf16/4x3x256x256", loss, "bf16", 4, 256) for loss in peers.ON_NETWORKS],
     *[(f"{loss}/f32/16x3x256x256", loss, "f32", 16, 256) for loss in peers.ON_NETWORKS],
+    *[(f"{loss}/f32/256x128", loss, "f32", 256, 128) for loss in peers.EMBEDDINGS],
+    # A list of all triplets would not fit.
+    *[(f"{loss}/f32/2048x256", loss, "f32", 2048, 256) for loss in peers.EMBEDDINGS if "Triplet" not in loss],
     *[(f"{work}/f32/4x3x128x128", work, "f32", 4, 128) for work in peer_discriminator.STEPS],
     # For the memory: what is compiled takes too long to be so.
     *[(f"{loss}/f32/16x3x512x512", loss, "f32", 16, 512) for loss in peers.LOSSES],
@@ -206,7 +209,8 @@ def serve(flavour):
                 module, step = None, peer_discriminator.Step(setup["work"], weights, images)
             else:
                 maker = makers.get(setup["work"])
-                module, step = maker().to(device) if maker else peers.LOSSES[setup["work"]], of_images
+                originals = peers.LOSSES | {name: original for name, (_, original) in peers.EMBEDDINGS.items()}
+                module, step = maker().to(device) if maker else originals[setup["work"]], of_images
             if flavour == "compiled":
                 module = torch.compile(module)
                 # Compiles, which must not count as memory of the step; nor must what it left free hide that.
@@ -312,7 +316,7 @@ def measure(commands, setup, seconds):
         processes.pop(flavour).close()
     # What they computed is the same, or the times mean nothing.
     tolerance = {what: 1e-4 if setup["compute"] == "f32" else 5e-2 for what in ("value", "norm")}
-    if setup["work"] in peers.LOSSES:
+    if setup["work"] in peers.LOSSES or setup["work"] in peers.EMBEDDINGS:
         # In f32, some originals are up to 5e-4 off their f64, their gradients half a percent.
         tolerance = {"value": 1e-3, "norm": 1e-2}
     for flavour, answer in first.items():
@@ -413,6 +417,12 @@ def main():
                 # As a network's outputs: from 0 to 1, and like the target.
                 real = real / 2 + 0.5
                 fake = (real + fake / 10).clamp(0, 1)
+            if work in peers.EMBEDDINGS:
+                fake = F.normalize(torch.randn(batch, side))
+                # Eight of each class; or a second set that is somewhat like the first.
+                real = torch.arange(batch) // 8
+                if not peers.EMBEDDINGS[work][0]:
+                    real = F.normalize(fake + F.normalize(torch.randn(batch, side)))
             safetensors.torch.save_file(
                 {
                     "fake": fake,
@@ -427,7 +437,7 @@ def main():
                 "compute": compute,
                 "images": str(images),
                 "weights": str(weights),
-                "needs_weights": work not in peers.LOSSES and work not in ("sobel", "laplacian"),
+                "needs_weights": work not in [*peers.LOSSES, *peers.EMBEDDINGS, "sobel", "laplacian"],
                 "objective": json.dumps({"losses": {"loss": objective}}),
                 "device": OPTIONS.device,
             }

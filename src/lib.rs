@@ -55,6 +55,8 @@
 //! | **embedding**: pairs | [`CosineEmbeddingLoss`], [`HingeEmbeddingLoss`], [`MarginRankingLoss`] |
 //! | triplets | [`TripletMarginLoss`], [`TripletMarginWithDistanceLoss`] |
 //! | patches of an image | [`PatchNceLoss`] |
+//! | two views, images and texts | [`NtXentLoss`], [`InfoNceLoss`], [`ClipLoss`], [`SigLipLoss`] |
+//! | a batch with labels | [`SupConLoss`], [`LabelNtXentLoss`], [`TripletMarginWithMinerLoss`], [`ContrastiveLoss`], [`MultiSimilarityLoss`], [`CircleLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`], [`NormalKlLoss`] |
 //! | counts that vary much | [`NegativeBinomialNllLoss`] |

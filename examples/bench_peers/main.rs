@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 use serde_json::json;
-use tch::{no_grad, Cuda, Device, Kind, Tensor};
+use tch::{nn, no_grad, Cuda, Device, Kind, Tensor};
 use tch_losses::manager::Objective;
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
@@ -36,7 +36,7 @@ struct Setup {
     work: String,
     /// What a network computes in.
     compute: Compute,
-    /// A safetensors file with `fake`, `real` and `logits`.
+    /// A safetensors file with `fake`, `real` and `logits`. The arguments of losses of embeddings are the first two.
     images: String,
     /// A safetensors file with VGG19, where the work needs one.
     weights: String,
@@ -126,7 +126,9 @@ impl Work {
             }
             "TotalVariationLoss" => Box::new(|fake| Ok(TotalVariationLoss::default().try_forward(fake)?)),
             _ => {
-                let manager = Objective::from_json(&setup.objective)?.build(device)?;
+                // For those with parameters, which start with their defaults.
+                let vs = nn::VarStore::new(device);
+                let manager = Objective::from_json(&setup.objective)?.build_in(&vs.root())?;
                 Box::new(move |fake| {
                     // Without the manager, which remembers values.
                     let (_, loss) = manager.losses(&[]).remove(0);
