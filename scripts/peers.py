@@ -140,7 +140,9 @@ def contrastive(embeddings, labels):
     same, different = pairs_of(labels)
     positive = distances[torch.where(same)].relu()
     negative = (1 - distances[torch.where(different)]).relu()
-    return positive[positive > 0].mean() + negative[negative > 0].mean()
+    # The mean of those above 0, and 0 without any.
+    above_0 = [losses[losses > 0] for losses in (positive, negative)]
+    return sum(losses.mean() for losses in above_0 if len(losses))
 
 
 def triplets(embeddings, labels):

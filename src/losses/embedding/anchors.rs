@@ -118,11 +118,13 @@ pub(super) fn check_two(first: check::Named, second: check::Named) -> Result<()>
 type Slopes = Option<[Tensor; 2]>;
 
 /// The sum of the losses of the products of all rows of `own` with all of `other`, and how many the mean is taken over.
+/// With slopes, those with respect to `own` are always there, those to `other` are 0 unless `to_other`.
 fn sum(
     loss: &dyn Anchors,
     [own, other]: [&Tensor; 2],
     labels: Option<&Tensor>,
     with_slopes: bool,
+    to_other: bool,
 ) -> Result<(Tensor, Tensor, Slopes)> {
     let (count, batch) = (own.size()[0], other.size()[0]);
     let columns = other.f_transpose(0, 1)?;
@@ -139,7 +141,9 @@ fn sum(
             Some([of_own, of_other]) => {
                 let (losses, slopes) = loss.losses_and_slopes(scores, &place)?;
                 of_own.f_narrow(0, start, rows)?.f_copy_(&slopes.f_mm(other)?)?;
-                let _ = of_other.f_addmm_(&slopes.f_transpose(0, 1)?, &part)?;
+                if to_other {
+                    let _ = of_other.f_addmm_(&slopes.f_transpose(0, 1)?, &part)?;
+                }
                 losses
             }
             None => loss.losses(scores, &place)?,
@@ -184,7 +188,7 @@ pub(super) fn of_batch(
     let (value, gradient) = no_grad(|| -> Result<(Tensor, Option<Tensor>)> {
         let units = Units::of(&wide)?;
         let own = units.rows.f_mul_scalar(scale)?;
-        let (sum, count, slopes) = sum(loss, [&own, &units.rows], labels, tracked)?;
+        let (sum, count, slopes) = sum(loss, [&own, &units.rows], labels, tracked, true)?;
         let share = share(reduction, &count)?;
         let Some([own, mut other]) = slopes else { return Ok((sum.f_mul(&share)?, None)) };
         let slopes = other.f_add_(&own.f_mul_scalar(scale)?)?.f_mul_(&share)?;
@@ -215,11 +219,12 @@ pub(super) fn of_two_sets(
         let place = Place { labels: None, start: 0, rows: batch, batch };
         return Ok(loss.losses(scores, &place)?.f_to_kind(kind)?);
     }
-    let tracked = is_tracked(&first)? || is_tracked(&second)?;
+    let to_second = is_tracked(&second)?;
+    let tracked = is_tracked(&first)? || to_second;
     let (value, gradients) = no_grad(|| -> Result<(Tensor, Slopes)> {
         let units = [Units::of(&first)?, Units::of(&second)?];
         let own = units[0].rows.f_mul_scalar(scale)?;
-        let (sum, count, slopes) = sum(loss, [&own, &units[1].rows], None, tracked)?;
+        let (sum, count, slopes) = sum(loss, [&own, &units[1].rows], None, tracked, to_second)?;
         let share = share(reduction, &count)?;
         let Some([mut own, mut other]) = slopes else { return Ok((sum.f_mul(&share)?, None)) };
         let own = own.f_mul_(&share.f_mul_scalar(scale)?)?;

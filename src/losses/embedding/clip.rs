@@ -135,9 +135,8 @@ impl Loss for ClipLoss {
         if batch == 0 {
             return nothing(&images.f_add(&texts)?, Reduction::Mean, kind);
         }
-        let tracked = [&images, &texts, &logit_scale].map(is_tracked);
-        let [of_images, of_texts, of_scale] = tracked;
-        let tracked = of_images? | of_texts? | of_scale?;
+        let to_texts = is_tracked(&texts)?;
+        let tracked = to_texts || is_tracked(&images)? || is_tracked(&logit_scale)?;
         let (value, gradients) = no_grad(|| -> Result<(Tensor, Option<[Tensor; 3]>)> {
             let factor = logit_scale.f_exp()?;
             let scaled = images.f_mul(&factor)?;
@@ -147,7 +146,11 @@ impl Loss for ClipLoss {
             }
             let share = 1.0 / batch as f64;
             let own = slopes.f_mm(&texts)?.f_mul_(&factor.f_mul_scalar(share)?)?;
-            let other = slopes.f_transpose(0, 1)?.f_mm(&scaled)?.f_mul_scalar_(share)?;
+            let other = match to_texts {
+                true => slopes.f_transpose(0, 1)?.f_mm(&scaled)?.f_mul_scalar_(share)?,
+                // No one asks for it.
+                false => texts.f_zeros_like()?,
+            };
             let of_scale = own.f_mul(&images)?.f_sum(None)?;
             Ok((value, Some([own, other, of_scale])))
         })?;

@@ -98,13 +98,14 @@ impl SigLipLoss {
     }
 }
 
-/// The sum of the losses; and, if they are asked for, its slopes with respect to `images`, `texts` and the bias. `images`
-/// are multiplied with the factor already.
+/// The sum of the losses; and, if they are asked for, its slopes with respect to `images`, `texts` and the bias. Those to
+/// `texts` are 0 unless `to_texts`. `images` are multiplied with the factor already.
 fn sum(
     images: &Tensor,
     texts: &Tensor,
     bias: &Tensor,
     with_slopes: bool,
+    to_texts: bool,
 ) -> Result<(Tensor, Option<[Tensor; 3]>)> {
     let batch = images.size()[0];
     let columns = texts.f_transpose(0, 1)?;
@@ -124,7 +125,9 @@ fn sum(
             let slopes = against.f_sigmoid_()?;
             let _ = own(&slopes)?.f_neg_()?;
             of_images.f_narrow(0, start, rows)?.f_copy_(&slopes.f_mm(texts)?)?;
-            let _ = of_texts.f_addmm_(&slopes.f_transpose(0, 1)?, &part)?;
+            if to_texts {
+                let _ = of_texts.f_addmm_(&slopes.f_transpose(0, 1)?, &part)?;
+            }
             of_bias.push(slopes.f_sum(None)?);
         }
     }
@@ -148,14 +151,15 @@ impl Loss for SigLipLoss {
         if batch == 0 {
             return nothing(&images.f_add(&texts)?, Reduction::Mean, kind);
         }
-        let mut tracked = false;
-        for tensor in [&images, &texts, &logit_scale, &bias] {
+        let to_texts = is_tracked(&texts)?;
+        let mut tracked = to_texts;
+        for tensor in [&images, &logit_scale, &bias] {
             tracked |= is_tracked(tensor)?;
         }
         let share = 1.0 / batch as f64;
         let (value, gradients) = no_grad(|| -> Result<(Tensor, Option<[Tensor; 4]>)> {
             let factor = logit_scale.f_exp()?;
-            let (sum, slopes) = sum(&images.f_mul(&factor)?, &texts, &bias, tracked)?;
+            let (sum, slopes) = sum(&images.f_mul(&factor)?, &texts, &bias, tracked, to_texts)?;
             let value = sum.f_mul_scalar(share)?;
             let Some([mut own, mut other, of_bias]) = slopes else { return Ok((value, None)) };
             let own = own.f_mul_(&factor.f_mul_scalar(share)?)?;
