@@ -57,6 +57,8 @@
 //! | patches of an image | [`PatchNceLoss`] |
 //! | classes with a margin: faces | [`ArcFaceLoss`], [`CosFaceLoss`] |
 //! | **self_supervised**: two views, without labels | [`BarlowTwinsLoss`], [`VicRegLoss`], [`ByolLoss`], [`DinoLoss`] |
+//! | two views, images and texts | [`NtXentLoss`], [`InfoNceLoss`], [`ClipLoss`], [`SigLipLoss`] |
+//! | a batch with labels | [`SupConLoss`], [`LabelNtXentLoss`], [`TripletMarginWithMinerLoss`], [`ContrastiveLoss`], [`MultiSimilarityLoss`], [`CircleLoss`] |
 //! | **distribution**: distributions, counts, uncertainty | [`KlDivLoss`], [`PoissonNllLoss`], [`GaussianNllLoss`] |
 //! | latent variables of a VAE | [`GaussianKlLoss`], [`NormalKlLoss`] |
 //! | counts that vary much | [`NegativeBinomialNllLoss`] |

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use tch::{Device, Kind, Tensor};
+use tch::{nn, Device, Kind, Tensor};
 use tch_losses::manager::Objective;
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
@@ -59,7 +59,9 @@ pub fn step_of(setup: &Setup, device: Device) -> Result<Step> {
         }
         "TotalVariationLoss" => Box::new(|fake| Ok(TotalVariationLoss::default().try_forward(fake)?)),
         _ => {
-            let manager = Objective::from_json(&setup.objective)?.build(device)?;
+            // For those with parameters, which start with their defaults.
+            let vs = nn::VarStore::new(device);
+            let manager = Objective::from_json(&setup.objective)?.build_in(&vs.root())?;
             Box::new(move |fake| {
                 // Without the manager, which remembers values.
                 let (_, loss) = manager.losses(&[]).remove(0);

@@ -10,6 +10,7 @@ mod boxes;
 mod classification;
 mod contextual;
 mod contracts;
+mod contrast;
 mod distribution;
 mod dists;
 mod documents;

@@ -18,8 +18,8 @@ use super::{
 use crate::manager::adversarial::OfPredictions;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, ArcFaceConfig, CosFaceConfig, DataRange, DinoConfig, Error, InputNormalization,
-    LeCamConfig, LinearCrossEntropyConfig, PathLengthConfig, Result,
+    AdaptiveLogSoftmaxConfig, ArcFaceConfig, ClipConfig, CosFaceConfig, DataRange, DinoConfig, Error,
+    InputNormalization, LeCamConfig, LinearCrossEntropyConfig, PathLengthConfig, Result, SigLipConfig,
 };
 
 catalogue! {
@@ -117,6 +117,16 @@ catalogue! {
         binary PatchNceLoss = "PatchNCELoss";
         made ArcFaceLoss(ArcFaceConfig);
         made CosFaceLoss(CosFaceConfig);
+        binary NtXentLoss = "NTXentLoss";
+        binary LabelNtXentLoss;
+        binary SupConLoss;
+        binary InfoNceLoss = "InfoNCE";
+        made ClipLoss(ClipConfig);
+        made SigLipLoss(SigLipConfig);
+        binary TripletMarginWithMinerLoss;
+        binary ContrastiveLoss;
+        binary MultiSimilarityLoss;
+        binary CircleLoss;
     }
     distribution {
         binary KlDivLoss = "KLDivLoss";
@@ -236,6 +246,11 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("TransducerLoss", "RnntLoss"),
     ("SISNRLoss", "SiSdrLoss"),
     ("MRSTFTLoss", "MultiResolutionStftLoss"),
+    ("SimCLRLoss", "NtXentLoss"),
+    ("SupervisedContrastiveLoss", "SupConLoss"),
+    ("BatchHardTripletLoss", "TripletMarginWithMinerLoss"),
+    ("OnlineTripletLoss", "TripletMarginWithMinerLoss"),
+    ("SigmoidContrastiveLoss", "SigLipLoss"),
 ];
 
 impl LossSpec {

@@ -5,9 +5,9 @@ use tch::{nn, Device};
 use super::networks::Networks;
 use crate::manager::function::Function;
 use crate::{
-    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, ArcFaceConfig, ArcFaceLoss, CosFaceConfig,
-    CosFaceLoss, DinoConfig, DinoLoss, LeCamConfig, LeCamLoss, LinearCrossEntropyConfig,
-    LinearCrossEntropyLoss, PathLengthConfig, PathLengthPenalty, Result,
+    AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, ArcFaceConfig, ArcFaceLoss, ClipConfig, ClipLoss,
+    CosFaceConfig, CosFaceLoss, DinoConfig, DinoLoss, LeCamConfig, LeCamLoss, LinearCrossEntropyConfig,
+    LinearCrossEntropyLoss, PathLengthConfig, PathLengthPenalty, Result, SigLipConfig, SigLipLoss,
 };
 
 /// What the losses of an objective are made with.
@@ -68,5 +68,7 @@ with_parameters! {
     Binary ArcFaceConfig: ArcFaceLoss,
     Binary CosFaceConfig: CosFaceLoss,
     Binary DinoConfig: DinoLoss,
+    Binary ClipConfig: ClipLoss,
+    Binary SigLipConfig: SigLipLoss,
     Unary PathLengthConfig: PathLengthPenalty
 }

@@ -31,9 +31,9 @@ fn gradients_are_the_slopes_of_the_loss() {
     });
     let catalogue: BTreeSet<&str> = LossSpec::NAMES.iter().copied().collect();
     // The gradient of CTC is that behind a log-softmax, which the fixtures' parity tests see; its by-hand tests have
-    // the slopes. So have those of the complete IoU.
+    // the slopes. So have those of the complete IoU and of the circle loss.
     let without: Vec<&&str> = catalogue.difference(&tested).collect();
-    assert_eq!(without, [&"CompleteBoxIouLoss", &"CtcLoss"]);
+    assert_eq!(without, [&"CircleLoss", &"CompleteBoxIouLoss", &"CtcLoss"]);
 }
 
 /// Panics if the gradient is not the slope; false on a kink.
@@ -47,8 +47,8 @@ fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool
     if subject.loss() == "FocalFrequencyLoss" && weights_move {
         return false;
     }
-    // Its weight of the aspect ratio counts as a constant.
-    if subject.loss() == "CompleteBoxIouLoss" {
+    // Its weight of the aspect ratio counts as a constant; so do the weights of the similarities.
+    if ["CompleteBoxIouLoss", "CircleLoss"].contains(&subject.loss()) {
         return false;
     }
     // Of some of its numbers it makes constants.

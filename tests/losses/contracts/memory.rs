@@ -85,6 +85,14 @@ fn layouts_of_family(family: &str) {
                 let dims = |index: usize| subject.arguments[index].tensor.dim() as i64;
                 vec![(vec![dims(0) - dims(1)], String::new())]
             }
+            // Whether an axis is broadcast, not how long it is.
+            "embedding" => {
+                let few = |argument: &Argument| {
+                    let (size, kind) = shape(argument);
+                    (size.into_iter().map(|side| side.min(2)).collect(), kind)
+                };
+                subject.arguments.iter().map(few).collect()
+            }
             "pixel" | "frequency" | "audio" => subject.arguments.iter().map(dimensions).collect(),
             _ => subject.arguments.iter().map(shape).collect(),
         };

@@ -54,7 +54,7 @@ const WITH_KINKS: [&str; 4] = ["Sobel", "Laplacian", "GradientDifferenceLoss", "
 
 /// Losses of which libtorch, or the definition, makes a mean that is weighted: by classes, by lengths, by
 /// pixels, by directions.
-const WITH_WEIGHTED_MEAN: [&str; 17] = [
+const WITH_WEIGHTED_MEAN: [&str; 21] = [
     "CrossEntropyLoss",
     "NllLoss",
     "LinearCrossEntropyLoss",
@@ -72,6 +72,10 @@ const WITH_WEIGHTED_MEAN: [&str; 17] = [
     "JaccardLoss",
     "TverskyLoss",
     "FocalTverskyLoss",
+    "SupConLoss",
+    "LabelNtXentLoss",
+    "ContrastiveLoss",
+    "CircleLoss",
 ];
 
 /// Losses that define the mean over the batch.
