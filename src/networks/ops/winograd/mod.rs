@@ -17,6 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 use matrices::{transform, INPUT, RESULT, WEIGHT};
 
+use super::source::Source;
 use super::Window;
 use crate::base::gradient::pieces;
 use crate::base::integer::div_ceil;
@@ -157,32 +158,6 @@ impl Filter {
     }
 }
 
-/// What a convolution reads.
-struct Source {
-    /// `[N, C, H, W]`
-    maps: Tensor,
-    /// If the maps are gradients behind a ReLU: its output.
-    relu: Option<Tensor>,
-}
-
-impl Source {
-    fn shared(&self) -> Source {
-        Source { maps: self.maps.shallow_clone(), relu: self.relu.as_ref().map(Tensor::shallow_clone) }
-    }
-
-    /// Writes a part of the maps, which `part` cuts out.
-    fn read(&self, mut to: Tensor, part: impl Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
-        let maps = part(&self.maps)?;
-        match &self.relu {
-            Some(relu) => {
-                let _ = part(relu)?.f_threshold_backward_grad_input(&to, &maps, 0.0)?;
-            }
-            None => to.f_copy_(&maps)?,
-        }
-        Ok(())
-    }
-}
-
 /// What a thread works with. All threads see the same values, but for the buffers.
 struct Worker {
     source: Source,
@@ -259,7 +234,7 @@ impl Worker {
         let padded = padded.f_permute([0i64, 3, 1, 2].as_slice())?;
         let inside = padded.f_narrow(2, first - top, last - first)?.f_narrow(3, 1, width)?;
         let part = |maps: &Tensor| Ok(maps.f_narrow(0, image, images)?.f_narrow(2, first, last - first)?);
-        self.source.read(inside, part)?;
+        self.source.write_part(inside, part)?;
         let window = self.buffers.tensor(0, &[POINTS, count, channels])?;
         let windows = padded
             .f_unfold(2, WINDOW, TILE)?
