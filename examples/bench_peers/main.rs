@@ -1,23 +1,23 @@
 //! The Rust half of `scripts/bench_peers.py`, which says what is measured and how: does the work that it is
 //! asked for, one request a line, and answers with one line of JSON.
 
+mod clock;
 mod discriminator;
+mod images;
+mod torch_nn;
 
-use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{json, Value};
 use tch::{no_grad, Cuda, Device, Kind, Tensor};
-use tch_losses::manager::Objective;
-use tch_losses::{
-    Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
-    Streaming, TotalVariationLoss, UnaryLoss,
-};
 
+use clock::median;
 use discriminator::Discriminator;
+use torch_nn::OfTorchNn;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,8 +62,6 @@ enum Compute {
     F16,
 }
 
-type Forward = Box<dyn Fn(&Tensor) -> Result<Tensor>>;
-
 /// A loss and its gradient.
 type Step = Box<dyn FnMut() -> Result<(Tensor, Tensor)>>;
 
@@ -73,6 +71,8 @@ struct Work {
     device: Device,
     turn: f64,
     base: u64,
+    /// Counts calls in batches, for there are some that take microseconds.
+    of_torch_nn: Option<Rc<OfTorchNn>>,
 }
 
 impl Work {
@@ -83,72 +83,15 @@ impl Work {
             other => bail!("unknown device {other}"),
         };
         Cuda::cudnn_set_benchmark(setup.cudnn_benchmark);
-        let step = match Discriminator::new(&setup.work, &setup.weights, &setup.images, device)? {
+        let work = |step| Work { step, device, turn: setup.turn, base: 0, of_torch_nn: None };
+        if let Some(loss) = setup.work.strip_prefix("nn/") {
+            let of_torch_nn = Rc::new(OfTorchNn::new(loss, &setup.images, device)?);
+            let same = Rc::clone(&of_torch_nn);
+            return Ok(Work { of_torch_nn: Some(of_torch_nn), ..work(Box::new(move || same.step())) });
+        }
+        Ok(work(match Discriminator::new(&setup.work, &setup.weights, &setup.images, device)? {
             Some(mut discriminator) => Box::new(move || discriminator.step()),
-            None => Work::of_images(setup, device)?,
-        };
-        Ok(Work { step, device, turn: setup.turn, base: 0 })
-    }
-
-    /// Forward, and backward to `fake`.
-    fn of_images(setup: &Setup, device: Device) -> Result<Step> {
-        let tensors: HashMap<String, Tensor> = Tensor::read_safetensors(&setup.images)?.into_iter().collect();
-        let tensor = |name: &str| -> Result<Tensor> {
-            Ok(tensors.get(name).with_context(|| format!("no {name} in {}", setup.images))?.to_device(device))
-        };
-        let (fake, real, logits) = (tensor("fake")?, tensor("real")?, tensor("logits")?);
-        let perceptual = || -> Result<PerceptualLoss> {
-            let vgg = Network::from_file(&setup.weights, &Architecture::VGG19, device)?;
-            Ok(PerceptualLoss::new(match setup.compute {
-                Compute::F32 | Compute::Tf32 => vgg,
-                Compute::Bf16 => vgg.to_kind(Kind::BFloat16)?,
-                Compute::F16 => vgg.to_kind(Kind::Half)?,
-            }))
-        };
-        let simple = |loss: Box<dyn Loss>| -> Forward {
-            let real = real.shallow_clone();
-            Box::new(move |fake| Ok(loss.try_forward(fake, &real)?))
-        };
-        let forward: Forward = match setup.work.as_str() {
-            "sobel" => simple(Box::<Sobel>::default()),
-            "laplacian" => simple(Box::<Laplacian>::default()),
-            "vgg" => simple(Box::new(perceptual()?)),
-            "vgg_graph" => simple(Box::new(PerceptualLoss { streaming: Streaming::Off, ..perceptual()? })),
-            "vgg_cached" => {
-                let vgg = perceptual()?;
-                let features = vgg.target_features(&real)?;
-                Box::new(move |fake| Ok(vgg.try_forward_features(fake, &features)?))
-            }
-            "objective" => {
-                let vgg = perceptual()?;
-                let ones = logits.ones_like();
-                Box::new(move |fake| {
-                    // A discriminator's part: something cheap that depends on the images.
-                    let logits = &logits + fake.mean(Kind::Float);
-                    Ok(BceWithLogitsLoss::default().try_forward(&logits, &ones)?
-                        + L1Loss::default().try_forward(fake, &real)? * 100.0
-                        + MseLoss::default().try_forward(fake, &real)?
-                        + Sobel::default().try_forward(fake, &real)? * 10.0
-                        + Laplacian::default().try_forward(fake, &real)? * 10.0
-                        + vgg.try_forward(fake, &real)? * 10.0)
-                })
-            }
-            "TotalVariationLoss" => Box::new(|fake| Ok(TotalVariationLoss::default().try_forward(fake)?)),
-            _ => {
-                let manager = Objective::from_json(&setup.objective)?.build(device)?;
-                Box::new(move |fake| {
-                    // Without the manager, which remembers values.
-                    let (_, loss) = manager.losses(&[]).remove(0);
-                    Ok(loss.try_forward(fake, &real)?)
-                })
-            }
-        };
-        Ok(Box::new(move || {
-            // Each step starts from a leaf without a gradient.
-            let fake = fake.detach().set_requires_grad(true);
-            let loss = forward(&fake)?;
-            loss.backward();
-            Ok((loss.detach(), fake.grad()))
+            None => images::step_of(setup, device)?,
         }))
     }
 
@@ -162,7 +105,10 @@ impl Work {
     }
 
     /// The median of the seconds that steps take; see `bench_peers.py` for how many.
-    fn steps(&mut self) -> Result<f64> {
+    fn steps(&mut self) -> Result<Value> {
+        if let Some(of_torch_nn) = &self.of_torch_nn {
+            return of_torch_nn.seconds(self.turn);
+        }
         let start = Instant::now();
         let mut taken = Vec::new();
         while start.elapsed().as_secs_f64() < self.turn {
@@ -175,8 +121,7 @@ impl Work {
         if taken.len() > 1 {
             taken.remove(0);
         }
-        taken.sort_by(f64::total_cmp);
-        Ok(taken[taken.len() / 2])
+        Ok(json!({"seconds": median(taken)}))
     }
 
     /// When a step returns, as a share of the time that other work takes which is queued before it. A step that
@@ -234,7 +179,7 @@ fn main() -> Result<()> {
                 let (value, norm) = work.first()?;
                 json!({"value": value, "norm": norm})
             }
-            (Request::Steps, Some(work)) => json!({"seconds": work.steps()?}),
+            (Request::Steps, Some(work)) => work.steps()?,
             (Request::Memory, Some(work)) => json!({"bytes": status("VmHWM")?.saturating_sub(work.base)}),
             (Request::Waits, Some(work)) => json!({"share": work.waits()?}),
             (_, None) => bail!("there was no setup"),

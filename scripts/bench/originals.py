@@ -1,7 +1,7 @@
-"""The originals in PyTorch: in their plainest form, and *tuned*, as somebody who knows PyTorch writes them. Imports torch.
+"""The originals in PyTorch: in their plainest form, and *tuned*, as somebody who knows PyTorch writes them.
 
-Tuned means: the target's features under `no_grad`, channels_last, and torch.compile (which serve.py applies). What
-computes in bf16 or f16 does so under autocast, in every form.
+Imports torch. Tuned means: the target's features under `no_grad`, channels_last, and torch.compile (which serve.py
+applies). What computes in bf16 or f16 does so under autocast, in every form.
 """
 
 import torch

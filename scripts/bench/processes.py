@@ -122,9 +122,10 @@ class Row:
             taken = {}
 
             def turn(flavour, peer):
-                # OpenMP's threads spin for a while after their work: the others' are to sleep when this one's are timed.
+                # OpenMP's threads spin for a while after their work: the others' are to sleep when this one's are
+                # timed.
                 time.sleep(0.02)
-                taken[flavour] = peer.ask("steps")["seconds"]
+                taken[flavour] = peer.ask("steps")
 
             self.each(turn)
             rounds.append(taken)
@@ -153,10 +154,22 @@ def measure(commands, setup, environment, tolerance, seconds):
             peer.close()
     present = [flavour for flavour in commands if rounds and flavour in rounds[0]]
     others = [flavour for flavour in present if flavour != "ours" and "ours" in present]
+
+    def medians(what):
+        """Of what a call took, by flavour."""
+        found = {flavour: [r[flavour].get(what) for r in rounds] for flavour in present}
+        return {flavour: statistics.median(all) for flavour, all in found.items() if None not in all}
+
+    ratios = {flavour: [r["ours"]["seconds"] / r[flavour]["seconds"] for r in rounds] for flavour in others}
     return {
         "rounds": len(rounds),
-        "seconds": {flavour: statistics.median(r[flavour] for r in rounds) for flavour in present},
-        "ratio": {flavour: statistics.median(r["ours"] / r[flavour] for r in rounds) for flavour in others},
+        "seconds": medians("seconds"),
+        # Of torch.nn's losses: without gradients, and how much longer than tch's own function.
+        "forward": medians("forward"),
+        "over": medians("over"),
+        "ratio": {flavour: statistics.median(all) for flavour, all in ratios.items()},
+        # Of three rounds, all of their range.
+        "quartiles": {flavour: statistics.quantiles(all, n=4) for flavour, all in ratios.items()},
         "memory": row.memory,
         "driver": row.driver,
         "waits": row.waits,

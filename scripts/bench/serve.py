@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 import peer_discriminator
-from bench import originals
+from bench import originals, torch_nn
 
 # As a trainer's loss scaling, without which f16 has no small gradients.
 SCALE = {"f16": 65536.0}
@@ -36,8 +36,12 @@ class Work:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
         images = safetensors.torch.load_file(setup["images"], device=self.device)
         weights = safetensors.torch.load_file(setup["weights"], device=self.device) if setup["weights"] else {}
-        self.scale = SCALE.get(setup["compute"], 1.0)
-        if setup["work"] in peer_discriminator.STEPS:
+        self.scale, self.of_torch_nn = SCALE.get(setup["compute"], 1.0), None
+        if setup["work"].startswith("nn/"):
+            loss, compiled = setup["work"].removeprefix("nn/"), flavour == "compiled"
+            self.of_torch_nn = torch_nn.Work(loss, images, compiled, self.synchronize)
+            self.step = self.of_torch_nn.step
+        elif setup["work"] in peer_discriminator.STEPS:
             self.step = peer_discriminator.Step(setup["work"], weights, images)
         else:
             self.step = self.of_images
@@ -90,6 +94,8 @@ class Work:
         return answer
 
     def steps(self):
+        if self.of_torch_nn:
+            return self.of_torch_nn.seconds(self.setup["turn"])
         start, taken = time.perf_counter(), []
         while time.perf_counter() - start < self.setup["turn"]:
             self.synchronize()
