@@ -18,6 +18,7 @@ mod setters;
 pub(crate) mod tensor;
 pub(crate) mod weight;
 mod weighted_sum;
+pub(crate) mod workers;
 
 pub(crate) use error::debug_is_the_message;
 pub use error::{Error, Result};

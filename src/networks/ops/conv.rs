@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::bands::{self, Direction};
+use super::source::Source;
 use super::winograd::{self, Filter, Scratch};
 use super::{relu_back, BatchNorm, Window};
 use crate::base::integer::div_ceil;
@@ -148,6 +150,10 @@ impl Prepared {
     /// As [`Convolution::forward`].
     pub(in crate::networks) fn forward(&self, x: &Tensor, relu: bool, scratch: &Scratch) -> Result<Tensor> {
         match self {
+            Prepared::Direct(convolution, _) if bands::pay(convolution, x) => {
+                let source = Source { maps: x.shallow_clone(), relu: None };
+                bands::convolve(source, convolution, Direction::Forward { relu })
+            }
             Prepared::Direct(convolution, _) | Prepared::Strided(convolution, ..) => {
                 convolution.forward(x, relu)
             }
@@ -163,6 +169,10 @@ impl Prepared {
         scratch: &Scratch,
     ) -> Result<Tensor> {
         match self {
+            Prepared::Direct(convolution, _) if bands::pay(convolution, &gradient) => {
+                let source = Source { maps: gradient, relu: output };
+                bands::convolve(source, convolution, Direction::Back)
+            }
             Prepared::Direct(convolution, size) => convolution.back(gradient, output, *size),
             Prepared::Strided(_, size, phases) => match &output {
                 Some(output) => phases.back(&relu_back(&gradient, output)?, *size),

@@ -1,11 +1,13 @@
 //! The operations of networks. A file has all of one: forward, with and without libtorch's graph, and back.
 
+mod bands;
 mod batch_norm;
 mod conv;
 mod fire;
 mod layer;
 mod pool;
 mod relu;
+mod source;
 mod window;
 mod winograd;
 

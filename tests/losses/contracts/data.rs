@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 use tch_losses::manager::Objective;
 
 use super::for_each;
-use crate::common::values;
+use crate::common::{device, values};
 use crate::recorded::Built;
 
 #[test]
@@ -124,6 +124,10 @@ fn a_value_that_is_not_a_number_shows() {
         let of_neighbours = ["Sobel", "TotalVariationLoss", "GradientDifferenceLoss"];
         if of_neighbours.contains(&subject.loss()) && size[2..] == [1, 1] {
             // These have no weight for the pixel itself, and this one has no neighbours.
+            return;
+        }
+        if subject.loss() == "BceLoss" && device().is_cuda() {
+            // libtorch's own check of probabilities is an assertion on the device there, which ends all work on it.
             return;
         }
         let _ = tensors[0].fill_(f64::NAN);

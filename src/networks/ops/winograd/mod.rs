@@ -17,9 +17,11 @@ use tch::{Device, Kind, Tensor};
 
 use matrices::{transform, INPUT, RESULT, WEIGHT};
 
+use super::source::Source;
 use super::Window;
 use crate::base::gradient::pieces;
 use crate::base::integer::div_ceil;
+use crate::base::workers;
 use crate::Result;
 
 mod matrices;
@@ -29,9 +31,10 @@ const TILE: i64 = 4;
 /// Values that they depend on.
 const WINDOW: i64 = TILE + 2;
 const POINTS: i64 = WINDOW * WINDOW;
-/// So many tiles go at once, or those of a row if they are more: enough work for all cores, few enough for
-/// the cache.
+/// So many tiles are worked on at once by all threads together, or more if a row has more: few enough for the cache.
 const AT_A_TIME: i64 = 128;
+/// So many by each thread: with fewer, the products of matrices take longer.
+const LEAST_AT_A_TIME: i64 = 32;
 
 /// Channels per running sum of products: 32 round a little less, but make a loss 2 to 5 % slower.
 const SUMMANDS: i64 = 64;
@@ -47,33 +50,56 @@ pub(super) fn pays(weight: &Tensor, window: Window, count: i64, height: i64, wid
         && count * div_ceil(height, TILE) * div_ceil(width, TILE) >= 256
 }
 
-/// Memory for intermediate results. It is allocated once, so that it stays in the cache and leaves no holes
-/// in the heap.
-pub(in crate::networks) struct Scratch([Tensor; 2]);
+/// Memory for intermediate results, for each thread. It is allocated once, so that it stays in the cache and leaves no
+/// holes in the heap.
+pub(in crate::networks) struct Scratch(Vec<Buffers>);
+
+/// The memory of a thread.
+struct Buffers([Tensor; 2]);
 
 impl Scratch {
-    /// For convolutions that need so many [`elements`].
+    /// For convolutions that need so many [`elements`] at a time.
     pub(in crate::networks) fn new(elements: i64) -> Result<Scratch> {
-        let tensor = || Tensor::f_empty([elements].as_slice(), (Kind::Float, Device::Cpu));
-        Ok(Scratch([tensor()?, tensor()?]))
+        let buffer = || Tensor::f_empty([elements].as_slice(), (Kind::Float, Device::Cpu));
+        let buffers = || Ok(Buffers([buffer()?, buffer()?]));
+        let threads = if elements == 0 { 0 } else { workers::available() };
+        Ok(Scratch((0..threads).map(|_| buffers()).collect::<Result<_>>()?))
     }
+}
 
+impl Buffers {
     /// One of the two as a tensor. Its values are undefined.
     fn tensor(&self, index: usize, shape: &[i64]) -> Result<Tensor> {
         Ok(self.0[index].f_narrow(0, 0, shape.iter().product())?.f_view(shape)?)
+    }
+
+    fn shared(&self) -> Buffers {
+        Buffers(self.0.each_ref().map(Tensor::shallow_clone))
     }
 }
 
 /// How many elements of [`Scratch`] the convolution of maps of a width with `weight` needs.
 pub(super) fn elements(weight: &Tensor, width: i64) -> i64 {
     let size = weight.size();
-    POINTS * AT_A_TIME.max(div_ceil(width, TILE)) * size[0].max(size[1])
+    POINTS * at_a_time(workers::available()).max(div_ceil(width, TILE)) * size[0].max(size[1])
+}
+
+/// How many tiles a thread of so many takes at a time.
+fn at_a_time(threads: usize) -> i64 {
+    let threads = i64::try_from(threads).unwrap_or(i64::MAX);
+    (AT_A_TIME / threads).max(LEAST_AT_A_TIME)
 }
 
 /// The matrices of one direction.
 struct Transforms {
     input: Tensor,
     result: Tensor,
+}
+
+impl Transforms {
+    fn shared(&self) -> Transforms {
+        Transforms { input: self.input.shallow_clone(), result: self.result.shallow_clone() }
+    }
 }
 
 /// The transformed weight of a convolution with a padding of 1, in f32 on the CPU. Forward and back use the
@@ -107,115 +133,131 @@ impl Filter {
 
     /// Convolution and bias of maps `[N, in, H, W]`, and ReLU if asked for. The result has its channels last
     /// in memory.
-    pub(super) fn forward(
+    pub(in crate::networks) fn forward(
         &self,
         images: &Tensor,
         bias: &Tensor,
         relu: bool,
         scratch: &Scratch,
     ) -> Result<Tensor> {
-        convolve(
-            &images.size(),
-            &self.forward,
-            &self.weight,
-            Some(bias),
-            scratch,
-            |mut inside, part| Ok(inside.f_copy_(&part(images)?).map(drop)?),
-            |results, mut to| {
-                let written =
-                    if relu { results.f_clamp_min_out(&to, 0.0) } else { to.f_copy_(results).map(|()| to) };
-                Ok(written.map(drop)?)
-            },
-        )
+        let source = Source { maps: images.shallow_clone(), relu: None };
+        convolve(source, &self.forward, &self.weight, Some(bias), relu, scratch)
     }
 
     /// From gradients `[N, out, H, W]` with respect to the output to those with respect to the maps. Where
     /// ReLU was asked for, `output` is what [`forward`](Self::forward) returned. The result has its channels
     /// last in memory.
-    pub(super) fn back(
+    pub(in crate::networks) fn back(
         &self,
         gradients: &Tensor,
         output: Option<&Tensor>,
         scratch: &Scratch,
     ) -> Result<Tensor> {
-        convolve(
-            &gradients.size(),
-            &self.back,
-            &self.weight.f_transpose(1, 2)?,
-            None,
-            scratch,
-            |mut inside, part| match output {
-                Some(output) => {
-                    let (gradients, output) = (part(gradients)?, part(output)?);
-                    Ok(output.f_threshold_backward_grad_input(&inside, &gradients, 0.0).map(drop)?)
-                }
-                None => Ok(inside.f_copy_(&part(gradients)?).map(drop)?),
-            },
-            |results, mut to| Ok(to.f_copy_(results).map(drop)?),
-        )
+        let source = Source { maps: gradients.shallow_clone(), relu: output.map(Tensor::shallow_clone) };
+        convolve(source, &self.back, &self.weight.f_transpose(1, 2)?, None, false, scratch)
     }
 }
 
-/// The convolution of maps of a size `[N, C, H, W]`, piece by piece, so that each stays in the cache.
-///
-/// `read` fills its first argument with the values of a piece. Its second argument cuts the piece out of maps
-/// of that size. `write` stores the results, its first argument, in its second.
+/// What a thread works with. All threads see the same values, but for the buffers.
+struct Worker {
+    source: Source,
+    transforms: Transforms,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    buffers: Buffers,
+    /// The result, `[4, 4, N, rows, columns, C]`.
+    tiles: Tensor,
+}
+
+/// The convolution of maps, piece by piece, so that each stays in the cache.
 fn convolve(
-    size: &[i64],
+    source: Source,
     transforms: &Transforms,
     weight: &Tensor,
     bias: Option<&Tensor>,
+    relu: bool,
     scratch: &Scratch,
-    read: impl Fn(Tensor, &dyn Fn(&Tensor) -> Result<Tensor>) -> Result<()>,
-    write: impl Fn(&Tensor, Tensor) -> Result<()>,
 ) -> Result<Tensor> {
-    let [count, channels, height, width] = size[..] else { unreachable!("images have four dimensions") };
+    let [count, _, height, width] = source.maps.size()[..] else {
+        unreachable!("images have four dimensions")
+    };
     let out = weight.size()[2];
     let (rows, columns) = (div_ceil(height, TILE), div_ceil(width, TILE));
     let options = (Kind::Float, Device::Cpu);
     let result = Tensor::f_empty([count, rows, TILE, columns, TILE, out].as_slice(), options)?;
     let tiles = result.f_permute([2i64, 4, 0, 1, 3, 5].as_slice())?;
-    let in_rows = |tensor: &Tensor| tensor.f_view([tensor.size()[0], -1].as_slice());
-    for (image, images) in pieces(count, (AT_A_TIME / (rows * columns)).max(1)) {
-        for (row, rows) in pieces(rows, (AT_A_TIME / columns).max(1)) {
-            let count = images * rows * columns;
-            // What the piece's tiles depend on, with zeros outside of the maps.
-            let (top, padded_height) = (row * TILE - 1, rows * TILE + 2);
-            let (first, last) = (top.max(0), (top + padded_height).min(height));
-            let padded = scratch.tensor(1, &[images, padded_height, columns * TILE + 2, channels])?;
-            for (dimension, start, end) in [(1, first - top, last - top), (2, 1, 1 + width)] {
-                let length = padded.size()[dimension as usize];
-                let _ = padded.f_narrow(dimension, 0, start)?.f_zero_()?;
-                let _ = padded.f_narrow(dimension, end, length - end)?.f_zero_()?;
-            }
-            let padded = padded.f_permute([0i64, 3, 1, 2].as_slice())?;
-            let inside = padded.f_narrow(2, first - top, last - first)?.f_narrow(3, 1, width)?;
-            read(inside, &|maps| Ok(maps.f_narrow(0, image, images)?.f_narrow(2, first, last - first)?))?;
-            let window = scratch.tensor(0, &[POINTS, count, channels])?;
-            let windows = padded
-                .f_unfold(2, WINDOW, TILE)?
-                .f_unfold(3, WINDOW, TILE)?
-                .f_permute([4i64, 5, 0, 2, 3, 1].as_slice())?;
-            window.f_view(windows.size().as_slice())?.f_copy_(&windows)?;
-            let values = scratch.tensor(1, &[POINTS, count, channels])?;
-            let _ = transforms.input.f_mm_out(&in_rows(&values)?, &in_rows(&window)?)?;
-            let products = scratch.tensor(0, &[POINTS, count, out])?;
-            multiply(&values, weight, products.shallow_clone())?;
-            let mut results = scratch.tensor(1, &[TILE * TILE, count, out])?;
-            let _ = transforms.result.f_mm_out(&in_rows(&results)?, &in_rows(&products)?)?;
-            if let Some(bias) = bias {
-                let _ = results.f_add_(bias)?;
-            }
-            let to = tiles.f_narrow(2, image, images)?.f_narrow(3, row, rows)?;
-            write(&results.f_view(to.size().as_slice())?, to)?;
-        }
-    }
+    let at_a_time = at_a_time(scratch.0.len());
+    let pieces: Vec<Piece> = pieces(count, (at_a_time / (rows * columns)).max(1))
+        .flat_map(|images| pieces(rows, (at_a_time / columns).max(1)).map(move |rows| Piece { images, rows }))
+        .collect();
+    let workers = scratch.0.iter().take(pieces.len()).map(|buffers| Worker {
+        source: source.shared(),
+        transforms: transforms.shared(),
+        weight: weight.shallow_clone(),
+        bias: bias.map(Tensor::shallow_clone),
+        buffers: buffers.shared(),
+        tiles: tiles.shallow_clone(),
+    });
+    workers::each(workers.collect(), pieces.len(), |worker, piece| worker.convolve(&pieces[piece], relu))?;
     let result = result
         .f_view([count, rows * TILE, columns * TILE, out].as_slice())?
         .f_narrow(1, 0, height)?
         .f_narrow(2, 0, width)?
         .f_contiguous()?;
     Ok(result.f_permute([0i64, 3, 1, 2].as_slice())?)
+}
+
+/// Rows of tiles of some images; start and length of each.
+struct Piece {
+    images: (i64, i64),
+    rows: (i64, i64),
+}
+
+impl Worker {
+    fn convolve(&self, piece: &Piece, relu: bool) -> Result<()> {
+        let ((image, images), (row, rows)) = (piece.images, piece.rows);
+        let [_, channels, height, width] = self.source.maps.size()[..] else {
+            unreachable!("four dimensions")
+        };
+        let (columns, out) = (div_ceil(width, TILE), self.weight.size()[2]);
+        let count = images * rows * columns;
+        let in_rows = |tensor: &Tensor| tensor.f_view([tensor.size()[0], -1].as_slice());
+        // What the piece's tiles depend on, with zeros outside of the maps.
+        let (top, padded_height) = (row * TILE - 1, rows * TILE + 2);
+        let (first, last) = (top.max(0), (top + padded_height).min(height));
+        let padded = self.buffers.tensor(1, &[images, padded_height, columns * TILE + 2, channels])?;
+        for (dimension, start, end) in [(1, first - top, last - top), (2, 1, 1 + width)] {
+            let length = padded.size()[dimension as usize];
+            let _ = padded.f_narrow(dimension, 0, start)?.f_zero_()?;
+            let _ = padded.f_narrow(dimension, end, length - end)?.f_zero_()?;
+        }
+        let padded = padded.f_permute([0i64, 3, 1, 2].as_slice())?;
+        let inside = padded.f_narrow(2, first - top, last - first)?.f_narrow(3, 1, width)?;
+        let part = |maps: &Tensor| Ok(maps.f_narrow(0, image, images)?.f_narrow(2, first, last - first)?);
+        self.source.write_part(inside, part)?;
+        let window = self.buffers.tensor(0, &[POINTS, count, channels])?;
+        let windows = padded
+            .f_unfold(2, WINDOW, TILE)?
+            .f_unfold(3, WINDOW, TILE)?
+            .f_permute([4i64, 5, 0, 2, 3, 1].as_slice())?;
+        window.f_view(windows.size().as_slice())?.f_copy_(&windows)?;
+        let values = self.buffers.tensor(1, &[POINTS, count, channels])?;
+        let _ = self.transforms.input.f_mm_out(&in_rows(&values)?, &in_rows(&window)?)?;
+        let products = self.buffers.tensor(0, &[POINTS, count, out])?;
+        multiply(&values, &self.weight, products.shallow_clone())?;
+        let mut results = self.buffers.tensor(1, &[TILE * TILE, count, out])?;
+        let _ = self.transforms.result.f_mm_out(&in_rows(&results)?, &in_rows(&products)?)?;
+        if let Some(bias) = &self.bias {
+            let _ = results.f_add_(bias)?;
+        }
+        let mut to = self.tiles.f_narrow(2, image, images)?.f_narrow(3, row, rows)?;
+        let results = results.f_view(to.size().as_slice())?;
+        match relu {
+            true => drop(results.f_clamp_min_out(&to, 0.0)?),
+            false => to.f_copy_(&results)?,
+        }
+        Ok(())
+    }
 }
 
 /// The sums over the channels: `values` `[36, tiles, in]` times `weight` `[36, in, out]`.

@@ -24,7 +24,9 @@ const OUT: i64 = 40;
 /// Memory for a convolution, of which nothing is taken for granted.
 fn scratch(weight: &Tensor, size: &[i64]) -> Scratch {
     let scratch = Scratch::new(elements(weight, size[3])).unwrap();
-    let _ = scratch.0.each_ref().map(|tensor| tensor.shallow_clone().fill_(f64::NAN));
+    for tensor in scratch.0.iter().flat_map(|buffers| &buffers.0) {
+        let _ = tensor.shallow_clone().fill_(f64::NAN);
+    }
     scratch
 }
 
