@@ -70,7 +70,11 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
     let built = ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("tch-losses {index}"))
-        .start_handler(|_| tch::set_num_threads(1))
+        .start_handler(|_| {
+            // libtorch gives a thread the program's number when the thread asks for the first time.
+            tch::get_num_threads();
+            tch::set_num_threads(1);
+        })
         .build()
         .ok()?;
     // The number is the thread's own, but also that of the program's later threads: theirs stays what it was.
