@@ -126,11 +126,13 @@ mod tests {
         }
     }
 
-    /// Each thread computes alone, and the number of threads of the program stays.
+    /// Each thread computes alone, and the caller's number of threads stays.
     #[test]
     fn the_threads_of_libtorch() {
         // Three, whatever the machine has: the number belongs to this thread.
         thread::spawn(|| {
+            // The first time, libtorch gives a thread the program's number.
+            tch::get_num_threads();
             tch::set_num_threads(3);
             let numbers = Mutex::new(HashSet::new());
             let number = |_: &mut i32, _| {
@@ -140,7 +142,6 @@ mod tests {
             each(vec![0; 9], 100, number).unwrap();
             assert_eq!(numbers.into_inner().unwrap(), HashSet::from([1]));
             assert_eq!(tch::get_num_threads(), 3);
-            assert_eq!(thread::spawn(tch::get_num_threads).join().unwrap(), 3);
         })
         .join()
         .unwrap();
