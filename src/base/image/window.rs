@@ -2,7 +2,7 @@
 
 use tch::{utils, Device, Kind, Tensor};
 
-use crate::base::tensor::side;
+use crate::base::tensor::{on_device, side};
 use crate::Result;
 
 /// A window that is the product of the same symmetric weights along both axes.
@@ -74,7 +74,7 @@ impl Window {
     /// those of a window of two dimensions that was made in f32.
     pub(crate) fn products_in_f32(&self, planes: &Tensor, margin: i64) -> Result<Tensor> {
         let weights = Tensor::f_from_slice(&self.weights)?.f_to_kind(Kind::Float)?;
-        let products = weights.f_outer(&weights)?.f_to_kind(planes.kind())?.f_to_device(planes.device())?;
+        let products = on_device(&weights.f_outer(&weights)?, planes.device(), planes.kind())?;
         let (channels, size) = (planes.size()[1], self.size());
         let products = products.f_expand([channels, 1, size, size], true)?;
         Ok(planes.f_conv2d(&products, None::<Tensor>, [1, 1], [margin, margin], [1, 1], channels)?)

@@ -13,6 +13,7 @@ use numbers::Numbers;
 
 use super::check;
 use super::precision::{is_floating, is_integer, FLOATING};
+use super::tensor::on_device;
 use crate::{Error, Result};
 
 /// A weight that is an option of a loss: numbers, or a tensor.
@@ -84,8 +85,8 @@ impl WeightTensor {
             }
         }
         let tensor = match &self.source {
-            Source::Numbers(numbers) => numbers.tensor(argument, kind)?.f_to_device(device)?,
-            Source::Tensor(tensor) => tensor.f_to_device(device)?.f_to_kind(kind)?,
+            Source::Numbers(numbers) => on_device(&numbers.tensor(argument, kind)?, device, kind)?,
+            Source::Tensor(tensor) => on_device(tensor, device, kind)?,
         };
         let placed = version.map(|version| Placed { tensor: tensor.shallow_clone(), version });
         *self.placed.borrow_mut() = placed;

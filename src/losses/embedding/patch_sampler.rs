@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::base::tensor::on_device;
 use crate::base::{check, setters};
 use crate::{Error, Result};
 
@@ -90,9 +91,7 @@ impl PatchSampler {
             let expected = format!("places from 0 to {}", positions - 1);
             return Err(Error::Value { argument: "indices", given: place.to_string(), expected });
         }
-        // The host goes on while the few numbers are copied.
-        let places =
-            Tensor::f_from_slice(indices)?.f_to_device_(features.device(), Kind::Int64, true, false)?;
+        let places = on_device(&Tensor::f_from_slice(indices)?, features.device(), Kind::Int64)?;
         Ok(features.f_flatten(2, 3)?.f_index_select(2, &places)?.f_transpose(1, 2)?)
     }
 }

@@ -8,7 +8,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::base::tensor::scalar;
+use crate::base::tensor::{on_device, scalar};
 use crate::Result;
 
 /// The lengths of the sequences of a batch, `[B]` on the device, and the longest that there is room for.
@@ -25,8 +25,7 @@ impl Lengths {
         (labels, most_labels): (&[i64], i64),
         device: Device,
     ) -> Result<Lengths> {
-        // Whoever copies from the host without this flag waits for the device.
-        let placed = |lengths| Tensor::from_slice(lengths).f_to_device_(device, Kind::Int64, true, false);
+        let placed = |lengths| on_device(&Tensor::f_from_slice(lengths)?, device, Kind::Int64);
         Ok(Lengths { frames: placed(frames)?, labels: placed(labels)?, most_frames, most_labels })
     }
 

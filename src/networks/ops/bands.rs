@@ -4,15 +4,14 @@ use tch::{Device, Kind, Tensor};
 
 use super::source::Source;
 use super::{Convolution, Window};
-use crate::base::gradient::pieces;
-use crate::base::integer::div_ceil;
+use crate::base::gradient::{pieces, MEGABYTE};
 use crate::base::workers;
 use crate::Result;
 
 /// Multiplications of a convolution from which on it is worth the while to wake other threads: a millisecond.
 const LEAST_WORK: i64 = 1 << 26;
-/// Bands for each thread: when a thread's core is taken, others do some of its.
-const BANDS_PER_THREAD: i64 = 2;
+/// Numbers of a band's result or of what it reads, whatever is more: few enough for the cache of a core.
+const AT_A_TIME: i64 = MEGABYTE / 2;
 /// Rows of a band at least: the rows around it are read twice.
 const LEAST_ROWS: i64 = 8;
 
@@ -67,8 +66,8 @@ pub(super) fn convolve(source: Source, convolution: &Convolution, direction: Dir
     let result = Tensor::f_empty([size[0], height, width, channels].as_slice(), options)?;
     let result = result.f_permute([0i64, 3, 1, 2].as_slice())?;
     let threads = workers::available();
-    let of_image = div_ceil(i64::try_from(threads).unwrap_or(i64::MAX / 2) * BANDS_PER_THREAD, size[0]);
-    let rows = div_ceil(height, of_image).max(LEAST_ROWS);
+    let rows = AT_A_TIME / (width.max(size[3]) * weight[0].max(weight[1]));
+    let rows = rows.clamp(LEAST_ROWS, height.max(LEAST_ROWS));
     let bands: Vec<Band> = (0..size[0])
         .flat_map(|image| {
             let band = move |(start, rows)| Band { image, start, end: start + rows };

@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
+use crate::base::tensor::on_device;
 use crate::Result;
 
 /// `alpha` and `beta` of the package DISTS-pytorch 0.1, in its order of channels. `scripts/dists_weights.py` makes
@@ -85,7 +86,7 @@ pub(super) fn weights(number: usize, map: &Tensor) -> Result<Weights> {
 fn all(device: Device, kind: Kind) -> Result<Vec<Weights>> {
     let tensor = |numbers: &[f64]| -> Result<Tensor> {
         let column = Tensor::f_from_slice(numbers)?.f_view([1i64, -1, 1, 1].as_slice())?;
-        Ok(column.f_to_kind(kind)?.f_to_device(device)?)
+        on_device(&column, device, kind)
     };
     let Numbers { alpha, beta } = numbers();
     let mut start = 0;

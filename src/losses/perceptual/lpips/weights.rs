@@ -6,6 +6,7 @@ use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
 use super::LpipsVersion;
+use crate::base::tensor::on_device;
 use crate::{Architecture, Result};
 
 /// From the package lpips, by `scripts/lpips_weights.py`. Its licence is in the file and beside it.
@@ -37,7 +38,7 @@ pub(super) fn linear(
         if let Some(known) = known {
             return Ok(known.weight.shallow_clone());
         }
-        let weight = Tensor::f_from_slice(&numbers(&name))?.f_to_device(device)?.f_to_kind(kind)?;
+        let weight = on_device(&Tensor::f_from_slice(&numbers(&name))?, device, kind)?;
         placed.push(Placed { name, device, kind, weight: weight.shallow_clone() });
         Ok(weight)
     });
