@@ -119,6 +119,8 @@ pub fn assert_as_in_pytorch(what: &str, actual: &Tensor, expected: &Tensor, roun
     let (tolerance, relative) = match (expected.kind(), rounding) {
         (Kind::Double, Rounding::OfResult) => (1e-10, Relative::ToElement { floor: 1e-3 * largest }),
         (Kind::Double, Rounding::OfLarger) => (1e-10, Relative::ToLargest),
+        // On CUDA, cuDNN chooses among algorithms that round differently.
+        (Kind::Float, _) if expected.device().is_cuda() => (1e-4, Relative::ToLargest),
         (Kind::Float, _) => (1e-5, Relative::ToLargest),
         (Kind::Int64, _) => (0.0, Relative::ToLargest),
         (kind, _) => panic!("{what}: nothing is recorded in {kind:?}"),

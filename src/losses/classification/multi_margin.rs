@@ -23,7 +23,7 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 ///
 /// - **Shapes**: `input` `[N, C]` and `target` `[N]`, or `[C]` and a scalar (or `[1]`). The loss is a scalar,
 ///   or has the shape of `target` with [`Reduction::None`].
-/// - **Values**: `target` from 0 to C - 1. libtorch checks it; on CUDA a device assertion fails. A term of
+/// - **Values**: `target` from 0 to C - 1. libtorch checks it; on CUDA a device assertion fails, and the host waits. A term of
 ///   NaN counts as 0, as in PyTorch. Without samples the mean is NaN and the sum 0. (PyTorch returns whatever
 ///   its memory held.)
 /// - **Gradients**: to `input`, 0 on the kink; and to a `weight` that requires one (PyTorch refuses it).

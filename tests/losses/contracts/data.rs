@@ -113,6 +113,11 @@ fn has_no_nan(tensor: &Tensor) -> bool {
     tensor.isnan().any().int64_value(&[]) == 0
 }
 
+/// Of one row whose class is ignored: libtorch's mean of nothing is NaN on the CPU, and 0 on CUDA.
+pub fn ends_in_zero_on_cuda(case: &str) -> bool {
+    case.ends_with(".mean.single.ignored")
+}
+
 /// A NaN in the first argument does not hide: the loss is NaN.
 #[test]
 fn a_value_that_is_not_a_number_shows() {
@@ -128,6 +133,9 @@ fn a_value_that_is_not_a_number_shows() {
         }
         if subject.loss() == "BceLoss" && device().is_cuda() {
             // libtorch's own check of probabilities is an assertion on the device there, which ends all work on it.
+            return;
+        }
+        if ends_in_zero_on_cuda(&subject.name) && device().is_cuda() {
             return;
         }
         let _ = tensors[0].fill_(f64::NAN);

@@ -5,7 +5,7 @@
 
 mod arithmetic;
 mod bad_input;
-mod data;
+pub mod data;
 mod devices;
 mod gradients;
 mod kinds;

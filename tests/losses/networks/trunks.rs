@@ -23,7 +23,8 @@ fn cases<'a>(fixture: &'a Fixture, kind: &str) -> Vec<(&'a Case, Network, Tensor
         let network = made.iter().find(|network| network.architecture() == architecture).unwrap();
         let kind = if case.dtype == "float64" { Kind::Double } else { Kind::Float };
         let network = network.with_pooling(pooling).to_kind(kind).unwrap();
-        (case, network, hashed(4001, &[1, 3, size[0], size[1]], 1.0).to_kind(kind))
+        let images = hashed(4001, &[1, 3, size[0], size[1]], 1.0).to_kind(kind);
+        (case, network, images.to_device(device()))
     };
     cases.map(case).collect()
 }
