@@ -159,6 +159,11 @@
 //! derivatives are zero then: the page of such a loss says so. For losses on networks, [`Streaming`] sets how many
 //! images they take at a time. A network computes in f32 unless another kind is chosen; bf16 halves its time.
 //!
+//! On a CPU, the large convolutions of networks run on threads of this crate, as many as libtorch has
+//! (`OMP_NUM_THREADS`, [`tch::set_num_threads`]). A thread works on a piece of a map from its first operation to its last. Where
+//! other programs take a core, the other threads take over its pieces; libtorch's own threads would wait for it after each
+//! operation.
+//!
 //! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
 //! Losses on networks prevent that within a batch. For the rest of a training program on the CPU, set
 //!

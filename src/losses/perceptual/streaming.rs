@@ -24,7 +24,8 @@ use crate::{Error, Result};
 /// algorithm](https://arxiv.org/abs/1509.09308). It takes about two thirds of the time of libtorch's
 /// convolutions and is as near to f64. The transformed weights take memory during `forward`: 26 MB with the
 /// default taps of [`PerceptualLoss`](crate::PerceptualLoss), and 38 MB more for each convolution of the fourth
-/// block.
+/// block. Large convolutions run on threads of this crate, one piece of a map on each, as many as
+/// [`tch::get_num_threads`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Streaming {
     /// Streamed, as many images at a time as suit the device, their size and the network. If `target` requires a gradient,
