@@ -94,6 +94,7 @@
     feature = "image",
     doc = "| pictures: heat maps, contact sheets, loss curves, an atlas of losses | [`visual`] |"
 )]
+//! | which loss when, speed, numbers, losses of your own | [`guide`] |
 //! | coming from PyTorch | [`porting`] |
 //!
 //! # The losses of `torch.nn`
@@ -191,6 +192,7 @@
 #![warn(missing_docs)]
 
 mod base;
+pub mod guide;
 mod losses;
 pub mod manager;
 pub mod networks;

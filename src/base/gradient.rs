@@ -123,6 +123,13 @@ pub(crate) fn at_once(device: Device, elements: i64, most: i64) -> i64 {
     }
 }
 
+/// How many rows of a matrix of all pairs to work on at a time, of `columns` each. One at least. Elsewhere than on a CPU a
+/// quarter of a gigabyte of f32 keeps the device busy.
+pub(crate) fn rows_at_once(device: Device, columns: i64) -> i64 {
+    let most = if device == Device::Cpu { MEGABYTE } else { 256 * MEGABYTE };
+    (most / columns).max(1)
+}
+
 /// Cuts `count` images into pieces of about equal length, `most` at most. Yields start and length of each.
 pub(crate) fn pieces(count: i64, most: i64) -> impl Iterator<Item = (i64, i64)> {
     let pieces = div_ceil(count, most);

@@ -6,14 +6,21 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::no_grad;
 
 use crate::{Error, Result};
 
-/// The threads. They stay: libtorch's libraries keep memory for each thread that ever was.
-static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
+/// The threads, and how many were asked for; none where the system gave no more. They stay: libtorch's libraries keep
+/// memory for each thread that ever was.
+struct Threads {
+    count: usize,
+    pool: Option<Arc<ThreadPool>>,
+}
+
+static THREADS: Mutex<Threads> = Mutex::new(Threads { count: 0, pool: None });
 
 /// How many threads the caller may use: as many as libtorch would.
 pub(crate) fn available() -> usize {
@@ -24,6 +31,9 @@ pub(crate) fn available() -> usize {
 ///
 /// There is a thread for each of the `workers`, which are what the threads cannot share: tensors, for one. The first
 /// error ends the work.
+///
+/// A thread of the caller's own rayon pool does all of it: while it waited, rayon would have it begin other jobs of that
+/// pool, in the middle of this one.
 pub(crate) fn each<W: Send>(
     mut workers: Vec<W>,
     pieces: usize,
@@ -31,6 +41,7 @@ pub(crate) fn each<W: Send>(
 ) -> Result<()> {
     let pool = match workers.len() {
         0 | 1 => None,
+        _ if rayon::current_thread_index().is_some() => None,
         count => pool(count),
     };
     let Some(pool) = pool else {
@@ -50,7 +61,7 @@ pub(crate) fn each<W: Send>(
                 });
                 if let Err(error) = no_grad(|| numbers.try_for_each(|piece| work(&mut worker, piece))) {
                     next.store(pieces, Ordering::Relaxed);
-                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
             });
         }
@@ -61,28 +72,31 @@ pub(crate) fn each<W: Send>(
 
 /// At least so many threads, each of which computes alone. `None` where the system gives no more.
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    let large_enough = pool.as_ref().filter(|pool| pool.current_num_threads() >= threads);
-    if let Some(pool) = large_enough {
-        return Some(Arc::clone(pool));
+    let mut own = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    if own.count < threads {
+        // As many as the next pieces may want.
+        let count = threads.max(available());
+        *own = Threads { count, pool: build(count).map(Arc::new) };
     }
-    let of_caller = tch::get_num_threads();
-    let built = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|index| format!("tch-losses {index}"))
-        .start_handler(|_| {
-            // libtorch gives a thread the program's number when the thread asks for the first time.
-            tch::get_num_threads();
-            tch::set_num_threads(1);
-        })
-        .build()
-        .ok()?;
-    // The number is the thread's own, but also that of the program's later threads: theirs stays what it was.
-    built.broadcast(|_| ());
-    tch::set_num_threads(of_caller);
-    let built = Arc::new(built);
-    *pool = Some(Arc::clone(&built));
-    Some(built)
+    own.pool.clone()
+}
+
+fn build(threads: usize) -> Option<ThreadPool> {
+    // libtorch gives a thread the program's number of threads when it asks for the first time. Who sets it sets the
+    // thread's own number, but also that of the program's later threads: theirs is to stay what it was.
+    let of_program = thread::spawn(tch::get_num_threads).join().ok()?;
+    let alone = |_| {
+        tch::get_num_threads();
+        tch::set_num_threads(1);
+    };
+    let name = |index| format!("tch-losses {index}");
+    let built = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).start_handler(alone).build();
+    if let Ok(pool) = &built {
+        // All of them have begun.
+        pool.broadcast(|_| ());
+    }
+    thread::spawn(move || tch::set_num_threads(of_program)).join().ok()?;
+    built.ok()
 }
 
 #[cfg(test)]
@@ -124,6 +138,28 @@ mod tests {
             });
             assert_eq!(error.unwrap_err().to_string(), failure(3).to_string());
         }
+    }
+
+    /// Jobs that wait for each other's lock would wait forever if a thread began one in the middle of another.
+    #[test]
+    fn within_rayon() {
+        let one = Mutex::new(0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        pool.scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|_| {
+                    let mut sum = one.lock().unwrap();
+                    let total = Mutex::new(0);
+                    each(vec![0; 4], 100, |_, piece| {
+                        *total.lock().unwrap() += piece;
+                        Ok(())
+                    })
+                    .unwrap();
+                    *sum += total.into_inner().unwrap();
+                });
+            }
+        });
+        assert_eq!(one.into_inner().unwrap(), 16 * 4950);
     }
 
     /// Each thread computes alone, and the caller's number of threads stays.

@@ -4,6 +4,7 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{no_grad, Kind, Tensor};
 
 use crate::base::check;
+use crate::base::precision::accumulation_kind;
 use crate::{Error, Loss, Result};
 
 /// The step of Adam at the start, in values of pixels; it falls to 0 along half a cosine.
@@ -43,7 +44,11 @@ pub fn descend(
 ) -> Result<Tensor> {
     check::image("start", start)?;
     check::image_pair(start, real)?;
-    let store = nn::VarStore::new(start.device());
+    // Steps are too small for half kinds.
+    let kind = accumulation_kind(start.kind());
+    let real = &real.f_to_kind(kind)?;
+    let mut store = nn::VarStore::new(start.device());
+    store.set_kind(kind);
     let mut pixels = store.root().f_var_copy("pixels", &start.f_detach()?)?;
     let mut adam = nn::Adam::default().build(&store, RATE)?;
     for step in 0..steps {

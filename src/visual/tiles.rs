@@ -33,7 +33,7 @@ impl Tile {
     }
 
     /// The [`loss_map`](crate::Loss::loss_map) `[1, 1, H, W]` of a loss as a heat map. Its scale begins at 0, or at the
-    /// least value below, and leaves out the highest two hundredths at most, as that of a
+    /// least value below, and leaves out the highest half a hundredth at most, as that of a
     /// [`ContactSheet`](super::ContactSheet). The note tells the loss's value and where the scale ends.
     ///
     /// # Errors

@@ -215,11 +215,11 @@ fn refusals() {
         assert_eq!(message, "`target` has shape [2, 8], expected [2, 1, 8], the shape of `input`");
     }
     for shape in [&[2000][..], &[1, 1, 1, 2000], &[2, 1, 512]] {
-        let expected = "[N, C, T] or [N, T] with T at least 513, more than half of the `fft_size`";
+        let expected = "[N, C, T] or [N, T] with T at least 513, more than half of the largest transform";
         let message = refused(&StftLoss::default(), shape);
         assert_eq!(message, format!("`input` has shape {shape:?}, expected {expected}"));
     }
-    let expected = "[N, C, T] or [N, T] with T at least 1025, more than half of the `fft_size`";
+    let expected = "[N, C, T] or [N, T] with T at least 1025, more than half of the largest transform";
     assert_eq!(
         refused(&MultiResolutionStftLoss::default(), &[2, 1, 1024]),
         format!("`input` has shape [2, 1, 1024], expected {expected}")

@@ -26,13 +26,12 @@ fn the_front_page_lists_every_loss() {
     assert_eq!(listed, catalogue);
 }
 
-/// The tables of the README have every loss of the catalogue.
+/// The table of the README has every loss of the catalogue.
 #[test]
 fn the_readme_lists_every_loss() {
     let readme = text_of("README.md");
-    let heads = ["| family | losses | originals |", "| here | in `torch.nn` | options beside `reduction` |"];
-    let listed: BTreeSet<String> =
-        heads.iter().flat_map(|head| rows(&readme, head)).flat_map(|row| quoted(&row)).collect();
+    let table = rows(&readme, "| family | losses | originals |");
+    let listed: BTreeSet<String> = table.iter().flat_map(|row| quoted(row)).collect();
     for name in LossSpec::NAMES {
         assert!(listed.contains(*name), "{name}");
     }
@@ -103,10 +102,9 @@ fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The tables of losses in the README and in the documentation name the options that there are, and all of
-/// them.
+/// The table of the losses of `torch.nn` names the options that there are, and all of them.
 #[test]
-fn the_tables_of_losses_name_the_options_that_there_are() {
+fn the_table_of_torch_nn_names_the_options_that_there_are() {
     // Arguments, methods, and PyTorch's names for some of ours.
     let beside = ["reduction", "BatchMean", "batchmean", "var", "cutoffs", "log_prob", "predict", "options"];
     // Arguments of constructors in PyTorch.
@@ -120,24 +118,18 @@ fn the_tables_of_losses_name_the_options_that_there_are() {
         };
         fields[config].iter().filter(|field| !sizes.contains(&field.as_str())).cloned().collect()
     };
-    let tables = [
-        ("README.md", "| here | in `torch.nn` | options beside `reduction` |", 1),
-        ("src/lib.rs", "| `torch.nn` | here | options |", 2),
-    ];
-    for (file, head, here) in tables {
-        let mut losses = 0;
-        for row in rows(&text_of(file), head) {
-            let cells: Vec<&str> = row.split('|').collect();
-            let mut named: BTreeSet<String> = BTreeSet::new();
-            for name in quoted(cells[3]).into_iter().filter(|name| !beside.contains(&name.as_str())) {
-                // Those of another loss, or one.
-                named.extend(if fields.contains_key(&name) { options(&name) } else { [name].into() });
-            }
-            for loss in quoted(cells[here]) {
-                assert_eq!(named, options(&loss), "{file}: {row}");
-                losses += 1;
-            }
+    let mut losses = 0;
+    for row in rows(&text_of("src/lib.rs"), "| `torch.nn` | here | options |") {
+        let cells: Vec<&str> = row.split('|').collect();
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        for name in quoted(cells[3]).into_iter().filter(|name| !beside.contains(&name.as_str())) {
+            // Those of another loss, or one.
+            named.extend(if fields.contains_key(&name) { options(&name) } else { [name].into() });
         }
-        assert_eq!(losses, 23, "{file}");
+        for loss in quoted(cells[2]) {
+            assert_eq!(named, options(&loss), "{row}");
+            losses += 1;
+        }
     }
+    assert_eq!(losses, 23);
 }

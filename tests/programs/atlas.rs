@@ -117,7 +117,8 @@ fn what_cannot_be_done_is_said() -> Result<()> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("file"), "in the way")?;
     let (real, small) = (asset("real.png"), fixture("real.png"));
-    let cases: [(&[&str], &str); 8] = [
+    image::open(&real)?.save(folder.path().join("noise.jpg"))?;
+    let cases: [(&[&str], &str); 11] = [
         (
             &["atlas", "--image", &small, "--out", "a"],
             "has 23 x 19 pixels: give one with 32 on each side at least",
@@ -139,7 +140,19 @@ fn what_cannot_be_done_is_said() -> Result<()> {
         ),
         (
             &["gallery", "--fake", &asset_of_48(&folder)?, "--real", &real],
-            "their middle squares have sides of 48 and 256 pixels",
+            "--fake has 48 x 60 pixels and --real ",
+        ),
+        (
+            &["gallery", "--fake", "noise.jpg", "--real", &real, "-o", "noise.jpg"],
+            "--output: noise.jpg is one of the pictures that are read",
+        ),
+        (
+            &["descend", "--real", "noise.jpg", "-o", "./noise.jpg"],
+            "--output: ./noise.jpg is one of the pictures that are read",
+        ),
+        (
+            &["atlas", "--image", &real, "noise.jpg", "--out", "."],
+            "--out: ./noise.jpg is one of the pictures that are read",
         ),
     ];
     for (arguments, expected) in cases {

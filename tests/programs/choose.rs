@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{ensure, Result};
 use serde_json::Value;
 use tch_losses::manager::{LossSpec, Objective};
+use tch_losses::visual::image::{Rgb, RgbImage};
 
 use crate::compare::{run, Output};
 
@@ -188,5 +189,43 @@ fn objectives_that_cannot_be_computed() -> Result<()> {
     }
     let both = compare(&["--objective", "a.toml", "--losses", "l1"])?;
     assert_eq!(both.code, Some(2), "{}", both.stderr);
+    Ok(())
+}
+
+/// Pictures that are computed in strips where the loss is a mean.
+#[test]
+fn a_sum_over_large_pictures_is_a_sum() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (width, height) = (2048, 1040);
+    let mut paths = Vec::new();
+    for level in [0, 255] {
+        let path = folder.path().join(format!("{level}.png"));
+        RgbImage::from_pixel(width, height, Rgb([level; 3])).save(&path)?;
+        paths.push(path.display().to_string());
+    }
+    let objective = folder.path().join("objective.toml");
+    let table = |name, reduction| {
+        format!("[losses.{name}]\nloss = \"L1Loss\"\noptions = {{ reduction = \"{reduction}\" }}\n")
+    };
+    fs::write(&objective, table("total", "sum") + &table("mean", "mean"))?;
+    let objective = objective.display().to_string();
+    let (fake, real) = (&paths[0], &paths[1]);
+    let output = run(&[
+        "compare",
+        "--fake",
+        fake,
+        "--real",
+        real,
+        "--objective",
+        &objective,
+        "--range",
+        "unit",
+        "--json",
+    ])?;
+    ensure!(output.code == Some(0), "{}", output.stderr);
+    let found: Value = serde_json::from_str(&output.stdout)?;
+    // Whole numbers below 2^24, which f32 adds exactly.
+    assert_eq!(found["total"].as_f64(), Some(f64::from(width * height * 3)), "{found}");
+    assert_eq!(found["mean"].as_f64(), Some(1.0), "{found}");
     Ok(())
 }

@@ -48,6 +48,19 @@ impl Loss for Fragile {
 }
 
 #[test]
+fn pictures_of_any_kind_are_restored() {
+    let (start, real) = pair();
+    for (kind, tolerance) in [(Kind::Double, 0.02), (Kind::Half, 0.021), (Kind::BFloat16, 0.03)] {
+        let (start, real) = (start.to_kind(kind), real.to_kind(kind));
+        let restored = descend(&MseLoss::default(), &start, &real, 150, |_| ()).unwrap();
+        assert_eq!(restored.kind(), kind);
+        // The result is rounded to its kind: by 1/512 at most where it has 8 bits.
+        let off = value(&(restored - &real).to_kind(Kind::Double).abs().max());
+        assert!(off < tolerance, "{kind:?}: {off}");
+    }
+}
+
+#[test]
 fn pixels_stay_in_their_range() {
     let (start, real) = pair();
     let restored = descend(&Brighter, &start, &real, 60, |_| ()).unwrap();

@@ -9,13 +9,13 @@ use tch_losses::visual::{Atlas, Distortion, Subject};
 use crate::choice::Choice;
 use crate::losses::Entry;
 use crate::note;
-use crate::photo::{photo, save};
+use crate::photo::{photo, refuse_to_replace, save};
 use crate::progress::Bar;
 
 /// Measure what losses see in photos that are distorted more and more, and what they are blind to
 ///
-/// Written are a sheet of curves for each distortion (blur.jpg and others), sensitivity.png, agreement.png, atlas.md
-/// (the same in words) and atlas.json (the numbers). Three photos take one to two minutes on two cores.
+/// Written are a sheet of curves for each distortion (gaussian-blur.jpg and others), sensitivity.png, agreement.png,
+/// atlas.md (the same in words) and atlas.json (the numbers). Three photos take one to two minutes on two cores.
 #[derive(clap::Args)]
 pub struct Args {
     /// The photos: PNG, JPEG, WebP, TIFF or BMP files. The first is shown on the sheets
@@ -41,8 +41,11 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
-    let photos =
-        args.image.iter().map(|path| photo("--image", path, args.size)).collect::<Result<Vec<_>>>()?;
+    let pages = Distortion::ALL.map(|distortion| args.out.join(page_of(distortion)));
+    let tables = ["sensitivity.png", "agreement.png"].map(|name| args.out.join(name));
+    refuse_to_replace("--out", pages.into_iter().chain(tables), &args.image)?;
+    let photos = args.image.iter().map(|path| Ok(photo("--image", path, args.size)?.0));
+    let photos = photos.collect::<Result<Vec<_>>>()?;
     let chosen = args.choice.chosen()?;
     let mut subjects = Vec::new();
     for Entry { name, family, loss, .. } in args.choice.accepting(&chosen, &photos)? {
@@ -66,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
     text += &atlas.describe();
     text += "\n## Curves\n";
     for distortion in Distortion::ALL {
-        let name = format!("{}.jpg", distortion.name().replace(' ', "-").to_lowercase());
+        let name = page_of(distortion);
         save(&atlas.draw_curves(distortion, shown)?, &out.join(&name)).context("--out")?;
         text += &format!("\n![{}]({name})\n", distortion.name());
         written.push(name);
@@ -81,4 +84,9 @@ pub fn run(args: &Args) -> Result<()> {
         note(format_args!("wrote {}", out.join(name).display()));
     }
     Ok(())
+}
+
+/// The name of the page with a distortion's curves.
+fn page_of(distortion: Distortion) -> String {
+    format!("{}.jpg", distortion.name().replace(' ', "-").to_lowercase())
 }

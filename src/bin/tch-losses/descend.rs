@@ -10,7 +10,7 @@ use tch_losses::{printable, PsnrLoss};
 use crate::choice::Choice;
 use crate::losses::Entry;
 use crate::note;
-use crate::photo::{check_name, photo, save};
+use crate::photo::{check_name, photo, refuse_to_replace, save};
 use crate::progress::Bar;
 
 /// Optimise the pixels of a picture by one loss at a time: what each loss alone restores, on one page
@@ -50,7 +50,8 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
     check_name("--output", &args.output)?;
-    let real = photo("--real", &args.real, args.size)?;
+    refuse_to_replace("--output", [args.output.clone()], [&args.real, &args.start])?;
+    let (real, _) = photo("--real", &args.real, args.size)?;
     let start = start(args, &real)?;
     let chosen = args.choice.chosen()?;
     let losses = args.choice.accepting(&chosen, &[real.shallow_clone()])?;
@@ -76,9 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
         title: "What each loss restores alone",
         facts: &format!("The pixels after {} steps of Adam, each from the same start.", args.steps),
         tiles: &tiles,
-        notes: &[
-            "The PSNR compares with the photo. What a loss does not see, it leaves as it was at the start.",
-        ],
+        notes: &["The PSNR compares with the photo. What a loss does not see may be anything."],
     };
     save(&sheet.render(), &args.output).context("--output")?;
     note(format_args!("wrote {}", args.output.display()));
@@ -94,7 +93,7 @@ fn start(args: &Args, real: &Tensor) -> Result<Tensor> {
     if args.start == Path::new("grey") {
         return Ok(real.f_full_like(0.5)?);
     }
-    let start = photo("--start", &args.start, real.size()[2])?;
+    let (start, _) = photo("--start", &args.start, real.size()[2])?;
     if start.size() != real.size() {
         let (given, side) = (start.size()[2], real.size()[2]);
         bail!(

@@ -10,7 +10,7 @@ use tch_losses::visual::{Tile, TileSheet};
 use crate::choice::Choice;
 use crate::losses::Entry;
 use crate::note;
-use crate::photo::{check_name, photo, save};
+use crate::photo::{check_name, photo, refuse_to_replace, save};
 
 /// Draw where in a picture each loss comes from: the heat maps of all losses that have one, on one page
 ///
@@ -41,10 +41,16 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<()> {
     check_name("--output", &args.output)?;
-    let (fake, real) = (photo("--fake", &args.fake, args.size)?, photo("--real", &args.real, args.size)?);
-    if fake.size() != real.size() {
-        let (fake, real) = (fake.size()[2], real.size()[2]);
-        bail!("--fake and --real differ: their middle squares have sides of {fake} and {real} pixels");
+    refuse_to_replace("--output", [args.output.clone()], [&args.fake, &args.real])?;
+    let (fake, size) = photo("--fake", &args.fake, args.size)?;
+    let (real, expected) = photo("--real", &args.real, args.size)?;
+    if size != expected {
+        let pixels = |(width, height)| format!("{width} x {height}");
+        bail!(
+            "--fake has {} pixels and --real {}: give pictures of one size",
+            pixels(size),
+            pixels(expected)
+        );
     }
     let chosen = args.choice.chosen()?;
     let losses = args.choice.accepting(&chosen, &[real.shallow_clone()])?;
@@ -65,7 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
         Ok(())
     })?;
     let mut notes = vec![
-        "Below each map: the loss, and the value that is drawn yellow, the end of the map's scale; black is 0.".to_owned(),
+        "Below each map: the loss, and the value that is drawn yellow, the end of the map's scale; black is 0, or the least value below.".to_owned(),
     ];
     if !without.is_empty() {
         notes.push(format!("Without a map: {}.", without.join(", ")));

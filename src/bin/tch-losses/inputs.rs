@@ -151,7 +151,9 @@ impl Source {
         let Files::Strip { path, order } = &self.files else { return };
         let ((width, height), count) = (part.size(), order.parts.len() as i64);
         let whole = width * count;
-        if width != height && whole % height == 0 {
+        if whole == height {
+            note(format_args!("{}: it is square: is it a strip?", shown(path)));
+        } else if width != height && whole % height == 0 {
             note(format_args!(
                 "{}: its {count} parts are {} pixels; {} parts would be square, see --order",
                 shown(path),

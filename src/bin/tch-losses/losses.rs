@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{anyhow, bail, Context, Result};
 use tch::Device;
 use tch_losses::manager::{LossManager, LossSpec, NetworkWeights, Objective, PerceptualLossSpec, TermSpec};
-use tch_losses::{printable, DataRange, Loss};
+use tch_losses::{printable, DataRange, Loss, Reduction};
 
 use crate::note;
 use crate::pair::Reach;
@@ -233,15 +233,21 @@ fn perceptual(weights: &Path) -> LossSpec {
     LossSpec::PerceptualLoss(PerceptualLossSpec { weights, ..Default::default() })
 }
 
-/// How much of a picture a row of the loss's map depends on; all of it for losses of which that is not known here.
+/// How much of a picture a row of the loss's map depends on; all of it for losses of which that is not known here. The
+/// mean of the map is the loss with the reduction mean alone.
 fn reach(loss: &LossSpec) -> Reach {
-    match loss {
-        LossSpec::L1Loss(_)
-        | LossSpec::MseLoss(_)
-        | LossSpec::SmoothL1Loss(_)
-        | LossSpec::HuberLoss(_)
-        | LossSpec::CharbonnierLoss(_) => Reach::Rows(0),
-        LossSpec::Sobel(_) | LossSpec::Laplacian(_) => Reach::Rows(1),
+    let (reduction, rows) = match loss {
+        LossSpec::L1Loss(loss) => (loss.reduction, 0),
+        LossSpec::MseLoss(loss) => (loss.reduction, 0),
+        LossSpec::SmoothL1Loss(loss) => (loss.reduction, 0),
+        LossSpec::HuberLoss(loss) => (loss.reduction, 0),
+        LossSpec::CharbonnierLoss(loss) => (loss.reduction, 0),
+        LossSpec::Sobel(loss) => (loss.reduction, 1),
+        LossSpec::Laplacian(loss) => (loss.reduction, 1),
+        _ => return Reach::All,
+    };
+    match reduction {
+        Reduction::Mean => Reach::Rows(rows),
         _ => Reach::All,
     }
 }

@@ -1,6 +1,6 @@
 //! Photos as small squares, and pages as files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 use tch::Tensor;
@@ -14,8 +14,9 @@ use crate::picture;
 const MOST_PIXELS: u64 = 1 << 27;
 const LEAST_SIDE: i64 = 32;
 
-/// The middle square of the photo that `option` names as `[1, 3, H, W]` from 0 to 1, no larger than `size`.
-pub fn photo(option: &str, path: &Path, size: i64) -> Result<Tensor> {
+/// The middle square of the photo that `option` names as `[1, 3, H, W]` from 0 to 1, no larger than `size`; and the
+/// width and height of the photo.
+pub fn photo(option: &str, path: &Path, size: i64) -> Result<(Tensor, (i64, i64))> {
     let picture = picture::load(path, (0.0, 1.0), MOST_PIXELS).context(option.to_owned())?;
     let (width, height) = picture.size();
     if width.min(height) < LEAST_SIDE {
@@ -24,7 +25,23 @@ pub fn photo(option: &str, path: &Path, size: i64) -> Result<Tensor> {
             path.display()
         );
     }
-    picture.square(size)
+    Ok((picture.square(size)?, (width, height)))
+}
+
+/// An error where the page or folder of `option` would replace one of the pictures that are read.
+pub fn refuse_to_replace<'a>(
+    option: &str,
+    outputs: impl IntoIterator<Item = PathBuf>,
+    inputs: impl IntoIterator<Item = &'a PathBuf> + Clone,
+) -> Result<()> {
+    let place = |path: &Path| std::fs::canonicalize(path).ok();
+    for output in outputs {
+        let written = place(&output);
+        if written.is_some() && inputs.clone().into_iter().any(|input| place(input) == written) {
+            bail!("{option}: {} is one of the pictures that are read", output.display());
+        }
+    }
+    Ok(())
 }
 
 /// Writes a page as PNG or JPEG, as its name ends. Where photos are on it, PNG is four times as large.
@@ -33,6 +50,10 @@ pub fn save(page: &RgbImage, path: &Path) -> Result<()> {
     let extension = path.extension().unwrap_or_default();
     if extension.eq_ignore_ascii_case("png") {
         return Ok(save_png(page, path)?);
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let mut file = Vec::new();
     page.write_with_encoder(JpegEncoder::new_with_quality(&mut file, QUALITY))?;

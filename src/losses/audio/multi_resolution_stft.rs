@@ -30,7 +30,7 @@ use crate::{Error, Loss, Result};
 ///
 /// The sizes are those of Parallel WaveGAN, whose `eps` is 1e-7.
 ///
-/// Source: [`MultiResolutionSTFTLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/freq.py);
+/// Source: [`MultiResolutionSTFTLoss` of auraloss 0.4.0](https://github.com/csteinmetz1/auraloss);
 /// R. Yamamoto et al., [*Parallel WaveGAN*](https://arxiv.org/abs/1910.11480) (2019).
 ///
 /// ```

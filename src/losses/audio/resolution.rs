@@ -47,7 +47,7 @@ pub(super) fn forward(
     let least = resolutions.iter().map(|resolution| resolution.fft_size / 2 + 1).max().unwrap_or(1);
     if !(2..=3).contains(&size.len()) || size[size.len() - 1] < least {
         let expected =
-            format!("[N, C, T] or [N, T] with T at least {least}, more than half of the `fft_size`");
+            format!("[N, C, T] or [N, T] with T at least {least}, more than half of the largest transform");
         return Err(Error::Shape { argument: "input", given: size, expected });
     }
     let kind = accumulation_kind(input.kind());

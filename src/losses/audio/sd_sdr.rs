@@ -20,7 +20,7 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: `input` and `target` `[..., T]`, equal, T at least 1: usually `[N, C, T]`. The loss is a scalar. With
 ///   [`Reduction::None`] it has the shape without T.
-/// - **Values**: any, in f32 of magnitudes up to about 1e15, so that energies are finite. A good input has a negative
+/// - **Values**: any, in f32 with energies (sums of squares) up to 1e30. A good input has a negative
 ///   loss. A silent `target` costs 80, whatever the input, and has no gradient. So has a silent `input`. f16 and bf16
 ///   are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the

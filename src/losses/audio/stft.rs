@@ -34,8 +34,7 @@ use crate::{Loss, Result};
 ///
 /// Parallel WaveGAN has an `eps` of 1e-7. auraloss's other windows, its phases, scales and filters are not here.
 ///
-/// Source: [`STFTLoss` of auraloss](https://github.com/csteinmetz1/auraloss/blob/main/auraloss/freq.py); S. Ö. Arık et
-/// al., [*Fast Spectrogram Inversion using Multi-head Convolutional Neural Networks*](https://arxiv.org/abs/1808.06719)
+/// Source: [`STFTLoss` of auraloss 0.4.0](https://github.com/csteinmetz1/auraloss); S. Ö. Arık et al., [*Fast Spectrogram Inversion using Multi-head Convolutional Neural Networks*](https://arxiv.org/abs/1808.06719)
 /// (2018).
 ///
 /// ```

@@ -8,7 +8,7 @@ use tch::{no_grad, Kind, Tensor};
 use super::sets::with_gradients;
 use super::units::Units;
 use crate::base::check;
-use crate::base::gradient::{at_once, is_tracked, pieces, MEGABYTE};
+use crate::base::gradient::{is_tracked, pieces, rows_at_once};
 use crate::base::precision::accumulation_kind;
 use crate::{Error, Reduction, Result};
 
@@ -133,7 +133,7 @@ fn sum(
         false => None,
     };
     let (mut sums, mut counts) = (Vec::new(), Vec::new());
-    for (start, rows) in pieces(count, at_once(own.device(), batch, MEGABYTE)) {
+    for (start, rows) in pieces(count, rows_at_once(own.device(), batch)) {
         let place = Place { labels, start, rows, batch };
         let part = own.f_narrow(0, start, rows)?;
         let scores = part.f_mm(&columns)?;

@@ -6,7 +6,7 @@ use tch::{nn, no_grad, Tensor};
 use super::anchors::nothing;
 use super::clip::{check_features, scalar_parameter};
 use super::sets::with_gradients;
-use crate::base::gradient::{at_once, is_tracked, pieces, MEGABYTE};
+use crate::base::gradient::{is_tracked, pieces, rows_at_once};
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -114,7 +114,7 @@ fn sum(
         true => Some([images.f_empty_like()?, texts.f_zeros_like()?]),
         false => None,
     };
-    for (start, rows) in pieces(batch, at_once(images.device(), batch, MEGABYTE)) {
+    for (start, rows) in pieces(batch, rows_at_once(images.device(), batch)) {
         let part = images.f_narrow(0, start, rows)?;
         let mut against = bias.f_addmm(&part, &columns)?;
         let own = |logits: &Tensor| logits.f_narrow(1, start, rows)?.f_diagonal(0, 0, 1);

@@ -7,7 +7,7 @@ use super::anchors::{check_labelled, nothing, Place};
 use super::distances::{add_slopes, distances};
 use super::sets::with_gradients;
 use super::units::Units;
-use crate::base::gradient::{at_once, is_tracked, pieces, MEGABYTE};
+use crate::base::gradient::{is_tracked, pieces, rows_at_once};
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -19,7 +19,7 @@ use crate::{Loss, Reduction, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TripletMiner {
-    /// All of them.
+    /// All of them, as without a miner. (The one of PyTorch Metric Learning that is called `all` leaves out the easy ones.)
     #[default]
     All,
     /// Those with `d_an - d_ap > miner_margin`.
@@ -185,7 +185,7 @@ impl TripletMarginWithMinerLoss {
         let batch = rows.size()[0];
         let mut slopes = rows.f_zeros_like()?;
         let (mut sums, mut counts) = (Vec::new(), Vec::new());
-        for (start, length) in pieces(batch, at_once(rows.device(), batch, MEGABYTE)) {
+        for (start, length) in pieces(batch, rows_at_once(rows.device(), batch)) {
             let (same, different) = Place::some(labels, start, length).same_and_different()?;
             let distances = distances(&rows.f_narrow(0, start, length)?, rows)?;
             let part = match self.miner {

@@ -72,7 +72,8 @@ impl DinoConfig {
 ///
 /// The views that the teacher sees, usually the two large crops, are the first ones of the student. The temperature of the
 /// teacher moves from `warmup_teacher_temp` in epoch 0 to `teacher_temp` in epoch `warmup_teacher_temp_epochs` - 1, and
-/// stays there. Tell the loss of each new epoch with [`set_epoch`](Self::set_epoch).
+/// stays there. Tell the loss of each new epoch with [`set_epoch`](Self::set_epoch): without that, it stays in epoch 0. lightly
+/// without an `epoch` has `teacher_temp` throughout; that is `with_warmup_teacher_temp_epochs(0)`.
 ///
 /// Each call of `forward` or `try_forward` moves the centre, also within [`no_grad`]. [`value`](Self::value) has the value
 /// without that: for an evaluation, or for several parts of a batch after one [`update_center`](Self::update_center).
@@ -84,7 +85,8 @@ impl DinoConfig {
 /// - **Gradients**: to `student`; `teacher` is a constant. Forward computes the gradient, and second derivatives come out as
 ///   zero.
 /// - **State**: `center` `[1, 1, output_dim]` and `epoch` in the variable store, not trainable: they are saved and loaded
-///   with it. `center` has the name and the shape of lightly's. It is f64 in a store of f64, otherwise f32.
+///   with it. `center` has the name and the shape of lightly's, which has no `epoch`: load its state with
+///   `VarStore::load_partial`, then call `set_epoch`. It is f64 in a store of f64, otherwise f32.
 /// - **Defaults**: those of [`DinoConfig`]: `output_dim` 65536, `student_temp` 0.1, `teacher_temp` and
 ///   `warmup_teacher_temp` 0.04, `warmup_teacher_temp_epochs` 30, `center_momentum` 0.9.
 /// - **Errors**: arguments of other shapes, of different kinds or devices; on another device than the centre.

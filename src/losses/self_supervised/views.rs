@@ -25,8 +25,10 @@ pub(super) fn diagonal_and_rest(a: &Tensor, b: Option<&Tensor>, divisor: f64) ->
     if !has_less_work_by_samples(size[0], size[1]) {
         let mut matrix = a.f_tr()?.f_mm(other)?;
         let diagonal = matrix.f_diagonal(0, 0, 1)?.f_div_scalar(divisor)?;
-        // In place: there are as many numbers as in a weight of a large layer.
-        let rest = matrix.f_fill_diagonal_(0.0, false)?.f_norm()?.f_div_scalar(divisor)?.f_square()?;
+        // In place: there are as many numbers as in a weight of a large layer. Row by row: libtorch's norm of millions of
+        // numbers has lost some digits.
+        let rows = matrix.f_fill_diagonal_(0.0, false)?.f_norm_scalaropt_dim(2, [1i64].as_slice(), false)?;
+        let rest = rows.f_div_scalar(divisor)?.f_square()?.f_sum(None)?;
         return Ok((diagonal, rest));
     }
     // The sum of all squares is that of the products of `aaᵀ` and `bbᵀ`, which are smaller. The rank of the matrix is

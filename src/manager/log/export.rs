@@ -56,7 +56,7 @@ impl LoggedRun {
     ///
     /// Values that are not finite are `NaN`, `inf` and `-inf`, which pandas reads. The file appears under its name when
     /// it is whole; one that was there is replaced. A column for each loss is one line of pandas:
-    /// `read_csv(path).pivot_table(index="step", columns="loss", values="value")`.
+    /// `read_csv(path).pivot(index=["epoch", "step"], columns="loss", values="value")`.
     ///
     /// # Errors
     /// [`Error::Write`](crate::Error::Write) where the file cannot be written.

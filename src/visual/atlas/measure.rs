@@ -107,7 +107,10 @@ impl Atlas {
             let middle = median(equal[loss].iter().filter_map(Sum::mean).map(|point| point.value));
             let answers = Distortion::ALL.into_iter().enumerate().map(|(kind, distortion)| {
                 let at_equal_error = equal[loss][kind].mean();
-                let relative = |point: Point| middle.map(|middle| point.value / middle);
+                // A loss that is infinite or 0 everywhere has no unit.
+                let relative = |point: Point| {
+                    middle.map(|middle| point.value / middle.abs()).filter(|times| times.is_finite())
+                };
                 Answers {
                     distortion,
                     points: points[loss][kind].iter().filter_map(Sum::mean).collect(),

@@ -75,6 +75,7 @@ impl Atlas {
 /// A sensitivity in a few letters.
 pub(super) fn short(times: f64) -> String {
     match times {
+        times if !times.is_finite() => times.to_string(),
         times if times >= 9.95 => format!("{times:.0}"),
         times if times >= 0.095 => format!("{times:.1}"),
         // Rounding may make it less than 0.

@@ -20,7 +20,7 @@ impl Axis {
     pub(super) fn of_steps((low, high): (f64, f64)) -> Axis {
         let low = if low <= 0.05 * high { 0.0 } else { low };
         let (low, high) = if low < high { (low, high) } else { opened((low, high), 1.0) };
-        Axis { low, high, logarithmic: false, whole: true }
+        Axis { low: low.max(0.0), high, logarithmic: false, whole: true }
     }
 
     /// For values, from 0 if they come near it.

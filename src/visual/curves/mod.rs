@@ -33,7 +33,7 @@ pub(super) use svg::{escaped, shortened, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 /// - **Values**: the weighted losses, as the axis says. The training saw these, and the weights make them
 ///   comparable.
 /// - **Smoothing**: the exponential moving average with a span of `n` records, as pandas'
-///   `ewm(span=n).mean()`:
+///   `ewm(span=n, ignore_na=True).mean()`:
 ///
 ///   ```text
 ///   mean[t] = sum_i (1 - a)^i x[t - i] / sum_i (1 - a)^i,   i = 0 .. t,   a = 2 / (n + 1)

@@ -135,7 +135,7 @@ fn a_value_that_is_not_a_number_shows() {
             // libtorch's own check of probabilities is an assertion on the device there, which ends all work on it.
             return;
         }
-        if ends_in_zero_on_cuda(&subject.name) && device().is_cuda() {
+        if ends_in_zero_on_cuda(subject.name) && device().is_cuda() {
             return;
         }
         let _ = tensors[0].fill_(f64::NAN);

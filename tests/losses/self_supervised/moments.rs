@@ -35,6 +35,22 @@ fn vicreg_by_hand() {
     assert_values(&loss.forward(&z_a, &z_b), &[5.0 * (2.0 * 16.0) / 2.0]);
 }
 
+/// A sum of millions of squares keeps its digits in f32, whichever of the two matrices it is of.
+#[test]
+fn many_features() {
+    for (samples, features) in [(600, 1100), (300, 1100)] {
+        let [z_a, z_b] = [1, 2].map(|seed| noise(seed, &[samples, features], Kind::Double));
+        let narrow = |view: &Tensor| view.to_kind(Kind::Float);
+        let losses: [&dyn Loss; 2] = [&BarlowTwinsLoss::default(), &VicRegLoss::default()];
+        for loss in losses {
+            let exact =
+                loss.forward(&narrow(&z_a).to_kind(Kind::Double), &narrow(&z_b).to_kind(Kind::Double));
+            let found = loss.forward(&narrow(&z_a), &narrow(&z_b)).to_kind(Kind::Double);
+            assert_close(&format!("{loss:?}"), &found, &exact, 1e-5, Relative::ToLargest);
+        }
+    }
+}
+
 /// The loss with the matrix `[D, D]` of the definition.
 fn defined(loss: &BarlowTwinsLoss, z_a: &Tensor, z_b: &Tensor) -> Tensor {
     let standard = |view: &Tensor| {

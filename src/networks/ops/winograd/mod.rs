@@ -33,8 +33,8 @@ const WINDOW: i64 = TILE + 2;
 const POINTS: i64 = WINDOW * WINDOW;
 /// So many tiles are worked on at once by all threads together, or more if a row has more: few enough for the cache.
 const AT_A_TIME: i64 = 128;
-/// So many by each thread: with fewer, the products of matrices take longer.
-const LEAST_AT_A_TIME: i64 = 32;
+/// So many by each thread at least: with fewer, the products of matrices take longer.
+const LEAST_AT_A_TIME: i64 = 16;
 
 /// Channels per running sum of products: 32 round a little less, but make a loss 2 to 5 % slower.
 const SUMMANDS: i64 = 64;
@@ -60,10 +60,15 @@ struct Buffers([Tensor; 2]);
 impl Scratch {
     /// For convolutions that need so many [`elements`] at a time.
     pub(in crate::networks) fn new(elements: i64) -> Result<Scratch> {
-        let buffer = || Tensor::f_empty([elements].as_slice(), (Kind::Float, Device::Cpu));
-        let buffers = || Ok(Buffers([buffer()?, buffer()?]));
         let threads = if elements == 0 { 0 } else { workers::available() };
-        Ok(Scratch((0..threads).map(|_| buffers()).collect::<Result<_>>()?))
+        // The first is also for a thread that works alone.
+        let more = AT_A_TIME / at_a_time(threads.max(1));
+        let buffers = |thread| {
+            let elements = if thread == 0 { elements * more.max(1) } else { elements };
+            let buffer = || Tensor::f_empty([elements].as_slice(), (Kind::Float, Device::Cpu));
+            Ok(Buffers([buffer()?, buffer()?]))
+        };
+        Ok(Scratch((0..threads).map(buffers).collect::<Result<_>>()?))
     }
 }
 
@@ -84,10 +89,13 @@ pub(super) fn elements(weight: &Tensor, width: i64) -> i64 {
     POINTS * at_a_time(workers::available()).max(div_ceil(width, TILE)) * size[0].max(size[1])
 }
 
-/// How many tiles a thread of so many takes at a time.
+/// How many tiles a thread of so many takes at a time, at most.
 fn at_a_time(threads: usize) -> i64 {
-    let threads = i64::try_from(threads).unwrap_or(i64::MAX);
-    (AT_A_TIME / threads).max(LEAST_AT_A_TIME)
+    (AT_A_TIME / to_i64(threads)).max(LEAST_AT_A_TIME)
+}
+
+fn to_i64(threads: usize) -> i64 {
+    i64::try_from(threads).unwrap_or(i64::MAX)
 }
 
 /// The matrices of one direction.
@@ -186,11 +194,20 @@ fn convolve(
     let options = (Kind::Float, Device::Cpu);
     let result = Tensor::f_empty([count, rows, TILE, columns, TILE, out].as_slice(), options)?;
     let tiles = result.f_permute([2i64, 4, 0, 1, 3, 5].as_slice())?;
-    let at_a_time = at_a_time(scratch.0.len());
-    let pieces: Vec<Piece> = pieces(count, (at_a_time / (rows * columns)).max(1))
-        .flat_map(|images| pieces(rows, (at_a_time / columns).max(1)).map(move |rows| Piece { images, rows }))
-        .collect();
-    let workers = scratch.0.iter().take(pieces.len()).map(|buffers| Worker {
+    let cut = |at_a_time: i64| -> Vec<Piece> {
+        let of_images =
+            |images| pieces(rows, (at_a_time / columns).max(1)).map(move |rows| Piece { images, rows });
+        pieces(count, (at_a_time / (rows * columns)).max(1)).flat_map(of_images).collect()
+    };
+    let most = at_a_time(scratch.0.len());
+    let share = count * rows * columns / to_i64(scratch.0.len());
+    let mut pieces = cut(share.clamp(LEAST_AT_A_TIME, most));
+    let mut threads = scratch.0.len();
+    if pieces.len() < threads {
+        // libtorch's threads share the work on large pieces.
+        (pieces, threads) = (cut(AT_A_TIME), 1);
+    }
+    let workers = scratch.0.iter().take(threads).map(|buffers| Worker {
         source: source.shared(),
         transforms: transforms.shared(),
         weight: weight.shallow_clone(),

@@ -1,0 +1,22 @@
+//! A guide: what to take, how to make it fast, what to expect of the numbers.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`which_loss`] | which loss sees what, and which does not |
+//! | [`performance`] | what to set, and what it brings |
+//! | [`numbers`] | how near the numbers are to PyTorch's, and what moves them |
+//! | [`own_loss`] | how a loss of your own joins in, with its gradient taken in `forward` |
+//! | [`porting`](crate::porting) | PyTorch code, and the same here |
+//! | [`Objective`](crate::manager::Objective) | experiments as files |
+
+#[doc = include_str!("which_loss.md")]
+pub mod which_loss {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
+#[doc = include_str!("numbers.md")]
+pub mod numbers {}
+
+#[doc = include_str!("own_loss.md")]
+pub mod own_loss {}
