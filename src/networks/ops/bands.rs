@@ -9,12 +9,14 @@ use crate::base::integer::div_ceil;
 use crate::base::workers;
 use crate::Result;
 
-/// Multiplications of a convolution from which on it is worth the while to wake other threads: a millisecond.
-const LEAST_WORK: i64 = 1 << 26;
+/// Multiplications of a convolution from which on it is worth the while to wake other threads: some milliseconds.
+const LEAST_WORK: i64 = 1 << 28;
 /// Numbers of a band's result or of what it reads, whatever is more: few enough for the cache of a core.
 const AT_A_TIME: i64 = MEGABYTE / 2;
 /// Rows of a band at least: the rows around it are read twice.
 const LEAST_ROWS: i64 = 8;
+/// Pixels of a band at least: oneDNN packs the weight anew for each.
+const LEAST_PIXELS: i64 = 1024;
 
 /// In which direction a convolution is gone through.
 #[derive(Clone, Copy, PartialEq)]
@@ -47,11 +49,13 @@ pub(super) fn pay(convolution: &Convolution, maps: &Tensor) -> bool {
     let [count, _, height, width] = maps.size()[..] else { return false };
     let (weight, threads) = (convolution.weight.size(), workers::available());
     let work = count * height * width * weight.iter().product::<i64>();
-    let bands = count * div_ceil(height, rows_of_band(width, &weight));
+    let rows = rows_of_band(width, &weight);
+    let bands = count * div_ceil(height, rows);
     convolution.window.stride == 1
         && maps.device() == Device::Cpu
         && maps.kind() != Kind::Double
         && work >= LEAST_WORK
+        && rows.min(height) * width >= LEAST_PIXELS
         && threads > 1
         && usize::try_from(bands).is_ok_and(|bands| bands >= threads)
 }

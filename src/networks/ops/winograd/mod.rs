@@ -36,6 +36,9 @@ const AT_A_TIME: i64 = 128;
 /// So many by each thread at least: with fewer, the products of matrices take longer.
 const LEAST_AT_A_TIME: i64 = 16;
 
+/// So many numbers of a transformed weight stay in the cache.
+const CACHED: usize = 4 << 20;
+
 /// Channels per running sum of products: 32 round a little less, but make a loss 2 to 5 % slower.
 const SUMMANDS: i64 = 64;
 
@@ -87,6 +90,15 @@ impl Buffers {
 pub(super) fn elements(weight: &Tensor, width: i64) -> i64 {
     let size = weight.size();
     POINTS * at_a_time(workers::available()).max(div_ceil(width, TILE)) * size[0].max(size[1])
+}
+
+/// How many tiles a thread takes at a time, at least: it reads the whole weight for them, which a cache of many megabytes
+/// may not hold.
+fn least_at_a_time(weight: &Tensor) -> i64 {
+    match weight.numel() > CACHED {
+        true => AT_A_TIME / 2,
+        false => LEAST_AT_A_TIME,
+    }
 }
 
 /// How many tiles a thread of so many takes at a time, at most.
@@ -199,11 +211,11 @@ fn convolve(
             |images| pieces(rows, (at_a_time / columns).max(1)).map(move |rows| Piece { images, rows });
         pieces(count, (at_a_time / (rows * columns)).max(1)).flat_map(of_images).collect()
     };
-    let most = at_a_time(scratch.0.len());
-    let share = count * rows * columns / to_i64(scratch.0.len());
-    let mut pieces = cut(share.clamp(LEAST_AT_A_TIME, most));
     let mut threads = scratch.0.len();
-    if pieces.len() < threads {
+    let (least, most) = (least_at_a_time(weight), at_a_time(threads));
+    let share = count * rows * columns / to_i64(threads);
+    let mut pieces = cut(share.max(least).min(most));
+    if least > most || pieces.len() < threads {
         // libtorch's threads share the work on large pieces.
         (pieces, threads) = (cut(AT_A_TIME), 1);
     }
