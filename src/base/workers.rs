@@ -84,7 +84,7 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
 fn build(threads: usize) -> Option<ThreadPool> {
     // libtorch gives a thread the program's number of threads when it asks for the first time. Who sets it sets the
     // thread's own number, but also that of the program's later threads: theirs is to stay what it was.
-    let of_program = thread::spawn(tch::get_num_threads).join().ok()?;
+    let of_program = thread::Builder::new().spawn(tch::get_num_threads).ok()?.join().ok()?;
     let alone = |_| {
         tch::get_num_threads();
         tch::set_num_threads(1);
@@ -95,7 +95,12 @@ fn build(threads: usize) -> Option<ThreadPool> {
         // All of them have begun.
         pool.broadcast(|_| ());
     }
-    thread::spawn(move || tch::set_num_threads(of_program)).join().ok()?;
+    let restore = move || tch::set_num_threads(of_program);
+    match thread::Builder::new().spawn(restore) {
+        Ok(restoring) => restoring.join().ok()?,
+        // The caller's own number is hardly another.
+        Err(_) => restore(),
+    }
     built.ok()
 }
 

@@ -2,24 +2,19 @@
 
 use tch::Tensor;
 
-use crate::base::gradient::is_tracked;
+use crate::base::gradient::{is_tracked, with_each_gradient};
 use crate::Result;
 
 /// The scalar `value`, whose gradients with respect to tensors are those given with them. All have the same kind.
 pub(super) fn with_gradients(value: Tensor, parts: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
-    let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-    let mut scalar: Option<Tensor> = None;
-    for (tensor, gradient) in parts {
-        if is_tracked(tensor)? {
-            let product = flat(tensor)?.f_dot(&flat(gradient)?)?;
-            scalar = Some(match scalar {
-                Some(sum) => sum.f_add(&product)?,
-                None => product,
-            });
+    let mut tracked = Vec::new();
+    for part in parts {
+        if is_tracked(part.0)? {
+            tracked.push(*part);
         }
     }
-    let Some(scalar) = scalar else { return Ok(value) };
-    // The graph holds the gradients now. None of its operations reads its result again.
-    scalar.f_detach()?.f_copy_(&value)?;
-    Ok(scalar)
+    match tracked.is_empty() {
+        true => Ok(value),
+        false => with_each_gradient(&value, &tracked, 1.0),
+    }
 }

@@ -28,6 +28,16 @@ pub(super) enum Direction {
     Back,
 }
 
+impl Direction {
+    /// Rows and columns of zeros around what is read.
+    fn margin(self, Window { kernel, padding, .. }: Window) -> i64 {
+        match self {
+            Direction::Forward { .. } => padding,
+            Direction::Back => kernel - 1 - padding,
+        }
+    }
+}
+
 /// Rows `[start, end)` of the result for an image.
 struct Band {
     image: i64,
@@ -68,11 +78,11 @@ fn rows_of_band(width: i64, weight: &[i64]) -> i64 {
 /// The convolution of `source` with a weight [in order](Convolution::in_order). The result has its channels last in
 /// memory.
 pub(super) fn convolve(source: Source, convolution: &Convolution, direction: Direction) -> Result<Tensor> {
-    let Window { kernel, padding, .. } = convolution.window;
+    let (kernel, margin) = (convolution.window.kernel, direction.margin(convolution.window));
     let (size, weight) = (source.maps.size(), convolution.weight.size());
-    let (channels, margin) = match direction {
-        Direction::Forward { .. } => (weight[0], padding),
-        Direction::Back => (weight[1], kernel - 1 - padding),
+    let channels = match direction {
+        Direction::Forward { .. } => weight[0],
+        Direction::Back => weight[1],
     };
     let [height, width] = [2, 3].map(|side| size[side] + 2 * margin - kernel + 1);
     let options = (source.maps.kind(), Device::Cpu);
@@ -100,10 +110,7 @@ pub(super) fn convolve(source: Source, convolution: &Convolution, direction: Dir
 impl Worker {
     fn convolve(&self, band: &Band, direction: Direction) -> Result<()> {
         let Window { kernel, padding, .. } = self.convolution.window;
-        let margin = match direction {
-            Direction::Forward { .. } => padding,
-            Direction::Back => kernel - 1 - padding,
-        };
+        let margin = direction.margin(self.convolution.window);
         let height = self.source.maps.size()[2];
         // What the band depends on, with zeros outside of the maps.
         let (top, bottom) = (band.start - margin, band.end - margin + kernel - 1);
