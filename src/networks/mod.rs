@@ -17,7 +17,7 @@ mod tap;
 
 pub use architectures::Architecture;
 pub use extractor::{Extractor, Pass, Place, Trace, Visit};
-pub(crate) use heap::KeepFreedMemory;
+pub(crate) use heap::keep_freed_memory;
 pub use network::Network;
 pub use normalization::InputNormalization;
 pub use ops::Pooling;

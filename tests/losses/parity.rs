@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 use tch_losses::{AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss};
 
-use crate::common::{assert_as_in_pytorch, assert_close, device, value, Fixture, Relative, Rounding};
+use crate::common::{assert_as_in_pytorch, assert_close, device, value, values, Fixture, Relative, Rounding};
 use crate::contracts::data::ends_in_zero_on_cuda;
 use crate::recorded::{Recorded, FAMILIES};
 
@@ -79,7 +79,14 @@ fn check_family(family: &str, counts: &[(&str, usize)], rounding: Rounding) {
         let behind_layer =
             gradients.iter().any(|(name, ..)| products.iter().any(|product| name.contains(product)));
         let rounding = if behind_layer { Rounding::OfLarger } else { rounding };
+        let largest = |tensor: &Tensor| values(tensor).into_iter().map(f64::abs).fold(0.0, f64::max);
+        let of_case = gradients.iter().map(|(_, _, expected)| largest(expected)).fold(0.0, f64::max);
         for (name, own, expected) in &gradients {
+            // The cosine of numbers is constant: all but rounding cancels.
+            if largest(expected) < 1e-9 * of_case {
+                assert!(largest(own) < 1e-9 * of_case, "{name}: {own:?}");
+                continue;
+            }
             assert_as_in_pytorch(name, own, expected, rounding);
         }
     }

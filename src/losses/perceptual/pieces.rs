@@ -8,7 +8,7 @@ use super::scale::Scale;
 use crate::base::check;
 use crate::base::gradient::{pieces, with_gradient, with_gradients};
 use crate::base::precision::accumulation_kind;
-use crate::networks::{KeepFreedMemory, Pass, Trace};
+use crate::networks::{keep_freed_memory, Pass, Trace};
 use crate::{Reduction, Result};
 
 /// What the comparisons say about the pieces so far.
@@ -49,7 +49,9 @@ impl Engine<'_> {
         };
         let scale = self.scale(&size)?;
         let pass = no_grad(|| self.network.pass(&size, &self.taps))?;
-        let _kept = (prepared.device() == Device::Cpu).then(KeepFreedMemory::new);
+        if prepared.device() == Device::Cpu {
+            keep_freed_memory();
+        }
         let of_images = no_grad(|| -> Result<Tensor> {
             let statistics = self.statistics(target)?;
             let (pass, statistics) = (&*pass, &statistics[..]);

@@ -34,27 +34,31 @@ impl ScalePooling {
     }
 
     pub(super) fn halved(self, planes: &Tensor) -> Result<Tensor> {
-        let (repeated, zeros) = self.margins(planes);
-        let planes = self.repeated(planes, repeated)?;
-        Ok(planes.f_avg_pool2d([2, 2], [2, 2], zeros, false, true, None)?)
+        Ok(self.padded(planes)?.f_avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None)?)
     }
 
     /// The adjoint of [`halved`](Self::halved) for such planes.
     pub(super) fn back(self, gradient: &Tensor, planes: &Tensor) -> Result<Tensor> {
-        let (repeated, zeros) = self.margins(planes);
-        let pooled = self.repeated(planes, repeated)?;
-        let gradient = pooled.f_avg_pool2d_backward(gradient, [2, 2], [2, 2], zeros, false, true, None)?;
-        match repeated {
-            0 => Ok(gradient),
-            _ => Ok(planes.f_replication_pad2d_backward(&gradient, [repeated, 0, repeated, 0])?),
+        let padded = self.padded(planes)?;
+        let gradient = padded.f_avg_pool2d_backward(gradient, [2, 2], [2, 2], [0, 0], false, true, None)?;
+        let (repeated, [rows, columns]) = self.margins(planes);
+        if repeated > 0 {
+            return Ok(planes.f_replication_pad2d_backward(&gradient, [repeated, 0, repeated, 0])?);
         }
+        let size = planes.size();
+        Ok(gradient.f_narrow(2, rows, size[2])?.f_narrow(3, columns, size[3])?)
     }
 
-    /// With so many more rows above and columns to the left.
-    fn repeated(self, planes: &Tensor, count: i64) -> Result<Tensor> {
-        match count {
-            0 => Ok(planes.shallow_clone()),
-            _ => Ok(planes.f_replication_pad2d([count, 0, count, 0])?),
+    /// With what lies around them. The pool is not asked to pad: on CUDA, libtorch's way back is wrong then where
+    /// channels are last in memory.
+    fn padded(self, planes: &Tensor) -> Result<Tensor> {
+        let (repeated, [rows, columns]) = self.margins(planes);
+        if repeated > 0 {
+            return Ok(planes.f_replication_pad2d([repeated, 0, repeated, 0])?);
         }
+        if (rows, columns) == (0, 0) {
+            return Ok(planes.shallow_clone());
+        }
+        Ok(planes.f_constant_pad_nd([columns, columns, rows, rows].as_slice())?)
     }
 }

@@ -114,7 +114,7 @@ fn gradients() {
         let upstream = |tap: &Tap| {
             let index = network.place(tap).unwrap().index;
             let shape = network.feature_size(tap, &input.size()).unwrap();
-            hashed(2 * (1000 + index) + 1, &shape, 1.0).to_kind(Kind::Double)
+            hashed(2 * (1000 + index) + 1, &shape, 1.0).to_kind(Kind::Double).to_device(device())
         };
         let slopes = || taps.iter().map(upstream).collect::<Vec<_>>();
         for (way, gradient) in [

@@ -6,7 +6,7 @@
 //! output channels, the transforms with their sum.
 //!
 //! The points at which the polynomials behind the [`matrices`] are evaluated are chosen for a small rounding
-//! error. Sums of 64 channels, added up, round less than one sum of all. The gradients of a trained network
+//! error. Sums of 128 channels, added up, round less than one sum of all. The gradients of a trained network
 //! are then as near to f64 as with libtorch's direct convolutions; `scripts/measure_precision.py` measures
 //! that.
 //!
@@ -39,8 +39,10 @@ const LEAST_AT_A_TIME: i64 = 16;
 /// So many numbers of a transformed weight stay in the cache.
 const CACHED: usize = 4 << 20;
 
-/// Channels per running sum of products: 32 round a little less, but make a loss 2 to 5 % slower.
-const SUMMANDS: i64 = 64;
+/// Channels per running sum of products: 64 round a little less, but make a loss 5 to 10 % slower.
+const SUMMANDS: i64 = 128;
+/// Channels of input and output at least: with fewer, the transforms cost more than the products save.
+const LEAST_CHANNELS: i64 = 64;
 
 /// Whether convolutions of `count` maps of a height and width are faster this way, the transform of the
 /// weight included. Only those with a kernel of 3, a stride and a padding of 1 can be computed so.
@@ -49,7 +51,7 @@ pub(super) fn pays(weight: &Tensor, window: Window, count: i64, height: i64, wid
     window == Window::new(3, 1, 1)
         && weight.device() == Device::Cpu
         && weight.kind() == Kind::Float
-        && size[0].min(size[1]) >= 128
+        && size[0].min(size[1]) >= LEAST_CHANNELS
         && count * div_ceil(height, TILE) * div_ceil(width, TILE) >= 256
 }
 
