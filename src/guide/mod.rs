@@ -2,6 +2,7 @@
 //!
 //! | page | answers |
 //! |---|---|
+//! | [`install`] | how to get libtorch, and what a program needs to find it; systems |
 //! | [`which_loss`] | which loss sees what, and which does not |
 //! | [`objectives`] | experiments as files: a whole one, what its keys mean, what goes wrong |
 //! | [`performance`] | what to set, and what it brings |
@@ -9,7 +10,11 @@
 //! | [`own_loss`] | how a loss of your own joins in, with its gradient taken in `forward` |
 //! | [`porting`](crate::porting) | PyTorch code, and the same here |
 
+#[doc = include_str!("install.md")]
+pub mod install {}
+
 #[doc = include_str!("which_loss.md")]
+#[doc = include_str!("../pictures/sensitivity.md")]
 pub mod which_loss {}
 
 #[doc = include_str!("objectives.md")]
