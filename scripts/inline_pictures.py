@@ -28,7 +28,7 @@ def main():
         data = io.BytesIO()
         small.save(data, "WEBP", quality=quality, method=6)
         address = base64.b64encode(data.getvalue()).decode()
-        (FOLDER / f"{name}.md").write_text(f"\n[picture-{name}]: data:image/webp;base64,{address}\n")
+        (FOLDER / f"{name}.md").write_text(f"[picture-{name}]: data:image/webp;base64,{address}\n")
         print(f"{name}: {width} x {height}, {data.tell()} bytes")
 
 

@@ -216,6 +216,7 @@
 //! | files: logs, objectives, state in variable stores, converted weights | a newer version reads those of an older one |
 //! | a newer Rust is needed | compatible, never with a fix alone |
 //! | newer versions of tch are accepted | compatible; an older one no longer is breaking, as tch's types are in signatures |
+//!
 #![doc = include_str!("pictures/sobel.md")]
 #![warn(missing_docs)]
 

@@ -11,10 +11,11 @@
 //! | [`porting`](crate::porting) | PyTorch code, and the same here |
 
 #[doc = include_str!("install.md")]
+#[allow(clippy::needless_doctest_main)] // a build script has one
 pub mod install {}
 
-#[doc = include_str!("which_loss.md")]
 #[doc = include_str!("../pictures/sensitivity.md")]
+#[doc = include_str!("which_loss.md")]
 pub mod which_loss {}
 
 #[doc = include_str!("objectives.md")]
