@@ -11,7 +11,8 @@
 //! let fake = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
 //! let real = Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu));
 //!
-//! let loss = Sobel::default().forward(&fake, &real) + Laplacian::default().forward(&fake, &real) * 0.5;
+//! let edges = Sobel::default().forward(&fake, &real);
+//! let loss = edges + Laplacian::default().forward(&fake, &real) * 0.5;
 //! loss.backward();
 //!
 //! // `forward` panics on bad input, as tch's operations do. `try_forward` returns a typed error.
@@ -21,6 +22,17 @@
 //! assert_eq!(map.size(), [2, 1, 64, 64]);
 //! # Ok::<(), tch_losses::Error>(())
 //! ```
+//!
+//! ![What the Sobel loss sees in a photo, and where its value comes from][picture-sobel]
+//!
+//! | begin here | |
+//! |---|---|
+//! | [`guide::install`] | libtorch, and what a program needs to find it |
+//! | [`guide::which_loss`] | which loss sees what, measured |
+//! | [`guide::objectives`], [`manager`] | weights, schedules, logs; experiments as files |
+//! | [`porting`] | PyTorch code, and the same here |
+//! | [`guide::performance`], [`guide::numbers`] | what makes it fast, how near it is to the originals |
+//! | [`guide::own_loss`] | a loss of your own |
 //!
 //! # Find a loss
 //!
@@ -94,8 +106,6 @@
     feature = "image",
     doc = "| pictures: heat maps, contact sheets, loss curves, an atlas of losses | [`visual`] |"
 )]
-//! | which loss when, speed, numbers, losses of your own | [`guide`] |
-//! | coming from PyTorch | [`porting`] |
 //!
 //! # The losses of `torch.nn`
 //!
@@ -142,16 +152,16 @@
 //!
 //! # Libtorch
 //!
-//! A build needs the libtorch that its `tch` wants: 2.13 for tch 0.26, 2.11 for tch 0.24. There are three ways to it:
+//! A build needs the libtorch that its `tch` wants: 2.13 for tch 0.26, 2.11 for tch 0.24.
 //!
 //! | you have | |
 //! |---|---|
 //! | PyTorch of that version | `LIBTORCH_USE_PYTORCH=1` in the environment takes that of the `python3` on `PATH` |
 //! | an unpacked libtorch | `LIBTORCH=/path/to/libtorch` |
-//! | neither (Linux) | `~/.cargo/registry/src/*/tch-losses-0.1*/scripts/with-libtorch cargo build`, in your crate's folder and after `cargo fetch`, fetches it from PyPI and remembers it for plain cargo |
+//! | neither (Linux) | a script of this crate fetches it: [`guide::install`] |
 //!
-//! The program `tch-losses` is installed with `cargo install tch-losses --locked --features cli`, and one of the first two; it
-//! finds that libtorch by itself from then on.
+//! That page also has what your program needs to find libtorch by itself, and what is known of macOS and Windows. The
+//! program `tch-losses` is installed with `cargo install tch-losses --locked --features cli`.
 //!
 //! # Speed
 //!
@@ -188,7 +198,26 @@
 //!   lie in memory in any layout.
 //! - **Errors** name the argument or the option, what was given and what is accepted. No check waits for a CUDA
 //!   device.
-
+//!
+//! # Versions
+//!
+//! Versions are semantic. Until 1.0, a breaking change raises the second number and all others the third. The changelog
+//! names every change that a program may notice.
+//!
+//! | what changes | is |
+//! |---|---|
+//! | a new loss, a new preset, a new name in objectives' files, a new subcommand | compatible |
+//! | a new field of a struct of options, with a default that changes no number | compatible: use struct update or `with_*` |
+//! | a new variant of an enum | compatible: give a `match` an arm `_` |
+//! | a number that was not the original's becomes the original's | compatible, and in the changelog under *Fixed* |
+//! | digits beyond those that [`guide::numbers`] promises | compatible |
+//! | a default, the meaning of an option, a name, a signature | breaking |
+//! | the texts of errors, the layout of tables and pictures | not covered |
+//! | files: logs, objectives, state in variable stores, converted weights | a newer version reads those of an older one |
+//! | a newer Rust is needed | compatible, never with a fix alone |
+//! | newer versions of tch are accepted | compatible; an older one no longer is breaking, as tch's types are in signatures |
+//!
+#![doc = include_str!("pictures/sobel.md")]
 #![warn(missing_docs)]
 
 mod base;

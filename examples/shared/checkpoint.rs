@@ -87,6 +87,7 @@ pub fn atomically(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Resul
     partial.push(".partial");
     let partial = Path::new(&partial);
     write(partial)?;
-    File::open(partial)?.sync_all()?;
+    // Windows flushes only what is open for writing.
+    File::options().write(true).open(partial)?.sync_all()?;
     Ok(fs::rename(partial, path)?)
 }

@@ -27,7 +27,7 @@
 //! | a training loop | [`LossManager`], [`Term`], [`Inputs`], [`AdversarialLoss`], [`NonFinite`] |
 //! | weights over the epochs | [`Schedule`], [`Ramp`] |
 //! | penalties in some of the steps | [`Term::every`], [`LazyRegularization`] |
-//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`] |
+//! | an experiment as a file | [`Objective`], [`TermSpec`], [`LossSpec`]; a whole one in [`guide::objectives`](crate::guide::objectives) |
 //! | experiments that are published | [`pix2pix`], [`pix2pixhd`], [`cyclegan`], [`esrgan`], [`real_esrgan`], [`stylegan2`] |
 //! | the values of each loss | [`Record`], [`LogSink`], the [`log`] |
 

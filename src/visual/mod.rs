@@ -8,6 +8,8 @@
 //! | which loss sees what, and whose gradients agree | [`Atlas`] |
 //! | what a loss alone restores | [`descend`] |
 //!
+//! ![The losses of a training run over its steps][picture-curves]
+//!
 //! Pictures are [`RgbImage`](image::RgbImage)s of the [`image`] crate, re-exported here in the version that
 //! this crate uses; saving them is its business.
 //!
@@ -34,6 +36,7 @@
 //! picture.save(path)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![doc = include_str!("../pictures/curves.md")]
 
 mod atlas;
 mod board;

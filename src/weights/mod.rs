@@ -6,6 +6,23 @@
 //!   files, [`convert`] turns the former into the latter;
 //! - [`Cache`] keeps [known files](KnownFile), such as [`VGG19`], ready to load;
 //! - `fetch` (feature `download`) gets a file over HTTP(S), whole and verified or not at all.
+//!
+//! # Where files are looked for
+//!
+//! A file in one of these places is verified and used. If it is not right, the error tells its size, its hash and what
+//! it seems to be. For VGG19:
+//!
+//! | place | |
+//! |---|---|
+//! | `$TORCH_HOME/hub/checkpoints/vgg19-dcbb9e9d.pth` | where PyTorch keeps it (default: `~/.cache/torch/...`); only read |
+//! | `$TCH_LOSSES_CACHE/weights/vgg19-dcbb9e9d.pth` | the own cache (default: the system's folder for caches, on Linux `~/.cache/tch-losses/...`); replaced by the converted file |
+//! | `$TCH_LOSSES_CACHE/weights/vgg19-dcbb9e9d.safetensors` | what `weights fetch` made, here or on another machine; `weights path` prints where it is |
+//!
+//! - **Offline machines**: `TCH_LOSSES_OFFLINE=1` forbids the network. Copy a file into one of these places.
+//! - **Clusters**: many processes and machines may share the cache. One of them fetches and converts, the others wait.
+//! - **Proxies**: `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` are honoured. An interrupted download is resumed.
+//! - **Prefixes** of `DataParallel` and `torch.compile` in the names of a state dict are understood.
+//!   `tch-losses weights convert --strip PREFIX` takes off any other.
 
 mod cache;
 mod convert;

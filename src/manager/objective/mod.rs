@@ -47,7 +47,7 @@ use problem::Problem;
 
 /// The losses of a training run as data: a file that you keep with the experiment, so that you can repeat it.
 ///
-/// The file is TOML or JSON: a table of losses by name.
+/// The file is TOML or JSON: a table of losses by name. [`guide::objectives`](crate::guide::objectives) has a longer one.
 ///
 /// ```toml
 /// [losses.G_L1]

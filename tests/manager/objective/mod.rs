@@ -4,6 +4,7 @@
 //! last bit.
 
 mod errors;
+mod guide;
 mod losses;
 mod networks;
 mod presets;
