@@ -356,12 +356,7 @@ fn options_that_do_not_fit_are_named() -> Result<()> {
         ),
         ("weight = 10.0\ntags = \"G\"", "tags = \"image\"", &[], &["G_FEAT is not of images"]),
         ("[\"G\", \"image\"]", "\"G\"", &[], &["G_L1", "the tag \"image\""]),
-        (
-            "loss = \"GanLoss\"",
-            "loss = \"RelativisticLoss\"",
-            &["--scales", "2"],
-            &["--scales 2", "G_GAN", "one"],
-        ),
+        ("loss = \"R1Penalty\"", "loss = \"LeCamLoss\"", &["--scales", "2"], &["--scales 2", "D_R1", "one"]),
         ("every = 16", "every = 0", &[], &["objective.toml", "D_R1", "every"]),
         ("\"L1Loss\"", "\"SSIMLoss\"", &[], &["G_L1", "from -1 to 1", "data_range = \"signed\""]),
         (
@@ -507,7 +502,7 @@ fn objectives_of_all_adversarial_losses_train() -> Result<()> {
         .replace("loss = \"GanLoss\"", "loss = \"RelativisticLoss\"")
         .replace("mode = \"hinge\"", "pairing = \"paired\", mode = \"non_saturating\"")
         .replace("loss = \"R1Penalty\"\nweight = 0.05", "loss = \"GradientPenalty\"\nweight = 10.0");
-    for (name, text, scales) in [("hinge", hinge, "2"), ("relativistic", relativistic, "1")] {
+    for (name, text, scales) in [("hinge", hinge, "2"), ("relativistic", relativistic, "2")] {
         let path = objectives.join(name).with_extension("toml");
         fs::write(&path, text)?;
         let mut command = pix2pix()?;

@@ -11,6 +11,8 @@ use crate::inputs::{Inputs, Order, Source};
 use crate::losses::{Chosen, Entry};
 use crate::maps::Maps;
 use crate::pair::Pair;
+use crate::photo::refuse_to_replace;
+use crate::picture::Limit;
 use crate::report::{columns, Loss, Report, Row};
 use crate::{in_a_line, note, print};
 
@@ -145,8 +147,12 @@ pub fn run(args: &Args) -> Result<()> {
     let mut rows: Vec<Row> = Vec::new();
     let mut size = String::new();
     let mut maps = args.maps.as_deref().map(|folder| Maps::new(folder, inputs.from_folders));
+    if let Some(maps) = &maps {
+        let pictures = inputs.pairs.iter().flat_map(|source| maps.files(source, &entries));
+        refuse_to_replace("--maps", pictures, inputs.pairs.iter().flat_map(Source::paths))?;
+    }
     for source in &inputs.pairs {
-        let loaded = source.load(args.range.ends(), args.max_pixels);
+        let loaded = source.load(args.range.ends(), Limit::Option(args.max_pixels));
         let compared = loaded.and_then(|(fake, real)| {
             let pair = Pair::new(fake, real, device);
             let values = values(&pair, &entries, source, chosen.optional, inputs.from_folders)?;

@@ -71,13 +71,20 @@ impl Chosen {
         if optional && names.len() > 1 {
             bail!("--losses {ALL} stands alone");
         }
+        let is_vgg = |name: &String| name == VGG.0 || name == "PerceptualLoss";
+        if vgg.is_some() && !optional && !names.iter().any(is_vgg) {
+            bail!(
+                "--vgg is for the loss `{}`, which --losses does not name: add it, or leave --vgg out",
+                VGG.0
+            );
+        }
         let all = optional.then(|| every_name(vgg, device)).transpose()?;
         let mut objective = Objective::default();
         for given in all.as_deref().unwrap_or(names) {
             let usual = USUAL.iter().find(|(key, name, _)| given == key || given == name);
             let (key, spec) = match (usual, vgg) {
                 (Some((key, name, _)), _) => (*key, LossSpec::named(name)?),
-                (None, Some(vgg)) if given == VGG.0 || given == "PerceptualLoss" => (VGG.0, perceptual(vgg)),
+                (None, Some(vgg)) if is_vgg(given) => (VGG.0, perceptual(vgg)),
                 (None, None) if given == VGG.0 => bail!("--losses vgg needs weights: name them with --vgg"),
                 (None, _) => (given.as_str(), LossSpec::named(given).context("--losses")?),
             };

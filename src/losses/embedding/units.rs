@@ -1,40 +1,62 @@
-//! Embeddings of length 1.
+//! Vectors of length 1.
 
 use tch::Tensor;
 
 use crate::Result;
 
-/// The rows of `[N, D]` as they are compared.
+/// The least length that a vector is divided by: that of PyTorch's `F.normalize`, which the references call.
+const EPS: f64 = 1e-12;
+
+/// The vectors of a matrix as they are compared: its rows, or its columns.
 pub(super) struct Units {
-    pub rows: Tensor,
-    /// The factors `[N, 1]` of the given rows, unless they are as they were.
-    factors: Option<Tensor>,
+    pub vectors: Tensor,
+    /// How they were divided, unless they are as they were.
+    division: Option<Division>,
+}
+
+struct Division {
+    /// The axis along which a vector lies.
+    axis: i64,
+    /// What each vector was multiplied with.
+    factors: Tensor,
+    /// 1 where that depends on the vector, 0 where the vector is shorter than [`EPS`].
+    depends: Tensor,
 }
 
 impl Units {
-    /// The rows divided by their length, in libtorch's graph or without. A row of zeros stays as it is.
+    /// The rows divided by their length, in libtorch's graph or without. Rows shorter than [`EPS`] are divided by it, so a
+    /// row of zeros stays as it is.
     pub fn of(embeddings: &Tensor) -> Result<Units> {
-        // The squares of rows whose largest number is 1 can neither overflow nor vanish.
-        let largest = embeddings.f_detach()?.f_abs()?.f_amax([-1i64].as_slice(), true)?;
-        let largest = largest.f_masked_fill(&largest.f_eq(0.0)?, 1.0)?;
-        let scaled = embeddings.f_div(&largest)?;
-        // All lengths are 1 or more, but those of zeros. The slope of libtorch's norm is 0 at 0.
-        let length = scaled.f_norm_scalaropt_dim(2, [-1i64].as_slice(), true)?.f_clamp_min(0.5)?;
-        let rows = scaled.f_div(&length)?;
-        let factors = length.f_detach()?.f_mul(&largest)?.f_reciprocal()?;
-        Ok(Units { rows, factors: Some(factors) })
+        Units::along(embeddings, -1)
+    }
+
+    /// The vectors along an axis, as [`of`](Self::of).
+    pub fn along(matrix: &Tensor, axis: i64) -> Result<Units> {
+        // The squares of vectors whose largest number is 1 can neither overflow nor vanish.
+        let scale = matrix.f_detach()?.f_abs()?.f_amax([axis].as_slice(), true)?.f_clamp_min(EPS)?;
+        let scaled = matrix.f_div(&scale)?;
+        // Below 1 are only the lengths of vectors shorter than EPS. The slope of libtorch's norm is 0 at 0.
+        let length = scaled.f_norm_scalaropt_dim(2, [axis].as_slice(), true)?;
+        let divisor = length.f_clamp_min(1.0)?;
+        let vectors = scaled.f_div(&divisor)?;
+        let factors = divisor.f_detach()?.f_mul(&scale)?.f_reciprocal()?;
+        let depends = length.f_detach()?.f_ge(1.0)?.f_to_kind(matrix.kind())?;
+        Ok(Units { vectors, division: Some(Division { axis, factors, depends }) })
     }
 
     /// The rows as they are.
     pub fn as_given(embeddings: &Tensor) -> Result<Units> {
-        Ok(Units { rows: embeddings.shallow_clone(), factors: None })
+        Ok(Units { vectors: embeddings.shallow_clone(), division: None })
     }
 
-    /// The slopes with respect to the embeddings, given those with respect to the rows.
+    /// The slopes with respect to the matrix, given those with respect to the vectors.
     pub fn back(&self, slopes: &Tensor) -> Result<Tensor> {
-        let Some(factors) = &self.factors else { return Ok(slopes.shallow_clone()) };
+        let Some(Division { axis, factors, depends }) = &self.division else {
+            return Ok(slopes.shallow_clone());
+        };
         // A unit vector moves at a right angle to itself.
-        let along = slopes.f_mul(&self.rows)?.f_sum_dim_intlist([-1i64].as_slice(), true, None)?;
-        Ok(slopes.f_sub(&self.rows.f_mul(&along)?)?.f_mul_(factors)?)
+        let along = slopes.f_mul(&self.vectors)?.f_sum_dim_intlist([*axis].as_slice(), true, None)?;
+        let along = along.f_mul(depends)?;
+        Ok(slopes.f_sub(&self.vectors.f_mul(&along)?)?.f_mul_(factors)?)
     }
 }
