@@ -24,7 +24,7 @@ struct Division {
 }
 
 impl Units {
-    /// The rows divided by their length, in libtorch's graph or without. Rows shorter than [`EPS`] are divided by it, so a
+    /// The rows divided by their length, in libtorch's graph or without. Rows shorter than [`EPS`] are divided by it, and a
     /// row of zeros stays as it is.
     pub fn of(embeddings: &Tensor) -> Result<Units> {
         Units::along(embeddings, -1)
@@ -33,7 +33,9 @@ impl Units {
     /// The vectors along an axis, as [`of`](Self::of).
     pub fn along(matrix: &Tensor, axis: i64) -> Result<Units> {
         // The squares of vectors whose largest number is 1 can neither overflow nor vanish.
-        let scale = matrix.f_detach()?.f_abs()?.f_amax([axis].as_slice(), true)?.f_clamp_min(EPS)?;
+        let largest = matrix.f_detach()?.f_abs()?.f_amax([axis].as_slice(), true)?;
+        // Zeros have no direction. Divided by EPS, as in PyTorch, they would have 1e12 times the gradient of the others.
+        let scale = largest.f_clamp_min(EPS)?.f_masked_fill_(&largest.f_eq(0.0)?, 1.0)?;
         let scaled = matrix.f_div(&scale)?;
         // Below 1 are only the lengths of vectors shorter than EPS. The slope of libtorch's norm is 0 at 0.
         let length = scaled.f_norm_scalaropt_dim(2, [axis].as_slice(), true)?;
