@@ -118,7 +118,16 @@ fn what_cannot_be_done_is_said() -> Result<()> {
     fs::write(folder.path().join("file"), "in the way")?;
     let (real, small) = (asset("real.png"), fixture("real.png"));
     image::open(&real)?.save(folder.path().join("noise.jpg"))?;
-    let cases: [(&[&str], &str); 11] = [
+    // 20000 x 20000 pixels, as its head says.
+    let mut head = [b"BM".as_slice(), &[0; 8], &54u32.to_le_bytes(), &40u32.to_le_bytes()].concat();
+    head.extend([20000u32.to_le_bytes(), 20000u32.to_le_bytes()].concat());
+    head.extend([1, 0, 24, 0].into_iter().chain([0; 24]));
+    fs::write(folder.path().join("huge.bmp"), head)?;
+    let cases: [(&[&str], &str); 12] = [
+        (
+            &["gallery", "--fake", "huge.bmp", "--real", &real],
+            "has 20000 x 20000 pixels, more than the 134217728 that can be read here: crop or reduce it\n",
+        ),
         (
             &["atlas", "--image", &small, "--out", "a"],
             "has 23 x 19 pixels: give one with 32 on each side at least",
