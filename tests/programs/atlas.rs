@@ -142,7 +142,10 @@ fn what_cannot_be_done_is_said() -> Result<()> {
             "`DiceLoss` does not compare two images",
         ),
         (&["descend", "--real", &real, "-o", "a.gif"], "--output a.gif: its name has to end in .png or .jpg"),
-        (&["descend", "--real", &real, "--start", "white"], "--start: cannot read white"),
+        (
+            &["descend", "--real", &real, "--start", "white"],
+            "--start: cannot read white: there is no such file, and the words are `noise` and `grey`",
+        ),
         (
             &["descend", "--real", &real, "--start", &asset_of_48(&folder)?, "--losses", "l1"],
             "has a side of 48 pixels, expected 192 or more",
@@ -173,6 +176,10 @@ fn what_cannot_be_done_is_said() -> Result<()> {
     assert_eq!(fs::read_to_string(folder.path().join("file"))?, "in the way");
     let (code, stderr) = program(folder.path(), &["atlas", "--image", &real, "--out", "a", "--size", "8"])?;
     assert_eq!(code, Some(2), "{stderr}");
+    let (code, stderr) =
+        program(folder.path(), &["gallery", "--fake", &real, "--real", &real, "--size", "-8"])?;
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("-8 is not in 32..=2048"), "{stderr}");
     Ok(())
 }
 

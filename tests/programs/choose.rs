@@ -45,6 +45,9 @@ fn losses_that_there_are_not() -> Result<()> {
     let cases = [
         ("Sobl", "`Sobl` is no loss, did you mean `Sobel`?"),
         ("l1,L1Loss", "--losses names `l1` twice"),
+        ("l1, L1Loss", "--losses names `l1` twice"),
+        ("l1,,mse", "--losses has a name of no letters"),
+        ("", "--losses has a name of no letters"),
         ("vgg", "--losses vgg needs weights: name them with --vgg"),
         ("WeightedL1Loss", "`WeightedL1Loss` does not compare two images: it takes other tensors"),
         ("TVLoss", "`TVLoss` does not compare two images: it takes other tensors"),

@@ -81,9 +81,12 @@ fn several_logs_are_compared() -> Result<()> {
     fails(&["empty.jsonl"], "empty.jsonl has no records yet: there is nothing to draw")?;
     let none = "empty.jsonl has no records yet, empty.jsonl has no records yet: there is nothing to draw";
     fails(&["empty.jsonl", "empty.jsonl"], none)?;
-    // Beside others it is left out.
-    let others = program(folder, &["plot", "-o", "out.svg", logs[0], "empty.jsonl", logs[1]])?;
-    let left_out = "tch-losses: left out: empty.jsonl has no records yet\n";
+    // Beside others it is left out, and a file of nothing, too.
+    fs::write(folder.join("none.jsonl"), "")?;
+    let mixed = [logs[0], "empty.jsonl", logs[1], "none.jsonl"];
+    let others = program(folder, &[&["plot", "-o", "out.svg"], &mixed[..]].concat())?;
+    let left_out = "tch-losses: left out: empty.jsonl has no records yet\n\
+                    tch-losses: left out: none.jsonl is an empty file\n";
     assert_eq!(others, (Some(0), format!("{left_out}tch-losses: wrote out.svg\n")));
     assert_eq!(fs::read_to_string(folder.join("out.svg"))?, two);
     Ok(())

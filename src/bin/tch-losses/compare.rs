@@ -83,7 +83,7 @@ pub struct Args {
 
     /// Refuse images of more pixels, by default of more than 33 megapixels. A pair takes some 30 bytes of memory per
     /// pixel, with --vgg some 2000
-    #[arg(long, value_name = "N", default_value_t = 1 << 25)]
+    #[arg(long, value_name = "N", default_value_t = 1 << 25, allow_negative_numbers = true)]
     max_pixels: u64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -68,6 +69,11 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.run.is_empty() || count == 1, "--run chooses from one log, here are {count}");
     let (mut logs, mut runs, mut empty) = (Vec::new(), Vec::new(), Vec::new());
     for log in &args.logs {
+        // A run that has not written its first line yet.
+        if count > 1 && fs::metadata(log).is_ok_and(|file| file.is_file() && file.len() == 0) {
+            empty.push(format!("{} is an empty file", log.display()));
+            continue;
+        }
         for (place, run) in log::read(log, &args.run)?.into_iter().enumerate() {
             if run.losses.values().any(|loss| !loss.steps.is_empty()) {
                 logs.push((log.clone(), args.run.get(place)));

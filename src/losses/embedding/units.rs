@@ -17,33 +17,27 @@ pub(super) struct Units {
 struct Division {
     /// The axis along which a vector lies.
     axis: i64,
-    /// What each vector was multiplied with.
-    factors: Tensor,
-    /// 1 where that depends on the vector, 0 where the vector is shorter than [`EPS`].
-    depends: Tensor,
+    lengths: Tensor,
+    divisors: Tensor,
 }
 
 impl Units {
-    /// The rows divided by their length, in libtorch's graph or without. Rows shorter than [`EPS`] are divided by it, and a
-    /// row of zeros stays as it is.
+    /// The rows divided by their lengths, in libtorch's graph or without.
+    ///
+    /// As in PyTorch, rows shorter than [`EPS`] are divided by it, and those whose squares are beyond the kind's range
+    /// become zeros. A row of zeros, or one whose squares vanish, stays as it is: divided by `EPS`, as in PyTorch, it
+    /// would have 1e12 times the gradient of the others.
     pub fn of(embeddings: &Tensor) -> Result<Units> {
         Units::along(embeddings, -1)
     }
 
     /// The vectors along an axis, as [`of`](Self::of).
     pub fn along(matrix: &Tensor, axis: i64) -> Result<Units> {
-        // The squares of vectors whose largest number is 1 can neither overflow nor vanish.
-        let largest = matrix.f_detach()?.f_abs()?.f_amax([axis].as_slice(), true)?;
-        // Zeros have no direction. Divided by EPS, as in PyTorch, they would have 1e12 times the gradient of the others.
-        let scale = largest.f_clamp_min(EPS)?.f_masked_fill_(&largest.f_eq(0.0)?, 1.0)?;
-        let scaled = matrix.f_div(&scale)?;
-        // Below 1 are only the lengths of vectors shorter than EPS. The slope of libtorch's norm is 0 at 0.
-        let length = scaled.f_norm_scalaropt_dim(2, [axis].as_slice(), true)?;
-        let divisor = length.f_clamp_min(1.0)?;
-        let vectors = scaled.f_div(&divisor)?;
-        let factors = divisor.f_detach()?.f_mul(&scale)?.f_reciprocal()?;
-        let depends = length.f_detach()?.f_ge(1.0)?.f_to_kind(matrix.kind())?;
-        Ok(Units { vectors, division: Some(Division { axis, factors, depends }) })
+        // The slope of libtorch's norm is 0 at 0.
+        let lengths = matrix.f_norm_scalaropt_dim(2, [axis].as_slice(), true)?;
+        let divisors = lengths.f_clamp_min(EPS)?.f_masked_fill(&lengths.f_eq(0.0)?, 1.0)?;
+        let vectors = matrix.f_div(&divisors)?;
+        Ok(Units { vectors, division: Some(Division { axis, lengths, divisors }) })
     }
 
     /// The rows as they are.
@@ -53,12 +47,12 @@ impl Units {
 
     /// The slopes with respect to the matrix, given those with respect to the vectors.
     pub fn back(&self, slopes: &Tensor) -> Result<Tensor> {
-        let Some(Division { axis, factors, depends }) = &self.division else {
+        let Some(Division { axis, lengths, divisors }) = &self.division else {
             return Ok(slopes.shallow_clone());
         };
-        // A unit vector moves at a right angle to itself.
+        // A unit vector moves at a right angle to itself. The divisor of shorter vectors is a constant.
         let along = slopes.f_mul(&self.vectors)?.f_sum_dim_intlist([*axis].as_slice(), true, None)?;
-        let along = along.f_mul(depends)?;
-        Ok(slopes.f_sub(&self.vectors.f_mul(&along)?)?.f_mul_(factors)?)
+        let along = along.f_mul(&lengths.f_ge(EPS)?.f_to_kind(slopes.kind())?)?;
+        Ok(slopes.f_sub(&self.vectors.f_mul(&along)?)?.f_div_(divisors)?)
     }
 }

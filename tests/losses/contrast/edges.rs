@@ -63,8 +63,8 @@ fn degenerate_embeddings() {
     // Those that divide by the length do not see it.
     for (loss, other) in losses.iter().take(losses.len() - 2) {
         let (expected, gradient) = step(loss, &given, other);
-        // A power of 2 rounds nothing. Below 1e-12 the references see it, see below.
-        for power in [90, -30] {
+        // A power of 2 rounds nothing. Below 1e-12 the references see it, see below, and squares above 1e38.
+        for power in [60, -30] {
             let factor = 2f64.powi(power);
             let (value, own) = step(loss, &(&given * factor), other);
             assert_close("value", &value, &expected, 1e-5, Relative::ToLargest);
@@ -129,8 +129,8 @@ fn refusals() {
     assert_eq!(message, "option `logit_scale` is NaN, expected a finite number");
 }
 
-/// Rows that are shorter than what PyTorch's `F.normalize`, which the references call, divides by at least. Some have
-/// numbers that are not normal in f32.
+/// Rows that are shorter than what PyTorch's `F.normalize`, which the references call, divides by at least. The squares of
+/// the last ones vanish in f32: they are like rows of zeros, which are not divided.
 #[test]
 fn rows_of_next_to_no_length() {
     let scales = Tensor::from_slice(&[1.0, 1e-11, 1e-13, 1e-25, 1e-39, 1e-44]).to_device(device());
@@ -147,6 +147,10 @@ fn rows_of_next_to_no_length() {
     expected.backward();
     assert_close("value", &own.to_kind(Kind::Double), &expected, 1e-5, Relative::ToLargest);
     let divisors = scales.clamp_min(1e-12);
+    let known = scales.gt(1e-20);
+    let divisors = divisors.masked_fill(&known.logical_not(), 0.0);
+    let in_zeros = gradient.masked_fill(&known, 0.0).abs().max();
+    assert!(value(&in_zeros) < 10.0, "{gradient}");
     let (gradient, expected) = (gradient.to_kind(Kind::Double) * &divisors, wide.grad() * &divisors);
     assert_close("gradient", &gradient, &expected, 1e-5, Relative::ToLargest);
 
