@@ -31,7 +31,6 @@ enum Part {
     FeatureMatching,
     /// The discriminator's side.
     Discriminator,
-    RelativisticDiscriminator,
     /// The outputs for real and for fake images, against averages of earlier ones.
     LeCam,
     /// The discriminator's slope.
@@ -43,11 +42,10 @@ impl Part {
     fn of(name: &str, loss: &LossSpec) -> Option<Part> {
         Some(match loss {
             LossSpec::GanLoss(spec) if spec.side == GanSide::Generator => Part::Generator,
-            LossSpec::GanLoss(_) => Part::Discriminator,
             LossSpec::RelativisticLoss(spec) if spec.side == GanSide::Generator => {
                 Part::RelativisticGenerator
             }
-            LossSpec::RelativisticLoss(_) => Part::RelativisticDiscriminator,
+            LossSpec::GanLoss(_) | LossSpec::RelativisticLoss(_) => Part::Discriminator,
             LossSpec::FeatureMatchingLoss(_) => Part::FeatureMatching,
             LossSpec::LeCamLoss(_) => Part::LeCam,
             LossSpec::R1Penalty(penalty) => Part::R1(*penalty),
@@ -68,10 +66,7 @@ impl Part {
     /// Whether it takes the outputs of one discriminator only.
     fn takes_one_scale(&self) -> bool {
         use Part::*;
-        matches!(
-            self,
-            Painted | LabelledReal | LabelledFake | RelativisticGenerator | RelativisticDiscriminator | LeCam
-        )
+        matches!(self, Painted | LabelledReal | LabelledFake | LeCam)
     }
 }
 
@@ -100,7 +95,7 @@ pub fn build(objective: &Objective, scales: usize, memory: &VarStore) -> Result<
         has(|part| matches!(part, Part::Painted | Part::Generator | Part::RelativisticGenerator)),
         "the objective lacks the loss G_GAN, {sided} \"generator\""
     );
-    if !has(|part| matches!(part, Part::Discriminator | Part::RelativisticDiscriminator)) {
+    if !has(|part| matches!(part, Part::Discriminator)) {
         let both = [
             ("D_real", has(|part| matches!(part, Part::LabelledReal))),
             ("D_fake", has(|part| matches!(part, Part::LabelledFake))),
@@ -110,7 +105,7 @@ pub fn build(objective: &Objective, scales: usize, memory: &VarStore) -> Result<
         }
     }
     if let Some((name, _)) = parts.iter().find(|(_, part)| scales > 1 && part.takes_one_scale()) {
-        bail!("--scales {scales}: the objective's loss {name} takes the outputs of one discriminator; a GanLoss takes more");
+        bail!("--scales {scales}: the objective's loss {name} takes the outputs of one discriminator; a GanLoss or RelativisticLoss takes more");
     }
     let manager = manager(objective, &parts, memory)?;
     for name in manager.names(&[IMAGE]) {
@@ -159,7 +154,7 @@ impl Adversarial {
                 Part::LabelledReal => manager.compute(name, (first, &first.ones_like()))? * 0.5,
                 Part::LabelledFake => manager.compute(name, (second, &second.zeros_like()))? * 0.5,
                 Part::Discriminator => manager.compute(name, (&real, &fake))?,
-                Part::RelativisticDiscriminator | Part::LeCam => manager.compute(name, (first, second))?,
+                Part::LeCam => manager.compute(name, (first, second))?,
                 Part::R1(penalty) => manager.compute(name, penalty.try_penalty(sum, truth)?)?,
                 Part::Slope(penalty) => manager.compute(name, penalty.try_penalty(sum, truth, output)?)?,
                 Part::Painted | Part::Generator | Part::RelativisticGenerator | Part::FeatureMatching => {
@@ -192,7 +187,7 @@ impl Adversarial {
             losses.push(match part {
                 Part::Painted => manager.compute(name, (first, &first.ones_like()))?,
                 Part::Generator => manager.compute(name, &fake)?,
-                Part::RelativisticGenerator => manager.compute(name, (outputs(&real[0]), first))?,
+                Part::RelativisticGenerator => manager.compute(name, (&real, &fake))?,
                 Part::FeatureMatching => manager.compute(name, (&fake, &real))?,
                 _ => continue,
             });

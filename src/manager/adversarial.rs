@@ -51,9 +51,15 @@ impl OfPredictions {
             (Discriminator(Gan(loss)), Inputs::TwoPredictions(real, fake)) => {
                 loss.try_discriminator(*real, *fake)
             }
-            (Generator(Relativistic(loss)), Inputs::Two(real, fake)) => loss.try_generator(real, fake),
+            (Generator(Relativistic(loss)), Inputs::Two(real, fake)) => loss.try_generator(*real, *fake),
+            (Generator(Relativistic(loss)), Inputs::TwoPredictions(real, fake)) => {
+                loss.try_generator(*real, *fake)
+            }
             (Discriminator(Relativistic(loss)), Inputs::Two(real, fake)) => {
-                loss.try_discriminator(real, fake)
+                loss.try_discriminator(*real, *fake)
+            }
+            (Discriminator(Relativistic(loss)), Inputs::TwoPredictions(real, fake)) => {
+                loss.try_discriminator(*real, *fake)
             }
             (
                 Features(loss),
@@ -69,8 +75,10 @@ impl OfPredictions {
         matches!(
             (self, inputs),
             (Generator(Gan(_)), Inputs::One(_) | Inputs::Predictions(_))
-                | (Discriminator(Gan(_)), Inputs::Two(..) | Inputs::TwoPredictions(..))
-                | (Generator(Relativistic(_)) | Discriminator(Relativistic(_)), Inputs::Two(..))
+                | (
+                    Generator(Relativistic(_)) | Discriminator(Gan(_) | Relativistic(_)),
+                    Inputs::Two(..) | Inputs::TwoPredictions(..)
+                )
                 | (Features(_), Inputs::TwoPredictions(P::Features(_), P::Features(_)))
         )
     }
@@ -95,7 +103,7 @@ impl OfPredictions {
                 "the discriminator's side of a GAN: pass `(&real, &fake)`, the discriminator's outputs, tensors or lists"
             }
             Generator(Relativistic(_)) | Discriminator(Relativistic(_)) => {
-                "a side of a relativistic GAN: pass `(&real, &fake)`, the discriminator's outputs, two tensors"
+                "a side of a relativistic GAN: pass `(&real, &fake)`, the discriminator's outputs, tensors or lists"
             }
             Features(_) => {
                 "a loss of features: pass `(&fake, &real)`, each a list of scales, which are lists of tensors"

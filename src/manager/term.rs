@@ -68,7 +68,7 @@ impl Term {
     /// The generator's side of an adversarial loss.
     ///
     /// Of a [`GanLoss`](crate::GanLoss) it is computed from the discriminator's outputs for the fake images: a tensor, or
-    /// a list of scales or of features. Of a [`RelativisticLoss`](crate::RelativisticLoss) it is computed from two tensors,
+    /// a list of scales or of features. Of a [`RelativisticLoss`](crate::RelativisticLoss) it is computed from two of these,
     /// in the order `(real, fake)`.
     ///
     /// ```

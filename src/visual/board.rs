@@ -4,7 +4,7 @@ use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 use tch::Tensor;
 
-use super::curves::{document, escaped, picture, shortened, INK, LABEL, MARGIN, SOFT_INK};
+use super::curves::{document, escaped, picture, shortened, HIGHEST, INK, LABEL, MARGIN, SOFT_INK};
 use super::heat::photo;
 use super::rows::Image;
 use crate::Result;
@@ -28,10 +28,18 @@ const FRAME: Rgb<u8> = Rgb([190, 190, 190]);
 pub(super) struct Board {
     /// What is drawn as SVG, beside the pictures.
     pub(super) svg: String,
-    /// Pictures with their upper left corners, in pixels.
-    pictures: Vec<(i64, i64, RgbImage)>,
+    pictures: Vec<Placed>,
     /// How far down the page is full.
     pub(super) bottom: f64,
+}
+
+/// A picture in the middle of a square.
+struct Placed {
+    /// The upper left corner of the square, and its side.
+    corner: (f64, f64),
+    side: f64,
+    /// With no more pixels than it can have on the page.
+    picture: RgbImage,
 }
 
 /// Where a text begins or ends.
@@ -69,20 +77,12 @@ impl Board {
     }
 
     /// A framed picture that fits a square with this side, in its middle.
-    pub(super) fn picture(&mut self, (x, y): (f64, f64), side: f64, picture: &RgbImage) {
-        let (width, height) = picture.dimensions();
-        let scale = side * SCALE / f64::from(width.max(height));
-        let fitted = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
-        let (new_width, new_height) = (fitted(width), fitted(height));
-        // Enlarged, pixels stay even squares.
-        let filter = if scale < 1.0 { FilterType::Lanczos3 } else { FilterType::Nearest };
-        let picture = imageops::resize(picture, new_width, new_height, filter);
-        let place = |start: f64, length: u32| {
-            (start * SCALE + (side * SCALE - f64::from(length)) / 2.0).round() as i64
+    pub(super) fn picture(&mut self, corner: (f64, f64), side: f64, picture: &RgbImage) {
+        let picture = match f64::from(picture.width().max(picture.height())) > side * SCALE {
+            true => fitted(picture, side * SCALE),
+            false => picture.clone(),
         };
-        let (x, y) = (place(x, new_width), place(y, new_height));
-        self.pictures.push((x - 1, y - 1, RgbImage::from_pixel(new_width + 2, new_height + 2, FRAME)));
-        self.pictures.push((x, y, picture));
+        self.pictures.push(Placed { corner, side, picture });
     }
 
     /// Lines of small type below everything, and the page as a picture.
@@ -93,12 +93,30 @@ impl Board {
             y += 20.0;
         }
         let height = (y - 20.0 + MARGIN).ceil();
-        let mut page = picture(&document(WIDTH, height, &self.svg), SCALE as f32);
-        for (x, y, picture) in &self.pictures {
-            imageops::replace(&mut page, picture, *x, *y);
+        let scale = SCALE.min(f64::from(HIGHEST) / height);
+        let mut page = picture(&document(WIDTH, height, &self.svg), scale as f32);
+        for Placed { corner: (x, y), side, picture } in &self.pictures {
+            let side = side * scale;
+            let picture = fitted(picture, side);
+            let place =
+                |start: f64, length: u32| (start * scale + (side - f64::from(length)) / 2.0).round() as i64;
+            let (width, height) = picture.dimensions();
+            let (x, y) = (place(*x, width), place(*y, height));
+            imageops::replace(&mut page, &RgbImage::from_pixel(width + 2, height + 2, FRAME), x - 1, y - 1);
+            imageops::replace(&mut page, &picture, x, y);
         }
         page
     }
+}
+
+/// A picture whose longer side has so many pixels.
+fn fitted(picture: &RgbImage, side: f64) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let scale = side / f64::from(width.max(height));
+    let length = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
+    // Enlarged, pixels stay even squares.
+    let filter = if scale < 1.0 { FilterType::Lanczos3 } else { FilterType::Nearest };
+    imageops::resize(picture, length(width), length(height), filter)
 }
 
 /// An image `[1, 3, H, W]` or `[1, 1, H, W]` as a picture of the same size, `range` from black to white.

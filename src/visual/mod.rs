@@ -61,5 +61,5 @@ pub use image;
 pub use rows::ImageRows;
 pub use save::save_png;
 pub use sheet::ContactSheet;
-pub use sheets::{file_name, SheetWriter};
+pub use sheets::{file_name, file_names, SheetWriter};
 pub use tiles::{Tile, TileSheet};

@@ -1,5 +1,6 @@
 //! Contact sheets during a training.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use tch::{no_grad, Kind, Tensor};
@@ -9,10 +10,13 @@ use crate::base::check;
 use crate::manager::LossManager;
 use crate::{printable, Error, Loss, Result};
 
+/// How the name of a picture ends.
+const ENDING: &str = ".png";
+
 /// Writes the [`ContactSheet`] of every image loss of a training, each time that some steps have gone by.
 ///
-/// - **Files**: `<folder>/step-000500/G_SOBEL.png` for the loss `G_SOBEL` in step 500; what a file name
-///   cannot have becomes `_`. Each is there as a whole or not at all, and replaces the one that may be there.
+/// - **Files**: `<folder>/step-000500/G_SOBEL.png` for the loss `G_SOBEL` in step 500; [`file_names`] tells what
+///   becomes of what a file name cannot have. Each is there as a whole or not at all, and replaces the one that may be there.
 /// - **Values**: of the first image of the batch, without its weight.
 ///
 /// ```
@@ -74,9 +78,11 @@ impl SheetWriter {
         let folder = self.folder.join(format!("step-{step:06}"));
         no_grad(|| {
             let (fake, real) = (first("fake", fake)?, first("real", real)?);
-            for (name, loss) in manager.losses(tags) {
+            let losses = manager.losses(tags);
+            let names: Vec<&str> = losses.iter().map(|(name, _)| *name).collect();
+            for ((name, loss), file) in losses.into_iter().zip(file_names(&names)) {
                 if let Some(sheet) = self.sheet(name, loss, &fake, &real)? {
-                    save_png(&sheet, folder.join(file_name(name)))?;
+                    save_png(&sheet, folder.join(file))?;
                 }
             }
             Ok(())
@@ -112,5 +118,31 @@ fn first(argument: &'static str, batch: &Tensor) -> Result<Tensor> {
 /// ```
 pub fn file_name(name: &str) -> String {
     let is_shown = |c: char| printable(c.encode_utf8(&mut [0; 4])).to_string().chars().eq([c]);
-    format!("{}.png", name.replace(|c| !is_shown(c) || r#"/\:*?"<>|"#.contains(c), "_"))
+    format!("{}{ENDING}", name.replace(|c| !is_shown(c) || r#"/\:*?"<>|"#.contains(c), "_"))
+}
+
+/// The names of the pictures of several losses: the [`file_name`] of each, but no two that are equal on any system. Where
+/// two would be, one of them has a number. A loss whose name can stay as it is goes first.
+///
+/// ```
+/// use tch_losses::visual::file_names;
+///
+/// assert_eq!(file_names(&["G/SOBEL", "G_SOBEL", "D"]), ["G_SOBEL-2.png", "G_SOBEL.png", "D.png"]);
+/// ```
+pub fn file_names(names: &[&str]) -> Vec<String> {
+    let mut files: Vec<String> = names.iter().map(|name| file_name(name)).collect();
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by_key(|place| files[*place].strip_suffix(ENDING) != Some(names[*place]));
+    let mut taken = HashSet::new();
+    for place in order {
+        let stem = files[place].trim_end_matches(ENDING).to_owned();
+        // Some systems do not tell capital letters from small ones.
+        for number in 2.. {
+            if taken.insert(files[place].to_lowercase()) {
+                break;
+            }
+            files[place] = format!("{stem}-{number}{ENDING}");
+        }
+    }
+    files
 }

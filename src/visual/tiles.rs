@@ -77,7 +77,8 @@ const NOTE_HEIGHT: f64 = 20.0;
 const ROW_GAP: f64 = 8.0;
 
 impl TileSheet<'_> {
-    /// Draws the page, 1680 pixels wide. A picture of 256 pixels has the size that it has.
+    /// Draws the page, 1680 pixels wide. A picture of 256 pixels has the size that it has. With some 300 pictures, a page
+    /// would be higher than 16384 pixels, and is drawn smaller.
     pub fn render(&self) -> RgbImage {
         let mut board = Board::new(self.title, self.facts);
         let mut y = board.bottom + 12.0;

@@ -169,6 +169,30 @@ fn spectrograms_by_definition() {
     assert_close("mean", &own, &expected, 1e-10, Relative::ToElement { floor: 1.0 });
 }
 
+/// What has no weight is not computed: of loud waves, the squares of the spectral convergence overflow in f32.
+#[test]
+fn terms_without_a_weight() {
+    let loud = |seed| noise(seed, &[1, 1, 3000], Kind::Float) * 1e18;
+    let (input, target) = (loud(1), loud(2));
+    for (w_log_mag, w_lin_mag) in [(1.0, 0.0), (0.0, 1e-18), (0.5, 1e-18)] {
+        let loss = StftLoss { fft_size: 64, hop_size: 16, win_length: 64, w_sc: 0.0, ..Default::default() };
+        let loss = StftLoss { w_log_mag, w_lin_mag, ..loss };
+        let wide = leaf(&input.to_kind(Kind::Double));
+        let expected = loss.forward(&wide, &target.to_kind(Kind::Double));
+        expected.backward();
+        let (value_of_graph, gradient_of_graph, _) = with_gradients(&loss, &input, &target);
+        let of_graph = (value_of_graph, gradient_of_graph);
+        for (own, gradient) in [step(&loss, &input, &target), of_graph] {
+            let (own, gradient) = (own.to_kind(Kind::Double), gradient.to_kind(Kind::Double));
+            assert_close("value", &own, &expected, 1e-5, Relative::ToLargest);
+            assert_close("gradient", &gradient, &wide.grad(), 1e-3, Relative::ToLargest);
+        }
+        let none = StftLoss { w_log_mag: 0.0, w_lin_mag: 0.0, ..loss };
+        let (own, gradient) = step(&none, &wide.detach(), &target.to_kind(Kind::Double));
+        assert_eq!((value(&own), gradient.abs().max().double_value(&[])), (0.0, 0.0));
+    }
+}
+
 /// Batches that are worked on in pieces have the value and the gradient of libtorch's graph.
 #[test]
 fn large_batches() {

@@ -52,6 +52,12 @@ fn lists_have_many_forms() {
     assert_eq!(manager.compute("D", (&features.0, &features.1)).unwrap(), loss);
     assert_eq!(manager.compute("D", (&features.0[..], &fake)).unwrap(), loss);
     // A tensor and a list of one.
+    let relativistic = RelativisticLoss::default();
+    assert_eq!(manager.compute("RG", (&real, &fake)).unwrap(), relativistic.generator(&real, &fake));
+    assert_eq!(
+        manager.compute("RD", (&features.0, &fake)).unwrap(),
+        relativistic.discriminator(&real, &fake)
+    );
     let one = manager.compute("D", (&real[0], &fake[1])).unwrap();
     assert_eq!(manager.compute("D", (&real[0], &fake[1..])).unwrap(), one);
     assert_eq!(
@@ -90,7 +96,7 @@ fn wrong_inputs_say_what_to_pass() {
     let discriminator =
         "the discriminator's side of a GAN: pass `(&real, &fake)`, the discriminator's outputs, tensors or lists";
     let relativistic =
-        "a side of a relativistic GAN: pass `(&real, &fake)`, the discriminator's outputs, two tensors";
+        "a side of a relativistic GAN: pass `(&real, &fake)`, the discriminator's outputs, tensors or lists";
     let matching =
         "a loss of features: pass `(&fake, &real)`, each a list of scales, which are lists of tensors";
     let pair = "a loss of two tensors: pass `(&input, &target)`";
@@ -102,7 +108,6 @@ fn wrong_inputs_say_what_to_pass() {
         (manager.compute("D", &features), "D", discriminator),
         (manager.compute("D", (&x, &x, &x)), "D", discriminator),
         (manager.compute("RG", &x), "RG", relativistic),
-        (manager.compute("RG", (&scales, &scales)), "RG", relativistic),
         (manager.compute("RD", &scales), "RD", relativistic),
         (manager.compute("F", (&x, &x)), "F", matching),
         (manager.compute("F", (&scales, &scales)), "F", matching),

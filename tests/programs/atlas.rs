@@ -118,7 +118,16 @@ fn what_cannot_be_done_is_said() -> Result<()> {
     fs::write(folder.path().join("file"), "in the way")?;
     let (real, small) = (asset("real.png"), fixture("real.png"));
     image::open(&real)?.save(folder.path().join("noise.jpg"))?;
-    let cases: [(&[&str], &str); 11] = [
+    // 20000 x 20000 pixels, as its head says.
+    let mut head = [b"BM".as_slice(), &[0; 8], &54u32.to_le_bytes(), &40u32.to_le_bytes()].concat();
+    head.extend([20000u32.to_le_bytes(), 20000u32.to_le_bytes()].concat());
+    head.extend([1, 0, 24, 0].into_iter().chain([0; 24]));
+    fs::write(folder.path().join("huge.bmp"), head)?;
+    let cases: [(&[&str], &str); 12] = [
+        (
+            &["gallery", "--fake", "huge.bmp", "--real", &real],
+            "has 20000 x 20000 pixels, more than the 134217728 that can be read here: crop or reduce it\n",
+        ),
         (
             &["atlas", "--image", &small, "--out", "a"],
             "has 23 x 19 pixels: give one with 32 on each side at least",
@@ -133,7 +142,10 @@ fn what_cannot_be_done_is_said() -> Result<()> {
             "`DiceLoss` does not compare two images",
         ),
         (&["descend", "--real", &real, "-o", "a.gif"], "--output a.gif: its name has to end in .png or .jpg"),
-        (&["descend", "--real", &real, "--start", "white"], "--start: cannot read white"),
+        (
+            &["descend", "--real", &real, "--start", "white"],
+            "--start: cannot read white: there is no such file, and the words are `noise` and `grey`",
+        ),
         (
             &["descend", "--real", &real, "--start", &asset_of_48(&folder)?, "--losses", "l1"],
             "has a side of 48 pixels, expected 192 or more",
@@ -164,6 +176,10 @@ fn what_cannot_be_done_is_said() -> Result<()> {
     assert_eq!(fs::read_to_string(folder.path().join("file"))?, "in the way");
     let (code, stderr) = program(folder.path(), &["atlas", "--image", &real, "--out", "a", "--size", "8"])?;
     assert_eq!(code, Some(2), "{stderr}");
+    let (code, stderr) =
+        program(folder.path(), &["gallery", "--fake", &real, "--real", &real, "--size", "-8"])?;
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("-8 is not in 32..=2048"), "{stderr}");
     Ok(())
 }
 

@@ -45,6 +45,9 @@ fn losses_that_there_are_not() -> Result<()> {
     let cases = [
         ("Sobl", "`Sobl` is no loss, did you mean `Sobel`?"),
         ("l1,L1Loss", "--losses names `l1` twice"),
+        ("l1, L1Loss", "--losses names `l1` twice"),
+        ("l1,,mse", "--losses has a name of no letters"),
+        ("", "--losses has a name of no letters"),
         ("vgg", "--losses vgg needs weights: name them with --vgg"),
         ("WeightedL1Loss", "`WeightedL1Loss` does not compare two images: it takes other tensors"),
         ("TVLoss", "`TVLoss` does not compare two images: it takes other tensors"),
@@ -57,6 +60,28 @@ fn losses_that_there_are_not() -> Result<()> {
         let message = message(&["--losses", losses])?;
         assert!(message.contains(expected), "{losses}: {message}");
     }
+    Ok(())
+}
+
+/// Weights that nothing would read.
+#[test]
+fn weights_without_a_loss_that_has_them() -> Result<()> {
+    let message = message(&["--losses", "l1,SSIMLoss", "--vgg", "vgg19.pth"])?;
+    let expected = "--vgg is for the loss `vgg`, which --losses does not name: add it, or leave --vgg out";
+    assert_eq!(message, format!("tch-losses: {expected}\n"));
+    Ok(())
+}
+
+/// Two losses whose names a file name cannot tell apart.
+#[test]
+fn pictures_have_names_of_their_own() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (path, maps) = (folder.path().join("o.toml"), folder.path().join("maps"));
+    fs::write(&path, "[losses.'G/L1']\nloss = 'L1Loss'\n[losses.G_L1]\nloss = 'L1Loss'\n")?;
+    let output = compare(&["--objective", path.to_str().unwrap(), "--maps", maps.to_str().unwrap()])?;
+    ensure!(output.code == Some(0), "{}", output.stderr);
+    assert_eq!(crate::compare::names(&maps)?, ["G_L1-2.png", "G_L1.png"]);
+    assert!(output.stderr.contains("wrote") && output.stderr.contains("G_L1-2.png"), "{}", output.stderr);
     Ok(())
 }
 

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch_losses::manager::log::{LossLog, RunInfo};
 use tch_losses::manager::{LogSink, Record};
+
+use crate::compare::run;
 
 /// Exit code and stderr of a run in `folder`. Nothing is printed to stdout.
 fn program(folder: &Path, arguments: &[&str]) -> Result<(Option<i32>, String)> {
@@ -76,7 +78,18 @@ fn several_logs_are_compared() -> Result<()> {
     let split = "--split-by-tag is for one run: several runs have a panel for each loss";
     fails(&[&logs[..], &["--split-by-tag"]].concat(), split)?;
     LossLog::open(folder.join("empty.jsonl"), &RunInfo::default())?;
-    fails(&[logs[0], "empty.jsonl"], "empty.jsonl has no records yet: there is nothing to draw")
+    fails(&["empty.jsonl"], "empty.jsonl has no records yet: there is nothing to draw")?;
+    let none = "empty.jsonl has no records yet, empty.jsonl has no records yet: there is nothing to draw";
+    fails(&["empty.jsonl", "empty.jsonl"], none)?;
+    // Beside others it is left out, and a file of nothing, too.
+    fs::write(folder.join("none.jsonl"), "")?;
+    let mixed = [logs[0], "empty.jsonl", logs[1], "none.jsonl"];
+    let others = program(folder, &[&["plot", "-o", "out.svg"], &mixed[..]].concat())?;
+    let left_out = "tch-losses: left out: empty.jsonl has no records yet\n\
+                    tch-losses: left out: none.jsonl is an empty file\n";
+    assert_eq!(others, (Some(0), format!("{left_out}tch-losses: wrote out.svg\n")));
+    assert_eq!(fs::read_to_string(folder.join("out.svg"))?, two);
+    Ok(())
 }
 
 #[test]
@@ -140,5 +153,50 @@ fn logs_become_csv() -> Result<()> {
     assert_eq!(fs::read_to_string(folder.join("new/x"))?, expected);
     let itself = program(folder, &["log", "export", "--csv", "log.jsonl", "-o", "log.jsonl"])?;
     assert_eq!(itself, (Some(1), "tch-losses: log.jsonl is the log itself\n".into()));
+    Ok(())
+}
+
+#[test]
+fn log_export_writes_the_reference_layout() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let log = folder.path().join("a.jsonl");
+    let run_info = RunInfo { experiment: "maps".into(), ..Default::default() };
+    let record = Record {
+        name: "G_L1".into(),
+        tags: ["G".to_owned()].into(),
+        epoch: 0,
+        step: 0,
+        value: 0.5,
+        weight: 100.0,
+        weighted: 50.0,
+    };
+    // Open all the while.
+    let mut writer = LossLog::open(&log, &run_info)?;
+    writer.append(&[record])?;
+    let bytes = fs::read(&log)?;
+    let log_path = log.to_str().context("path")?;
+
+    let output = run(&["log", "export", log_path])?;
+    let beside = folder.path().join("loss_log.json");
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), ""), "{}", output.stderr);
+    assert_eq!(output.stderr, format!("tch-losses: wrote {}\n", beside.display()));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&beside)?)?;
+    let losses = &json["LOSSMANAGER_LOG"]["loss_functions"];
+    assert_eq!(*losses, serde_json::json!({"G_L1": {"loss": [50.0], "weights": [100.0]}}));
+
+    let other = folder.path().join("new/b.json");
+    let output = run(&["log", "export", log_path, "-o", other.to_str().context("path")?])?;
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert_eq!(fs::read(&other)?, fs::read(&beside)?);
+
+    // Not onto itself, under any name, and not what is no log.
+    let itself = folder.path().join("new/../a.jsonl");
+    for (input, output) in [(log_path, itself.to_str().context("path")?), ("real.png", "/nowhere/a.json")] {
+        let output = run(&["log", "export", input, "-o", output])?;
+        assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(output.stderr.contains("log"), "{}", output.stderr);
+    }
+    assert_eq!(fs::read(&log)?, bytes);
     Ok(())
 }

@@ -298,6 +298,17 @@ fn words_come_from_the_numbers() {
     assert!(words.ends_with(expected), "{words}");
     assert!(words.contains("| noise | Own ×3.0 | Own ×3.0 | Own 0.50 |"), "{words}");
     assert!(words.contains("| rotation |  |  |  |"), "{words}");
+
+    // Numbers that look equal have one word.
+    let mut atlas = atlas;
+    for (answers, times) in atlas.losses[0].answers.iter_mut().zip([0.094, 0.096, 0.104, 0.38, 0.42, 2.52]) {
+        answers.sensitivity = Some(times);
+    }
+    let words = atlas.describe();
+    let expected =
+        "- **Own** Blind to Gaussian blur (×0.09). Sees little of noise (×0.1), JPEG (×0.1). Sees above all \
+                    missing patch (×12).";
+    assert!(words.contains(expected), "{words}");
     // Nothing is drawn that is not there.
     assert_eq!(atlas.draw_sensitivity(&photo()).unwrap().width(), 1680);
     assert_eq!(atlas.draw_curves(Distortion::Blur, &photo()).unwrap().width(), 1680);

@@ -93,6 +93,22 @@ fn pages_show_pictures_as_they_are() {
     assert!(places.iter().all(|x| at(*x, first) == picture));
     assert!((first + 256..page.height() - 256).any(|y| at(42, y) == picture));
 
+    // A page that would be too high is drawn smaller, with all of its pictures.
+    let colours: Vec<Rgb<u8>> = (1..=60).map(|row| Rgb([4 * row, 0, 200])).collect();
+    let picture = |colour: &Rgb<u8>| RgbImage::from_pixel(1, 1, *colour);
+    let tile = |colour| Tile { name: "n".into(), note: String::new(), picture: picture(colour) };
+    let tiles: Vec<Tile> = colours.iter().flat_map(|colour| (0..6).map(move |_| tile(colour))).collect();
+    let page = TileSheet { title: "t", facts: "f", tiles: &tiles, notes: &["the end"] }.render();
+    assert!(page.height() == 16384 && page.width() < 1680, "{:?}", page.dimensions());
+    let found = |x: u32| -> Vec<Rgb<u8>> {
+        let mut column: Vec<_> = (0..page.height()).map(|y| *page.get_pixel(x, y)).collect();
+        column.retain(|pixel| colours.contains(pixel));
+        column.dedup();
+        column
+    };
+    assert_eq!(found(page.width() / 10), colours);
+    assert_eq!(found(page.width() * 9 / 10), colours);
+
     let map = Tensor::from_slice(&[0.0, 1.0, 2.0, 4.0]).view([1, 1, 2, 2]);
     let of_map = Tile::of_map("L1", 1.75, &map).unwrap();
     assert_eq!((of_map.note.as_str(), of_map.picture.dimensions()), ("1.75, yellow 4", (2, 2)));

@@ -11,6 +11,8 @@ use crate::inputs::{Inputs, Order, Source};
 use crate::losses::{Chosen, Entry};
 use crate::maps::Maps;
 use crate::pair::Pair;
+use crate::photo::refuse_to_replace;
+use crate::picture::Limit;
 use crate::report::{columns, Loss, Report, Row};
 use crate::{in_a_line, note, print};
 
@@ -81,7 +83,7 @@ pub struct Args {
 
     /// Refuse images of more pixels, by default of more than 33 megapixels. A pair takes some 30 bytes of memory per
     /// pixel, with --vgg some 2000
-    #[arg(long, value_name = "N", default_value_t = 1 << 25)]
+    #[arg(long, value_name = "N", default_value_t = 1 << 25, allow_negative_numbers = true)]
     max_pixels: u64,
 }
 
@@ -145,8 +147,12 @@ pub fn run(args: &Args) -> Result<()> {
     let mut rows: Vec<Row> = Vec::new();
     let mut size = String::new();
     let mut maps = args.maps.as_deref().map(|folder| Maps::new(folder, inputs.from_folders));
+    if let Some(maps) = &maps {
+        let pictures = inputs.pairs.iter().flat_map(|source| maps.files(source, &entries));
+        refuse_to_replace("--maps", pictures, inputs.pairs.iter().flat_map(Source::paths))?;
+    }
     for source in &inputs.pairs {
-        let loaded = source.load(args.range.ends(), args.max_pixels);
+        let loaded = source.load(args.range.ends(), Limit::Option(args.max_pixels));
         let compared = loaded.and_then(|(fake, real)| {
             let pair = Pair::new(fake, real, device);
             let values = values(&pair, &entries, source, chosen.optional, inputs.from_folders)?;

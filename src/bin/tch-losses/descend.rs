@@ -35,7 +35,7 @@ pub struct Args {
 
     /// The side of the pictures in pixels: their middle square is made as small as this, and a smaller one is left as
     /// it is
-    #[arg(long, value_name = "PIXELS", default_value_t = 192, value_parser = clap::value_parser!(i64).range(32..=2048))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 192, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(32..=2048))]
     size: i64,
 
     /// What the noise is made from
@@ -92,6 +92,12 @@ fn start(args: &Args, real: &Tensor) -> Result<Tensor> {
     }
     if args.start == Path::new("grey") {
         return Ok(real.f_full_like(0.5)?);
+    }
+    if !args.start.exists() {
+        bail!(
+            "--start: cannot read {}: there is no such file, and the words are `noise` and `grey`",
+            args.start.display()
+        );
     }
     let (start, _) = photo("--start", &args.start, real.size()[2])?;
     if start.size() != real.size() {

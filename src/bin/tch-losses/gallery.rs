@@ -30,7 +30,7 @@ pub struct Args {
 
     /// The side of the pictures in pixels: their middle square is made as small as this, and a smaller one is left as
     /// it is
-    #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = clap::value_parser!(i64).range(32..=2048))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 256, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(32..=2048))]
     size: i64,
 
     /// The page to write, PNG or JPEG as its name ends

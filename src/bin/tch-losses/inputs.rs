@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use tch_losses::printable;
 
 use crate::note;
-use crate::picture::{self, Ends, Picture};
+use crate::picture::{self, Ends, Limit, Picture};
 
 /// The endings of the files that are taken from a folder.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"];
@@ -109,6 +109,14 @@ impl Source {
         self.stem.to_string_lossy().into_owned()
     }
 
+    /// The files that are read.
+    pub fn paths(&self) -> Vec<&PathBuf> {
+        match &self.files {
+            Files::Two { fake, real } => vec![fake, real],
+            Files::Strip { path, .. } => vec![path],
+        }
+    }
+
     /// The files, for messages.
     pub fn files(&self) -> String {
         match &self.files {
@@ -118,11 +126,11 @@ impl Source {
     }
 
     /// Reads the fake picture and the real one, which are of one size.
-    pub fn load(&self, ends: Ends, max_pixels: u64) -> Result<(Picture, Picture)> {
+    pub fn load(&self, ends: Ends, limit: Limit) -> Result<(Picture, Picture)> {
         let (path, order) = match &self.files {
             Files::Two { fake, real } => {
-                let fake = picture::load(fake, ends, max_pixels)?;
-                let real = picture::load(real, ends, max_pixels)?;
+                let fake = picture::load(fake, ends, limit)?;
+                let real = picture::load(real, ends, limit)?;
                 ensure!(
                     fake.size() == real.size(),
                     "{} differ in size, {} and {} pixels: crop or resize one of them",
@@ -134,7 +142,7 @@ impl Source {
             }
             Files::Strip { path, order } => (path, order),
         };
-        let strip = picture::load(path, ends, max_pixels)?;
+        let strip = picture::load(path, ends, limit)?;
         let (width, count) = (strip.size().0, order.parts.len() as i64);
         ensure!(
             width % count == 0,

@@ -67,19 +67,33 @@ impl Chosen {
 
     /// Losses by name: short names, those of the catalogue, or the word `all`. The images have values in `range`.
     pub fn by_name(names: &[String], vgg: Option<&Path>, range: DataRange, device: Device) -> Result<Chosen> {
-        let optional = names.iter().any(|name| name == ALL);
+        let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
+        if names.iter().any(|name| name.is_empty()) {
+            bail!(
+                "--losses has a name of no letters: give names with commas between them, such as l1,SSIMLoss"
+            );
+        }
+        let optional = names.contains(&ALL);
         if optional && names.len() > 1 {
             bail!("--losses {ALL} stands alone");
         }
+        let is_vgg = |name: &str| name == VGG.0 || name == "PerceptualLoss";
+        if vgg.is_some() && !optional && !names.iter().any(|name| is_vgg(name)) {
+            bail!(
+                "--vgg is for the loss `{}`, which --losses does not name: add it, or leave --vgg out",
+                VGG.0
+            );
+        }
         let all = optional.then(|| every_name(vgg, device)).transpose()?;
         let mut objective = Objective::default();
-        for given in all.as_deref().unwrap_or(names) {
-            let usual = USUAL.iter().find(|(key, name, _)| given == key || given == name);
+        let all: Option<Vec<&str>> = all.as_ref().map(|all| all.iter().map(String::as_str).collect());
+        for given in all.unwrap_or(names) {
+            let usual = USUAL.iter().find(|(key, name, _)| given == *key || given == *name);
             let (key, spec) = match (usual, vgg) {
                 (Some((key, name, _)), _) => (*key, LossSpec::named(name)?),
-                (None, Some(vgg)) if given == VGG.0 || given == "PerceptualLoss" => (VGG.0, perceptual(vgg)),
+                (None, Some(vgg)) if is_vgg(given) => (VGG.0, perceptual(vgg)),
                 (None, None) if given == VGG.0 => bail!("--losses vgg needs weights: name them with --vgg"),
-                (None, _) => (given.as_str(), LossSpec::named(given).context("--losses")?),
+                (None, _) => (given, LossSpec::named(given).context("--losses")?),
             };
             refuse_unless_of_images(key, &spec)?;
             if objective.losses.contains_key(key) {

@@ -1,11 +1,11 @@
 //! Pictures of what the losses of pairs see.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tch_losses::printable;
-use tch_losses::visual::{file_name, save_png, ContactSheet};
+use tch_losses::visual::{file_names, save_png, ContactSheet};
 
 use crate::inputs::Source;
 use crate::losses::Entry;
@@ -27,6 +27,22 @@ impl<'a> Maps<'a> {
         Maps { folder, by_pair, told: false }
     }
 
+    /// The folder for the pictures of a pair.
+    fn folder(&self, source: &Source) -> PathBuf {
+        if self.by_pair {
+            self.folder.join(&source.stem)
+        } else {
+            self.folder.into()
+        }
+    }
+
+    /// The files that the pictures of a pair go to, one for each loss.
+    pub fn files(&self, source: &Source, entries: &[Entry]) -> Vec<PathBuf> {
+        let folder = self.folder(source);
+        let names: Vec<&str> = entries.iter().map(|entry| entry.key).collect();
+        file_names(&names).into_iter().map(|name| folder.join(name)).collect()
+    }
+
     /// Writes the pictures of a pair.
     pub fn write(
         &mut self,
@@ -36,10 +52,12 @@ impl<'a> Maps<'a> {
         values: &[f64],
         range: Ends,
     ) -> Result<()> {
-        let folder = if self.by_pair { self.folder.join(&source.stem) } else { self.folder.into() };
+        let folder = self.folder(source);
         fs::create_dir_all(&folder)
             .with_context(|| format!("--maps: cannot make the folder {}", folder.display()))?;
-        for (Entry { key, headline, loss, reach, .. }, value) in entries.iter().zip(values) {
+        let files = self.files(source, entries);
+        for ((Entry { key, headline, loss, reach, .. }, value), path) in entries.iter().zip(values).zip(files)
+        {
             let Some(map) = pair.map(*loss, *reach)? else {
                 if !self.told {
                     note(format_args!("{} has no map: no picture is written of it", printable(key)));
@@ -55,7 +73,6 @@ impl<'a> Maps<'a> {
                 responses: pair.responses(*loss, *reach)?,
                 map,
             };
-            let path = folder.join(file_name(key));
             save_png(&sheet.render()?, &path).context("--maps")?;
             note(format_args!("wrote {}", path.display()));
         }

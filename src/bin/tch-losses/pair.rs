@@ -129,7 +129,7 @@ mod tests {
     use tch_losses::{L1Loss, Laplacian, Loss, MseLoss, Sobel};
 
     use super::*;
-    use crate::picture;
+    use crate::picture::{self, Limit};
 
     const WIDTH: i64 = 23;
     const HEIGHT: i64 = 19;
@@ -137,7 +137,7 @@ mod tests {
     /// So many rows at a time.
     fn pair(rows: i64) -> Pair {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cli");
-        let load = |name| picture::load(&folder.join(name), (-1.0, 1.0), 1 << 20).unwrap();
+        let load = |name| picture::load(&folder.join(name), (-1.0, 1.0), Limit::Fixed(1 << 20)).unwrap();
         Pair { pixels_at_once: rows * WIDTH, ..Pair::new(load("rgb16.png"), load("real.png"), Device::Cpu) }
     }
 

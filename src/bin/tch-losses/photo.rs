@@ -1,5 +1,6 @@
 //! Photos as small squares, and pages as files.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
@@ -8,7 +9,7 @@ use tch_losses::visual::image::codecs::jpeg::JpegEncoder;
 use tch_losses::visual::image::RgbImage;
 use tch_losses::visual::save_png;
 
-use crate::picture;
+use crate::picture::{self, Limit};
 
 /// The largest photo that is read, in pixels.
 const MOST_PIXELS: u64 = 1 << 27;
@@ -17,7 +18,7 @@ const LEAST_SIDE: i64 = 32;
 /// The middle square of the photo that `option` names as `[1, 3, H, W]` from 0 to 1, no larger than `size`; and the
 /// width and height of the photo.
 pub fn photo(option: &str, path: &Path, size: i64) -> Result<(Tensor, (i64, i64))> {
-    let picture = picture::load(path, (0.0, 1.0), MOST_PIXELS).context(option.to_owned())?;
+    let picture = picture::load(path, (0.0, 1.0), Limit::Fixed(MOST_PIXELS)).context(option.to_owned())?;
     let (width, height) = picture.size();
     if width.min(height) < LEAST_SIDE {
         bail!(
@@ -28,16 +29,16 @@ pub fn photo(option: &str, path: &Path, size: i64) -> Result<(Tensor, (i64, i64)
     Ok((picture.square(size)?, (width, height)))
 }
 
-/// An error where the page or folder of `option` would replace one of the pictures that are read.
+/// An error where one of the files that `option` is for would replace one of the pictures that are read.
 pub fn refuse_to_replace<'a>(
     option: &str,
     outputs: impl IntoIterator<Item = PathBuf>,
-    inputs: impl IntoIterator<Item = &'a PathBuf> + Clone,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
 ) -> Result<()> {
     let place = |path: &Path| std::fs::canonicalize(path).ok();
+    let read: HashSet<PathBuf> = inputs.into_iter().filter_map(|input| place(input)).collect();
     for output in outputs {
-        let written = place(&output);
-        if written.is_some() && inputs.clone().into_iter().any(|input| place(input) == written) {
+        if place(&output).is_some_and(|written| read.contains(&written)) {
             bail!("{option}: {} is one of the pictures that are read", output.display());
         }
     }

@@ -102,12 +102,25 @@ impl ImageRows for Picture {
     }
 }
 
+/// The most pixels of a picture that is read.
+#[derive(Debug, Clone, Copy)]
+pub enum Limit {
+    /// What `--max-pixels` says.
+    Option(u64),
+    /// Of commands without that option.
+    Fixed(u64),
+}
+
 /// Reads the picture at `path`, whose format its content tells.
 ///
 /// Samples of 8 and 16 bits are divided by 255 and 65535, grey becomes three equal channels, alpha is dropped, and
 /// the picture is turned as its EXIF orientation says; of the last two, notes on stderr tell. Colour profiles and
 /// gamma are left alone, as PyTorch users' loaders do.
-pub fn load(path: &Path, ends: Ends, max_pixels: u64) -> Result<Picture> {
+pub fn load(path: &Path, ends: Ends, limit: Limit) -> Result<Picture> {
+    let (max_pixels, limit, advice) = match limit {
+        Limit::Option(pixels) => (pixels, "of --max-pixels", "crop or reduce it, or raise the limit"),
+        Limit::Fixed(pixels) => (pixels, "that can be read here", "crop or reduce it"),
+    };
     let name = path.display().to_string();
     let name = printable(&name).to_string();
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
@@ -126,10 +139,7 @@ pub fn load(path: &Path, ends: Ends, max_pixels: u64) -> Result<Picture> {
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
-        bail!(
-            "{name} has {width} x {height} pixels, more than the {max_pixels} of --max-pixels: crop or reduce it, or \
-             raise the limit"
-        );
+        bail!("{name} has {width} x {height} pixels, more than the {max_pixels} {limit}: {advice}");
     }
     if width == 0 || height == 0 {
         bail!("{name} has no pixels");

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -66,21 +67,32 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let count = args.logs.len();
     ensure!(args.run.is_empty() || count == 1, "--run chooses from one log, here are {count}");
-    let mut runs = Vec::new();
+    let (mut logs, mut runs, mut empty) = (Vec::new(), Vec::new(), Vec::new());
     for log in &args.logs {
-        for run in log::read(log, &args.run)? {
-            if run.losses.values().all(|loss| loss.steps.is_empty()) {
-                bail!("{} has no records yet: there is nothing to draw", log.display());
-            }
-            runs.push(run);
+        // A run that has not written its first line yet.
+        if count > 1 && fs::metadata(log).is_ok_and(|file| file.is_file() && file.len() == 0) {
+            empty.push(format!("{} is an empty file", log.display()));
+            continue;
         }
+        for (place, run) in log::read(log, &args.run)?.into_iter().enumerate() {
+            if run.losses.values().any(|loss| !loss.steps.is_empty()) {
+                logs.push((log.clone(), args.run.get(place)));
+                runs.push(run);
+            } else {
+                empty.push(format!("{} has no records yet", log.display()));
+            }
+        }
+    }
+    ensure!(!runs.is_empty(), "{}: there is nothing to draw", empty.join(", "));
+    for log in empty {
+        note(format_args!("left out: {log}"));
     }
     if args.split_by_tag && runs.len() > 1 {
         bail!("--split-by-tag is for one run: several runs have a panel for each loss");
     }
     let names = match count {
-        1 => args.run.iter().map(|number| format!("run {number}")).collect(),
-        _ => names(&args.logs, &runs),
+        1 => logs.iter().filter_map(|(_, number)| Some(format!("run {}", (*number)?))).collect(),
+        _ => names(&logs.into_iter().map(|(log, _)| log).collect::<Vec<_>>(), &runs),
     };
     let curves = LossCurves {
         split_by_tag: args.split_by_tag,

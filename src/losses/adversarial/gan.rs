@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::predictions::count;
+use super::predictions::real_and_fake;
 use super::{GanActivation, GanMode, ListReduction, Predictions};
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, or_panic, setters};
-use crate::{Error, Result};
+use crate::Result;
 
 /// The loss of a GAN: what the discriminator minimises, and what the generator does.
 ///
@@ -184,12 +184,7 @@ impl GanLoss {
         fake: impl Into<Predictions<'a>>,
     ) -> Result<Tensor> {
         self.check_options()?;
-        let (real, fake) = (real.into().outputs("real")?, fake.into().outputs("fake")?);
-        check::partners(("real", real[0]), ("fake", fake[0]))?;
-        if real.len() != fake.len() {
-            let expected = format!("{}, as many as `real`", real.len());
-            return Err(Error::Value { argument: "fake", given: count(fake.len(), "scale"), expected });
-        }
+        let (real, fake) = real_and_fake(real.into(), fake.into())?;
         Ok(self.real(&real)?.f_add(&self.fake(&fake)?)?.f_to_kind(real[0].kind())?)
     }
 

@@ -72,6 +72,20 @@ impl<'a> Predictions<'a> {
     }
 }
 
+/// The outputs of each scale for real and for fake images: as many of one as of the other, on one device, of one kind.
+pub(super) fn real_and_fake<'a>(
+    real: Predictions<'a>,
+    fake: Predictions<'a>,
+) -> Result<(Vec<&'a Tensor>, Vec<&'a Tensor>)> {
+    let (real, fake) = (real.outputs("real")?, fake.outputs("fake")?);
+    check::partners(("real", real[0]), ("fake", fake[0]))?;
+    if real.len() != fake.len() {
+        let expected = format!("{}, as many as `real`", real.len());
+        return Err(Error::Value { argument: "fake", given: count(fake.len(), "scale"), expected });
+    }
+    Ok((real, fake))
+}
+
 /// So many things, in words.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::GanMode;
+use super::predictions::real_and_fake;
+use super::{GanMode, ListReduction, Predictions};
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, or_panic, setters};
 use crate::{Error, Result};
@@ -32,7 +33,8 @@ pub enum Pairing {
 ///
 /// `r` and `f` are the discriminator's raw outputs for real and for fake images. [`GanMode`] has the terms, each a mean
 /// over all elements. Unlike in [`GanLoss`](crate::GanLoss), the generator's loss needs the outputs for real images,
-/// too.
+/// too. Of a discriminator with several scales, each scale is compared with itself, and [`scales`](Self::scales) makes
+/// one number of them.
 ///
 /// With [`detach`](Self::detach) the loss has the gradients of ESRGAN: for the discriminator, the means are constants;
 /// for the generator, `real` is one. Without it, gradients flow through everything, as in the paper. The values are the
@@ -63,17 +65,18 @@ pub enum Pairing {
 /// # Ok::<(), tch::TchError>(())
 /// ```
 ///
-/// - **Shapes**: any. Paired, `real` and `fake` have the same shape. The loss is a scalar.
+/// - **Shapes**: any. Lists of scales and of features are [`Predictions`]. `real` and `fake` have as many scales each;
+///   paired, each scale has the same shape. The loss is a scalar.
 /// - **Values**: any. f16 and bf16 are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments, of any order, except for what `detach` makes a constant.
-/// - **Defaults**: `pairing` average, `mode` vanilla, `real_label` 1, `fake_label` 0, `detach` true, both factors 0.5:
-///   those of ESRGAN.
-/// - **Errors**: arguments of different kinds or devices; paired, of different shapes; labels that are not finite, or
-///   outside of `[0, 1]` with `Vanilla`; factors that are not positive and finite; the modes `Wgan`, which is
-///   relativistic by itself, and `Saturating`.
+/// - **Defaults**: `pairing` average, `mode` vanilla, `real_label` 1, `fake_label` 0, `scales` mean, `detach` true, both
+///   factors 0.5: those of ESRGAN.
+/// - **Errors**: lists without tensors, or of different lengths; arguments of different kinds or devices; paired, of
+///   different shapes; labels that are not finite, or outside of `[0, 1]` with `Vanilla`; factors that are not positive
+///   and finite; the modes `Wgan`, which is relativistic by itself, and `Saturating`.
 ///
-/// In an objective's file the option `side` is `"generator"` or `"discriminator"`. Both take two tensors, in the order
-/// `(real, fake)`; see [`RelativisticLossSpec`](crate::manager::RelativisticLossSpec).
+/// In an objective's file the option `side` is `"generator"` or `"discriminator"`. Both take two tensors or lists, in the
+/// order `(real, fake)`; see [`RelativisticLossSpec`](crate::manager::RelativisticLossSpec).
 ///
 /// Source: [`esrgan_model.py` of
 /// BasicSR](https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/models/esrgan_model.py); A. Jolicoeur-Martineau,
@@ -100,6 +103,8 @@ pub struct RelativisticLoss {
     pub real_label: f64,
     /// The label of what should look less real, for the modes that have labels.
     pub fake_label: f64,
+    /// How the losses of several scales become one number.
+    pub scales: ListReduction,
     /// Whether the discriminator's means, and `real` for the generator, are constants.
     pub detach: bool,
     /// What the discriminator's loss is multiplied by.
@@ -115,6 +120,7 @@ impl Default for RelativisticLoss {
             mode: GanMode::Vanilla,
             real_label: 1.0,
             fake_label: 0.0,
+            scales: ListReduction::Mean,
             detach: true,
             discriminator_factor: 0.5,
             generator_factor: 0.5,
@@ -124,7 +130,7 @@ impl Default for RelativisticLoss {
 
 setters!(RelativisticLoss {
     with_pairing(pairing: Pairing), with_mode(mode: GanMode), with_real_label(real_label: f64),
-    with_fake_label(fake_label: f64), with_detach(detach: bool),
+    with_fake_label(fake_label: f64), with_scales(scales: ListReduction), with_detach(detach: bool),
     with_discriminator_factor(discriminator_factor: f64), with_generator_factor(generator_factor: f64)
 });
 
@@ -167,7 +173,11 @@ impl RelativisticLoss {
     /// # Panics
     /// Where [`try_discriminator`](Self::try_discriminator) returns an error, with the error's message.
     #[track_caller]
-    pub fn discriminator(&self, real: &Tensor, fake: &Tensor) -> Tensor {
+    pub fn discriminator<'a>(
+        &self,
+        real: impl Into<Predictions<'a>>,
+        fake: impl Into<Predictions<'a>>,
+    ) -> Tensor {
         or_panic(self.try_discriminator(real, fake))
     }
 
@@ -175,10 +185,14 @@ impl RelativisticLoss {
     ///
     /// # Errors
     /// An argument or an option that the loss does not accept gives the [`Error`] that names it.
-    pub fn try_discriminator(&self, real: &Tensor, fake: &Tensor) -> Result<Tensor> {
-        let (wide_real, wide_fake) = self.checked(real, fake)?;
-        let loss = self.compared(&wide_real, &wide_fake, self.detach)?;
-        Ok(loss.f_mul_scalar(self.discriminator_factor)?.f_to_kind(real.kind())?)
+    pub fn try_discriminator<'a>(
+        &self,
+        real: impl Into<Predictions<'a>>,
+        fake: impl Into<Predictions<'a>>,
+    ) -> Result<Tensor> {
+        self.reduced(real.into(), fake.into(), self.discriminator_factor, |real, fake| {
+            self.compared(real, fake, self.detach)
+        })
     }
 
     /// What the generator minimises.
@@ -186,7 +200,11 @@ impl RelativisticLoss {
     /// # Panics
     /// Where [`try_generator`](Self::try_generator) returns an error, with the error's message.
     #[track_caller]
-    pub fn generator(&self, real: &Tensor, fake: &Tensor) -> Tensor {
+    pub fn generator<'a>(
+        &self,
+        real: impl Into<Predictions<'a>>,
+        fake: impl Into<Predictions<'a>>,
+    ) -> Tensor {
         or_panic(self.try_generator(real, fake))
     }
 
@@ -194,26 +212,44 @@ impl RelativisticLoss {
     ///
     /// # Errors
     /// An argument or an option that the loss does not accept gives the [`Error`] that names it.
-    pub fn try_generator(&self, real: &Tensor, fake: &Tensor) -> Result<Tensor> {
-        let (mut wide_real, wide_fake) = self.checked(real, fake)?;
-        if self.detach {
-            wide_real = wide_real.f_detach()?;
-        }
-        // The same game with exchanged roles.
-        let loss = self.compared(&wide_fake, &wide_real, false)?;
-        Ok(loss.f_mul_scalar(self.generator_factor)?.f_to_kind(real.kind())?)
+    pub fn try_generator<'a>(
+        &self,
+        real: impl Into<Predictions<'a>>,
+        fake: impl Into<Predictions<'a>>,
+    ) -> Result<Tensor> {
+        self.reduced(real.into(), fake.into(), self.generator_factor, |real, fake| {
+            // The same game with exchanged roles.
+            match self.detach {
+                true => self.compared(fake, &real.f_detach()?, false),
+                false => self.compared(fake, real, false),
+            }
+        })
     }
 
-    /// The arguments in [`accumulation_kind`].
-    fn checked(&self, real: &Tensor, fake: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// The costs of all scales as one number, times the factor. They are computed in [`accumulation_kind`].
+    fn reduced(
+        &self,
+        real: Predictions,
+        fake: Predictions,
+        factor: f64,
+        cost: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         self.check_options()?;
-        check::floating("real", real)?;
-        check::partners(("real", real), ("fake", fake))?;
-        if self.pairing == Pairing::Paired {
-            check::same_shape(("real", real), ("fake", fake))?;
+        let (real, fake) = real_and_fake(real, fake)?;
+        let kind = real[0].kind();
+        let wide = |outputs: &Tensor| outputs.f_to_kind(accumulation_kind(kind));
+        let mut costs = Vec::new();
+        for (real, fake) in real.iter().zip(&fake) {
+            if self.pairing == Pairing::Paired {
+                check::same_shape(("real", real), ("fake", fake))?;
+            }
+            costs.push(cost(&wide(real)?, &wide(fake)?)?);
         }
-        let kind = accumulation_kind(real.kind());
-        Ok((real.f_to_kind(kind)?, fake.f_to_kind(kind)?))
+        let total = match &costs[..] {
+            [only] => only.shallow_clone(),
+            _ => Tensor::f_stack(&costs, 0)?.f_sum(None)?,
+        };
+        Ok(total.f_mul_scalar(factor * self.scales.share(costs.len()))?.f_to_kind(kind)?)
     }
 
     /// The cost of what should look more real than the other.

@@ -148,3 +148,50 @@ impl Ratio {
         Ok((losses.f_sum(None)?, gradient))
     }
 }
+
+/// Defines a ratio in decibels: its documentation, and what it compares with what.
+macro_rules! ratio_loss {
+    ($(#[$about:meta])* $name:ident of $parts:ident) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            /// Whether the mean of each wave is subtracted first.
+            pub zero_mean: bool,
+            /// What is added to the energies that divide, and to the ratio.
+            pub eps: f64,
+            /// How the waves are reduced.
+            pub reduction: $crate::Reduction,
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { zero_mean: true, eps: 1e-8, reduction: $crate::Reduction::Mean }
+            }
+        }
+
+        $crate::base::setters!($name {
+            with_zero_mean(zero_mean: bool), with_eps(eps: f64), with_reduction(reduction: $crate::Reduction)
+        });
+
+        impl $name {
+            fn ratio(&self) -> $crate::losses::audio::ratio::Ratio {
+                let $name { zero_mean, eps, reduction } = *self;
+                let parts = $crate::losses::audio::ratio::Parts::$parts;
+                $crate::losses::audio::ratio::Ratio { parts, zero_mean, eps, reduction }
+            }
+        }
+
+        impl $crate::Loss for $name {
+            fn check_options(&self) -> $crate::Result<()> {
+                self.ratio().check_options()
+            }
+
+            fn try_forward(&self, input: &tch::Tensor, target: &tch::Tensor) -> $crate::Result<tch::Tensor> {
+                self.ratio().try_forward(input, target)
+            }
+        }
+    };
+}
+
+pub(super) use ratio_loss;

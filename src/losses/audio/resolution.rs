@@ -32,6 +32,11 @@ impl Terms {
         check::non_negative("w_lin_mag", self.w_lin_mag)?;
         check::positive("eps", self.eps)
     }
+
+    /// Whether the spectral convergence is computed: without any weight, it gives the loss of 0 its graph.
+    fn converges(&self) -> bool {
+        self.w_sc > 0.0 || (self.w_log_mag == 0.0 && self.w_lin_mag == 0.0)
+    }
 }
 
 /// The mean over the resolutions of the loss of waves `[N, C, T]` or `[N, T]`.
@@ -90,6 +95,10 @@ fn energies(spectrum: &Tensor) -> Result<Tensor> {
     let parts = spectrum.f_view_as_real()?;
     let (real, imaginary) = (parts.f_select(-1, 0)?, parts.f_select(-1, 1)?);
     Ok(real.f_square()?.f_addcmul(&imaginary, &imaginary)?)
+}
+
+fn total(numbers: &[Tensor]) -> Result<Tensor> {
+    Ok(Tensor::f_stack(numbers, 0)?.f_sum(None)?)
 }
 
 /// Some waves of `input`, from a start on.
@@ -170,15 +179,18 @@ impl Resolution {
         };
         let (own, other) = (magnitudes(input)?, magnitudes(target)?);
         let difference = own.f_sub(&other)?;
-        let mut loss = difference.f_norm()?.f_div(&other.f_norm()?)?.f_mul_scalar(terms.w_sc)?;
+        let mut losses = Vec::new();
+        if terms.converges() {
+            losses.push(difference.f_norm()?.f_div(&other.f_norm()?)?.f_mul_scalar(terms.w_sc)?);
+        }
         if terms.w_log_mag > 0.0 {
             let logarithms = own.f_log()?.f_sub(&other.f_log()?)?;
-            loss = loss.f_add(&logarithms.f_abs()?.f_mean(None)?.f_mul_scalar(terms.w_log_mag)?)?;
+            losses.push(logarithms.f_abs()?.f_mean(None)?.f_mul_scalar(terms.w_log_mag)?);
         }
         if terms.w_lin_mag > 0.0 {
-            loss = loss.f_add(&difference.f_abs()?.f_mean(None)?.f_mul_scalar(terms.w_lin_mag)?)?;
+            losses.push(difference.f_abs()?.f_mean(None)?.f_mul_scalar(terms.w_lin_mag)?);
         }
-        Ok(loss)
+        total(&losses)
     }
 
     /// Without a graph. Adds the gradient with respect to `input`, where it is wanted.
@@ -201,7 +213,9 @@ impl Resolution {
             let spectrum = spectra(input)?;
             let own = energies(&spectrum)?.f_clamp_min_(terms.eps)?.f_sqrt_()?;
             let mut squares = energies(&spectra(target)?)?.f_clamp_min_(terms.eps)?;
-            sums[1].push(squares.f_sum(None)?);
+            if terms.converges() {
+                sums[1].push(squares.f_sum(None)?);
+            }
             let other = squares.f_sqrt_()?;
             if terms.w_log_mag > 0.0 {
                 sums[2].push(own.f_div(&other)?.f_log_()?.f_abs_()?.f_sum(None)?);
@@ -210,27 +224,32 @@ impl Resolution {
             if terms.w_lin_mag > 0.0 {
                 sums[3].push(difference.f_abs()?.f_sum(None)?);
             }
-            sums[0].push(difference.f_square_()?.f_sum(None)?);
+            if terms.converges() {
+                sums[0].push(difference.f_square_()?.f_sum(None)?);
+            }
             if gradient.is_some() {
                 kept.push(Piece { start, spectrum, target: other });
             }
         }
-        let total = |sums: &[Tensor]| Tensor::f_stack(sums, 0)?.f_sum(None);
-        let (distance, norm) = (total(&sums[0])?.f_sqrt_()?, total(&sums[1])?.f_sqrt_()?);
-        let mut loss = distance.f_div(&norm)?.f_mul_scalar_(terms.w_sc)?;
+        let (mut losses, mut of_distance) = (Vec::new(), None);
+        if terms.converges() {
+            let (distance, norm) = (total(&sums[0])?.f_sqrt_()?, total(&sums[1])?.f_sqrt_()?);
+            losses.push(distance.f_div(&norm)?.f_mul_scalar_(terms.w_sc)?);
+            // Equal spectra are at no distance, and have no slope.
+            let product = distance.f_mul(&norm)?;
+            let slope = product.f_reciprocal()?.f_mul_scalar_(terms.w_sc)?;
+            of_distance = Some(slope.f_masked_fill(&product.f_eq(0.0)?, 0.0)?);
+        }
         for (sums, weight) in [(&sums[2], terms.w_log_mag), (&sums[3], terms.w_lin_mag)] {
             if weight > 0.0 {
-                loss = loss.f_add_(&total(sums)?.f_mul_scalar_(weight / count)?)?;
+                losses.push(total(sums)?.f_mul_scalar_(weight / count)?);
             }
         }
+        let loss = total(&losses)?;
         let Some(gradient) = gradient else { return Ok(loss) };
-        // Equal spectra are at no distance, and have no slope.
-        let product = distance.f_mul(&norm)?;
-        let of_distance =
-            product.f_reciprocal()?.f_mul_scalar_(terms.w_sc)?.f_masked_fill(&product.f_eq(0.0)?, 0.0)?;
         for Piece { start, spectrum, target } in kept {
             let rows = spectrum.size()[0];
-            let factors = self.slopes(terms, &spectrum, &target, &of_distance, count)?;
+            let factors = self.slopes(terms, &spectrum, &target, of_distance.as_ref(), count)?;
             let spectrum =
                 spectrum.f_view_as_real()?.f_mul_(&factors.f_unsqueeze(-1)?)?.f_view_as_complex()?;
             let waves = input.f_narrow(0, start, rows)?;
@@ -247,7 +266,7 @@ impl Resolution {
         terms: Terms,
         spectrum: &Tensor,
         target: &Tensor,
-        of_distance: &Tensor,
+        of_distance: Option<&Tensor>,
         count: f64,
     ) -> Result<Tensor> {
         let energies = energies(spectrum)?;
@@ -256,7 +275,10 @@ impl Resolution {
         let difference = own.f_sub(target)?;
         let inverse = own.f_reciprocal()?;
         let relative = difference.f_mul(&inverse)?;
-        let mut factors = relative.f_mul(of_distance)?;
+        let mut factors = match of_distance {
+            Some(slope) => relative.f_mul(slope)?,
+            None => relative.f_zeros_like()?,
+        };
         if terms.w_log_mag > 0.0 || terms.w_lin_mag > 0.0 {
             let mut of_means = inverse.f_mul_scalar(terms.w_log_mag / count)?;
             of_means = of_means.f_add_scalar_(terms.w_lin_mag / count)?.f_mul_(&inverse)?;

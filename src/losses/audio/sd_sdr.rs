@@ -1,12 +1,8 @@
 //! [`SdSdrLoss`].
 
-use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use super::ratio::ratio_loss;
 
-use super::ratio::{Parts, Ratio};
-use crate::base::setters;
-use crate::{Loss, Reduction, Result};
-
+ratio_loss! {
 /// Scale-dependent ratio of a signal to its distortion (SD-SDR), in decibels and negative.
 ///
 /// ```text
@@ -44,38 +40,5 @@ use crate::{Loss, Reduction, Result};
 /// ```
 #[doc(alias = "SDSDRLoss")]
 #[doc(alias = "SD_SDR")]
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SdSdrLoss {
-    /// Whether the mean of each wave is subtracted first.
-    pub zero_mean: bool,
-    /// What is added to the energies that divide, and to the ratio.
-    pub eps: f64,
-    /// How the waves are reduced.
-    pub reduction: Reduction,
-}
-
-impl Default for SdSdrLoss {
-    fn default() -> Self {
-        SdSdrLoss { zero_mean: true, eps: 1e-8, reduction: Reduction::Mean }
-    }
-}
-
-setters!(SdSdrLoss { with_zero_mean(zero_mean: bool), with_eps(eps: f64), with_reduction(reduction: Reduction) });
-
-impl SdSdrLoss {
-    fn ratio(&self) -> Ratio {
-        let SdSdrLoss { zero_mean, eps, reduction } = *self;
-        Ratio { parts: Parts::ProjectionBesideTarget, zero_mean, eps, reduction }
-    }
-}
-
-impl Loss for SdSdrLoss {
-    fn check_options(&self) -> Result<()> {
-        self.ratio().check_options()
-    }
-
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.ratio().try_forward(input, target)
-    }
+SdSdrLoss of ProjectionBesideTarget
 }

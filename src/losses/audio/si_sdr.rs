@@ -1,12 +1,8 @@
 //! [`SiSdrLoss`].
 
-use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use super::ratio::ratio_loss;
 
-use super::ratio::{Parts, Ratio};
-use crate::base::setters;
-use crate::{Loss, Reduction, Result};
-
+ratio_loss! {
 /// Scale-invariant ratio of a signal to its distortion (SI-SDR, also called SI-SNR), in decibels and negative.
 ///
 /// ```text
@@ -47,38 +43,5 @@ use crate::{Loss, Reduction, Result};
 #[doc(alias = "SISDRLoss")]
 #[doc(alias = "SI_SDR")]
 #[doc(alias = "SISNRLoss")]
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SiSdrLoss {
-    /// Whether the mean of each wave is subtracted first.
-    pub zero_mean: bool,
-    /// What is added to the energies that divide, and to the ratio.
-    pub eps: f64,
-    /// How the waves are reduced.
-    pub reduction: Reduction,
-}
-
-impl Default for SiSdrLoss {
-    fn default() -> Self {
-        SiSdrLoss { zero_mean: true, eps: 1e-8, reduction: Reduction::Mean }
-    }
-}
-
-setters!(SiSdrLoss { with_zero_mean(zero_mean: bool), with_eps(eps: f64), with_reduction(reduction: Reduction) });
-
-impl SiSdrLoss {
-    fn ratio(&self) -> Ratio {
-        let SiSdrLoss { zero_mean, eps, reduction } = *self;
-        Ratio { parts: Parts::Projection, zero_mean, eps, reduction }
-    }
-}
-
-impl Loss for SiSdrLoss {
-    fn check_options(&self) -> Result<()> {
-        self.ratio().check_options()
-    }
-
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.ratio().try_forward(input, target)
-    }
+SiSdrLoss of Projection
 }

@@ -1,12 +1,8 @@
 //! [`SnrLoss`].
 
-use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use super::ratio::ratio_loss;
 
-use super::ratio::{Parts, Ratio};
-use crate::base::setters;
-use crate::{Loss, Reduction, Result};
-
+ratio_loss! {
 /// Ratio of a signal to its noise (SNR), in decibels and negative.
 ///
 /// ```text
@@ -42,38 +38,5 @@ use crate::{Loss, Reduction, Result};
 /// ```
 #[doc(alias = "SNRLoss")]
 #[doc(alias = "SignalNoiseRatio")]
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SnrLoss {
-    /// Whether the mean of each wave is subtracted first.
-    pub zero_mean: bool,
-    /// What is added to the energies that divide, and to the ratio.
-    pub eps: f64,
-    /// How the waves are reduced.
-    pub reduction: Reduction,
-}
-
-impl Default for SnrLoss {
-    fn default() -> Self {
-        SnrLoss { zero_mean: true, eps: 1e-8, reduction: Reduction::Mean }
-    }
-}
-
-setters!(SnrLoss { with_zero_mean(zero_mean: bool), with_eps(eps: f64), with_reduction(reduction: Reduction) });
-
-impl SnrLoss {
-    fn ratio(&self) -> Ratio {
-        let SnrLoss { zero_mean, eps, reduction } = *self;
-        Ratio { parts: Parts::Target, zero_mean, eps, reduction }
-    }
-}
-
-impl Loss for SnrLoss {
-    fn check_options(&self) -> Result<()> {
-        self.ratio().check_options()
-    }
-
-    fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        self.ratio().try_forward(input, target)
-    }
+SnrLoss of Target
 }

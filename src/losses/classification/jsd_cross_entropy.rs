@@ -100,7 +100,9 @@ impl JsdCrossEntropyLoss {
         let logs = scores.f_log_softmax(2, None)?;
         let probabilities = logs.f_exp()?;
         let mean = probabilities.f_mean_dim([0i64].as_slice(), false, None)?;
-        let ratios = logs.f_sub(&mean.f_clamp(LEAST, 1.0)?.f_log()?)?;
+        // Of a class that cannot be, `p * log p` is 0.
+        let finite = logs.f_clamp_min(f64::from(f32::MIN))?;
+        let ratios = finite.f_sub(&mean.f_clamp(LEAST, 1.0)?.f_log()?)?;
         Ok(Mixture { logs, probabilities, mean, ratios })
     }
 
@@ -109,9 +111,12 @@ impl JsdCrossEntropyLoss {
         let Mixture { logs, probabilities, ratios, .. } = mixture;
         let clean = logs.f_select(0, 0)?;
         let right = clean.f_gather(1, classes, false)?.f_squeeze_dim(1)?;
-        let even = clean.f_mean_dim([1i64].as_slice(), false, None)?;
         let share = self.label_smoothing;
-        let entropy = right.f_mul_scalar(share - 1.0)?.f_sub(&even.f_mul_scalar(share)?)?;
+        let mut entropy = right.f_mul_scalar(share - 1.0)?;
+        if share > 0.0 {
+            let even = clean.f_mean_dim([1i64].as_slice(), false, None)?;
+            entropy = entropy.f_sub(&even.f_mul_scalar(share)?)?;
+        }
         let divergences =
             probabilities.f_mul(ratios)?.f_sum_dim_intlist([0i64, 2].as_slice(), false, None)?;
         Ok(entropy.f_add(&divergences.f_mul_scalar(self.alpha / self.num_splits as f64)?)?)

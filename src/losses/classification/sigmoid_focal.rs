@@ -160,6 +160,7 @@ impl SigmoidFocalLoss {
         }
     }
 
+    /// Of an input in [`accumulation_kind`], so that the weights are not rounded to fewer digits.
     fn prepare(&self, input: &Tensor, target: &Tensor) -> Result<Prepared> {
         let factor = element_weight("weight", self.weight.as_ref(), input)?;
         let Some(ignored) = self.ignore_index else {
@@ -168,7 +169,7 @@ impl SigmoidFocalLoss {
         let counts = target.f_ne(ignored)?;
         let counted = match self.count_ignored {
             true => None,
-            false => Some(counts.f_sum(accumulation_kind(input.kind()))?),
+            false => Some(counts.f_sum(input.kind())?),
         };
         let mask = counts.f_to_kind(input.kind())?;
         let factor = match factor {
@@ -183,8 +184,9 @@ impl SigmoidFocalLoss {
     /// The losses of all elements.
     fn unreduced(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         let kind = accumulation_kind(input.kind());
-        let Prepared { target, factor, .. } = self.prepare(input, target)?;
-        let elements = self.elements(&input.f_to_kind(kind)?, &target.f_to_kind(kind)?)?;
+        let wide = input.f_to_kind(kind)?;
+        let Prepared { target, factor, .. } = self.prepare(&wide, target)?;
+        let elements = self.elements(&wide, &target.f_to_kind(kind)?)?;
         let weighted = match factor {
             Some(factor) => elements.f_mul(&factor)?,
             None => elements,
@@ -312,8 +314,9 @@ impl Loss for SigmoidFocalLoss {
         if self.reduction == Reduction::None {
             return self.unreduced(input, target);
         }
-        let Prepared { target, factor, counted } = self.prepare(input, target)?;
-        let sum = sum_of_elements(self, input, &target, factor.as_ref())?;
+        let wide = input.f_to_kind(accumulation_kind(input.kind()))?;
+        let Prepared { target, factor, counted } = self.prepare(&wide, target)?;
+        let sum = sum_of_elements(self, &wide, &target, factor.as_ref())?;
         let reduced = match (self.reduction, counted) {
             (Reduction::Mean, Some(counted)) => mean_of_counted(&sum, &counted)?,
             (Reduction::Mean, None) => sum.f_div_scalar(input.numel() as f64)?,

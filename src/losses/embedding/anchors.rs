@@ -180,15 +180,15 @@ pub(super) fn of_batch(
         return nothing(&wide, reduction, kind);
     }
     if reduction == Reduction::None {
-        let rows = Units::of(&wide)?.rows;
+        let rows = Units::of(&wide)?.vectors;
         let scores = rows.f_mul_scalar(scale)?.f_mm(&rows.f_transpose(0, 1)?)?;
         return Ok(loss.losses(scores, &Place { labels, start: 0, rows: batch, batch })?.f_to_kind(kind)?);
     }
     let tracked = is_tracked(&wide)?;
     let (value, gradient) = no_grad(|| -> Result<(Tensor, Option<Tensor>)> {
         let units = Units::of(&wide)?;
-        let own = units.rows.f_mul_scalar(scale)?;
-        let (sum, count, slopes) = sum(loss, [&own, &units.rows], labels, tracked, true)?;
+        let own = units.vectors.f_mul_scalar(scale)?;
+        let (sum, count, slopes) = sum(loss, [&own, &units.vectors], labels, tracked, true)?;
         let share = share(reduction, &count)?;
         let Some([own, mut other]) = slopes else { return Ok((sum.f_mul(&share)?, None)) };
         let slopes = other.f_add_(&own.f_mul_scalar(scale)?)?.f_mul_(&share)?;
@@ -214,8 +214,8 @@ pub(super) fn of_two_sets(
         return nothing(&first.f_add(&second)?, reduction, kind);
     }
     if reduction == Reduction::None {
-        let scores = Units::of(&first)?.rows.f_mul_scalar(scale)?;
-        let scores = scores.f_mm(&Units::of(&second)?.rows.f_transpose(0, 1)?)?;
+        let scores = Units::of(&first)?.vectors.f_mul_scalar(scale)?;
+        let scores = scores.f_mm(&Units::of(&second)?.vectors.f_transpose(0, 1)?)?;
         let place = Place { labels: None, start: 0, rows: batch, batch };
         return Ok(loss.losses(scores, &place)?.f_to_kind(kind)?);
     }
@@ -223,8 +223,8 @@ pub(super) fn of_two_sets(
     let tracked = is_tracked(&first)? || to_second;
     let (value, gradients) = no_grad(|| -> Result<(Tensor, Slopes)> {
         let units = [Units::of(&first)?, Units::of(&second)?];
-        let own = units[0].rows.f_mul_scalar(scale)?;
-        let (sum, count, slopes) = sum(loss, [&own, &units[1].rows], None, tracked, to_second)?;
+        let own = units[0].vectors.f_mul_scalar(scale)?;
+        let (sum, count, slopes) = sum(loss, [&own, &units[1].vectors], None, tracked, to_second)?;
         let share = share(reduction, &count)?;
         let Some([mut own, mut other]) = slopes else { return Ok((sum.f_mul(&share)?, None)) };
         let own = own.f_mul_(&share.f_mul_scalar(scale)?)?;

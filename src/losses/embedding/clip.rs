@@ -40,7 +40,8 @@ impl ClipConfig {
 /// ```
 ///
 /// `logit_scale` is a parameter. Give [`new`](Self::new) the path of the model, and it is saved as in open_clip's files.
-/// CLIP's trainers keep it within 0 and `ln(100)`: see [`clamp_logit_scale`](Self::clamp_logit_scale).
+/// CLIP's trainers keep it within 0 and `ln(100)` after each step of the optimizer, and this loss leaves that to the
+/// trainer as well: see [`clamp_logit_scale`](Self::clamp_logit_scale), and below for a loss from a file.
 ///
 /// - **Shapes**: `[N, D]` with D at least 1, equal. The loss is a scalar. It is one of the whole batch: no part of it
 ///   belongs to one pair.
@@ -49,9 +50,25 @@ impl ClipConfig {
 /// - **Gradients**: to both arguments and to `logit_scale`, computed by forward. Second derivatives come out as zero.
 /// - **Memory**: three matrices `[N, N]`, in forward only.
 /// - **Defaults**: those of [`ClipConfig`]: `logit_scale` starts at `ln(1 / 0.07)`.
-/// - **Errors**: arguments of other or different shapes, of different kinds; on another device than `logit_scale`.
+/// - **Errors**: arguments of other or different shapes, of different kinds; on another device than `logit_scale`; a
+///   `logit_scale` that is not one floating number.
 ///
-/// In an objective's file, [`Objective::build_in`](crate::manager::Objective::build_in) takes the variable store.
+/// In an objective's file, [`Objective::build_in`](crate::manager::Objective::build_in) takes the variable store. There
+/// the parameter has the loss's name:
+///
+/// ```
+/// use tch::{nn, no_grad, Device};
+/// use tch_losses::manager::Objective;
+///
+/// let objective = Objective::from_toml("[losses.CLIP]\nloss = \"ClipLoss\"")?;
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let mut manager = objective.build_in(&vs.root())?;
+/// // After each step of the optimizer:
+/// let mut logit_scale = vs.variables().remove("CLIP.logit_scale").unwrap();
+/// let _ = no_grad(|| logit_scale.clamp_(0.0, 100f64.ln()));
+/// # Ok::<(), tch_losses::Error>(())
+/// ```
+///
 /// [`SigLipLoss`](crate::SigLipLoss) has no sums over a batch, [`InfoNceLoss`](crate::InfoNceLoss) is one direction of this
 /// loss with a constant temperature.
 ///
@@ -100,14 +117,26 @@ pub(super) fn scalar_parameter(vs: &nn::Path, name: &str, value: f64) -> Result<
     Ok(vs.f_var(name, &[], nn::Init::Const(value))?)
 }
 
-/// Features of images and of texts, on the device of a parameter.
-pub(super) fn check_features(images: &Tensor, texts: &Tensor, parameter: &Tensor) -> Result<()> {
+/// Features of images and of texts, on the device of the parameters, of which the first is `logit_scale`.
+pub(super) fn check_features(
+    images: &Tensor,
+    texts: &Tensor,
+    logit_scale: &Tensor,
+    logit_bias: Option<&Tensor>,
+) -> Result<()> {
     check_two(("image_features", images), ("text_features", texts))?;
-    if images.device() != parameter.device() {
-        let expected = format!("{:?}, the device of `logit_scale`", parameter.device());
-        return Err(Error::Device { argument: "image_features", given: images.device(), expected });
+    let scale = ("logit_scale", logit_scale);
+    for (argument, parameter) in
+        [Some(scale), logit_bias.map(|bias| ("logit_bias", bias))].into_iter().flatten()
+    {
+        check::floating(argument, parameter)?;
+        if parameter.dim() != 0 {
+            let expected = "[], one number".into();
+            return Err(Error::Shape { argument, given: parameter.size(), expected });
+        }
     }
-    Ok(())
+    check::same_device(scale, ("image_features", images))?;
+    logit_bias.map_or(Ok(()), |bias| check::same_device(scale, ("logit_bias", bias)))
 }
 
 /// The loss of features that are multiplied with a factor already, and the slopes of N times the loss with respect to the
@@ -126,7 +155,7 @@ fn value_and_slopes(images: &Tensor, texts: &Tensor) -> Result<(Tensor, Tensor)>
 /// Of features of images and of their texts.
 impl Loss for ClipLoss {
     fn try_forward(&self, image_features: &Tensor, text_features: &Tensor) -> Result<Tensor> {
-        check_features(image_features, text_features, &self.logit_scale)?;
+        check_features(image_features, text_features, &self.logit_scale, None)?;
         let kind = image_features.kind();
         let wide = accumulation_kind(kind);
         let (images, texts) = (image_features.f_to_kind(wide)?, text_features.f_to_kind(wide)?);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Tensor};
 
 use super::anchors::{check_labelled, Place};
-use super::distances::{add_slopes, distances};
+use super::distances::{add_slopes, around_origin, distances};
 use super::sets::with_gradients;
 use super::units::Units;
 use crate::base::gradient::is_tracked;
@@ -108,14 +108,15 @@ impl Loss for ContrastiveLoss {
         let wide = embeddings.f_to_kind(accumulation_kind(kind))?;
         let place = Place::all(labels);
         if self.reduction == Reduction::None {
-            let rows = self.units(&wide)?.rows;
+            let rows = around_origin(&self.units(&wide)?.vectors)?;
             let [positive, negative] = self.pairs(&distances(&rows, &rows)?, &place)?;
             return Ok(positive.f_add(&negative)?.f_to_kind(kind)?);
         }
         let tracked = is_tracked(&wide)?;
         let (value, gradient) = no_grad(|| -> Result<(Tensor, Option<Tensor>)> {
             let units = self.units(&wide)?;
-            let distances = distances(&units.rows, &units.rows)?;
+            let rows = around_origin(&units.vectors)?;
+            let distances = distances(&rows, &rows)?;
             let mut value = scalar(0.0, &wide)?;
             let mut weights = tracked.then(|| distances.f_zeros_like()).transpose()?;
             for (losses, sign) in self.pairs(&distances, &place)?.iter().zip([1.0, -1.0]) {
@@ -131,8 +132,8 @@ impl Loss for ContrastiveLoss {
                 }
             }
             let Some(weights) = weights else { return Ok((value, None)) };
-            let mut slopes = units.rows.f_zeros_like()?;
-            add_slopes(&mut slopes, &units.rows, 0, weights, &distances)?;
+            let mut slopes = rows.f_zeros_like()?;
+            add_slopes(&mut slopes, &rows, 0, weights, &distances)?;
             Ok((value, Some(units.back(&slopes)?)))
         })?;
         let gradients: Vec<_> = gradient.iter().map(|gradient| (&wide, gradient)).collect();

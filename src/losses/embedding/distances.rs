@@ -5,7 +5,14 @@ use tch::Tensor;
 use super::anchors::row_sum;
 use crate::Result;
 
-/// The Euclidean distances `[R, N]` of some rows from all rows.
+/// The rows `[N, D]`, moved as a whole to around the origin. No distance changes, and sums of squares far from the origin,
+/// of which the distances would be small differences, have too few digits for them.
+pub(super) fn around_origin(rows: &Tensor) -> Result<Tensor> {
+    let centre = rows.f_detach()?.f_mean_dim([0i64].as_slice(), true, None)?;
+    Ok(rows.f_sub(&centre)?)
+}
+
+/// The Euclidean distances `[R, N]` of some rows from all rows, which are [around the origin](around_origin).
 pub(super) fn distances(some: &Tensor, rows: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_cdist(some, rows, 2.0, None)?)
 }

@@ -4,13 +4,11 @@
 use tch::nn::Init;
 use tch::{nn, Tensor};
 
+use super::units::Units;
 use crate::base::check;
 use crate::base::gradient::{is_tracked, with_each_gradient};
 use crate::base::precision::accumulation_kind;
 use crate::{Error, Reduction, Result};
-
-/// The least length that a vector is divided by: that of PyTorch's `F.normalize`.
-const EPS: f64 = 1e-12;
 
 /// Makes the cosine of the true class smaller.
 pub(super) trait Margin {
@@ -60,7 +58,7 @@ fn check_labels(embeddings: &Tensor, labels: &Tensor) -> Result<()> {
 pub(super) fn cosines(weight: &Tensor, embeddings: &Tensor) -> Result<Tensor> {
     let kind = accumulation_kind(embeddings.kind());
     let unit = |tensor: &Tensor, axis| -> Result<Tensor> {
-        Ok(Directions::of(&tensor.f_to_kind(kind)?, axis)?.vectors)
+        Ok(Units::along(&tensor.f_to_kind(kind)?, axis)?.vectors)
     };
     Ok(unit(embeddings, 1)?.f_mm(&unit(weight, 0)?)?)
 }
@@ -104,7 +102,7 @@ fn with_gradients(
     labels: &Tensor,
     [of_embeddings, of_weight]: [bool; 2],
 ) -> Result<(Tensor, [Option<Tensor>; 2])> {
-    let (rows, classes) = (Directions::of(embeddings, 1)?, Directions::of(weight, 0)?);
+    let (rows, classes) = (Units::of(embeddings)?, Units::along(weight, 0)?);
     let scaled = rows.vectors.f_mul_scalar(scale)?;
     let mut logits = scaled.f_mm(&classes.vectors)?;
     let places = labels.f_unsqueeze(1)?;
@@ -121,37 +119,12 @@ fn with_gradients(
     let _ = slopes.f_scatter_(1, &places, &true_class)?;
     let mut gradients = [None, None];
     if of_embeddings {
-        gradients[0] = Some(rows.gradient(&slopes.f_mm(&classes.vectors.f_tr()?)?.f_mul_scalar(scale)?)?);
+        gradients[0] = Some(rows.back(&slopes.f_mm(&classes.vectors.f_tr()?)?.f_mul_scalar(scale)?)?);
     }
     if of_weight {
-        gradients[1] = Some(classes.gradient(&scaled.f_tr()?.f_mm(&slopes)?)?);
+        gradients[1] = Some(classes.back(&scaled.f_tr()?.f_mm(&slopes)?)?);
     }
     Ok((sum, gradients))
-}
-
-/// Vectors along an axis, divided by their lengths.
-struct Directions {
-    vectors: Tensor,
-    length: Tensor,
-    axis: i64,
-}
-
-impl Directions {
-    fn of(tensor: &Tensor, axis: i64) -> Result<Directions> {
-        // The slope of libtorch's norm is 0 at 0.
-        let length = tensor.f_norm_scalaropt_dim(2, [axis].as_slice(), true)?;
-        Ok(Directions { vectors: tensor.f_div(&length.f_clamp_min(EPS)?)?, length, axis })
-    }
-
-    /// The gradient with respect to the vectors before the division.
-    fn gradient(&self, of_directions: &Tensor) -> Result<Tensor> {
-        let along =
-            self.vectors.f_mul(of_directions)?.f_sum_dim_intlist([self.axis].as_slice(), true, None)?;
-        // The divisor of shorter vectors is a constant.
-        let along = along.f_mul(&self.length.f_ge(EPS)?.f_to_kind(along.kind())?)?;
-        let across = of_directions.f_sub(&self.vectors.f_mul(&along)?)?;
-        Ok(across.f_div(&self.length.f_clamp_min(EPS)?)?)
-    }
 }
 
 /// The logits of a classifier without a margin, as at the time of use.

@@ -142,7 +142,7 @@ fn sum(
 /// Of features of images and of their texts.
 impl Loss for SigLipLoss {
     fn try_forward(&self, image_features: &Tensor, text_features: &Tensor) -> Result<Tensor> {
-        check_features(image_features, text_features, &self.logit_scale)?;
+        check_features(image_features, text_features, &self.logit_scale, Some(&self.logit_bias))?;
         let kind = image_features.kind();
         let wide = accumulation_kind(kind);
         let (images, texts) = (image_features.f_to_kind(wide)?, text_features.f_to_kind(wide)?);

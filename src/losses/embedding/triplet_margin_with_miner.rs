@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Kind, Tensor};
 
 use super::anchors::{check_labelled, nothing, Place};
-use super::distances::{add_slopes, distances};
+use super::distances::{add_slopes, around_origin, distances};
 use super::sets::with_gradients;
 use super::units::Units;
 use crate::base::gradient::{is_tracked, pieces, rows_at_once};
@@ -181,7 +181,7 @@ impl TripletMarginWithMinerLoss {
         tracked: bool,
     ) -> Result<(Tensor, Option<Tensor>)> {
         let units = if self.normalize { Units::of(embeddings)? } else { Units::as_given(embeddings)? };
-        let rows = &units.rows;
+        let rows = &around_origin(&units.vectors)?;
         let batch = rows.size()[0];
         let mut slopes = rows.f_zeros_like()?;
         let (mut sums, mut counts) = (Vec::new(), Vec::new());

@@ -55,18 +55,21 @@ impl Default for LpLoss {
 
 setters!(LpLoss { with_p(p: f64), with_reduction(reduction: Reduction) });
 
+/// Sizes that can be divided by: of a power below 1, the slope at 0 would be infinite.
+fn at_least_normal(size: &Tensor) -> Result<Tensor> {
+    Ok(size.f_clamp_min(smallest_normal(size.kind()))?)
+}
+
 impl Elementwise for LpLoss {
     fn elements(&self, difference: &Tensor) -> Result<Tensor> {
-        // Of a power below 1, the slope at 0 would be infinite.
-        Ok(difference
-            .f_abs()?
-            .f_clamp_min(smallest_normal(difference.kind()))?
-            .f_pow_tensor_scalar(self.p)?)
+        let size = difference.f_abs()?;
+        let power = at_least_normal(&size)?.f_pow_tensor_scalar(self.p - 1.0)?;
+        Ok(size.f_mul(&power)?)
     }
 
     fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
-        let size = difference.f_abs()?.f_clamp_min_(smallest_normal(difference.kind()))?;
-        let power = size.f_pow_tensor_scalar(self.p - 1.0)?;
+        let size = difference.f_abs()?;
+        let power = at_least_normal(&size)?.f_pow_(self.p - 1.0)?;
         let sum = size.f_dot(&power)?;
         let _ = difference.f_sign_()?.f_mul_(&power)?.f_mul_scalar_(self.p)?;
         Ok(sum)

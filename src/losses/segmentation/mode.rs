@@ -77,6 +77,8 @@ impl Places {
         let of_classes = mode == SegmentationMode::Multiclass && !is_floating(target.kind());
         let target = match of_classes {
             true => target.f_to_kind(Kind::Int64)?.f_reshape([wide.size()[0], wide.size()[2]].as_slice())?,
+            // A Uint8 would be compared with the last byte of `ignore_index`.
+            false if target.kind() == Kind::Uint8 => flat(&target.f_to_kind(Kind::Int64)?)?,
             false => flat(target)?,
         };
         let counted = match ignore_index {

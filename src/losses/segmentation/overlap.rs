@@ -214,12 +214,15 @@ impl Overlap<'_> {
     }
 }
 
-/// Losses to a power. Those of 0, and those that rounding has made negative, have the gradient 0, not an infinite
-/// one.
+/// Losses to a power. Those of 0, and those that rounding has made negative, cost 0, and have the gradient 0, not an
+/// infinite one.
 fn power(losses: Tensor, exponent: f64) -> Result<Tensor> {
     match exponent == 1.0 {
         true => Ok(losses),
-        false => Ok(losses.f_clamp_min(TINY)?.f_pow_tensor_scalar(exponent)?),
+        false => {
+            let powers = losses.f_clamp_min(TINY)?.f_pow_tensor_scalar(exponent)?;
+            Ok(powers.f_masked_fill(&losses.f_le(0.0)?, 0.0)?)
+        }
     }
 }
 

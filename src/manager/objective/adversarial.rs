@@ -140,8 +140,8 @@ sided! {
     /// options = { side = "discriminator", pairing = "average", mode = "lsgan" }
     /// ```
     ///
-    /// `pairing` is `average` or `paired`. Both sides take two tensors: the discriminator's outputs for the real and
-    /// for the fake images.
+    /// `pairing` is `average` or `paired`, `scales` is `mean` or `sum`. Both sides take the discriminator's outputs for
+    /// the real and for the fake images: two tensors, or two lists of scales or of features.
     ///
     /// - **Defaults**: the generator, with the loss's own defaults.
     RelativisticLossSpec of RelativisticLoss {
@@ -149,6 +149,7 @@ sided! {
         mode: GanMode,
         real_label: f64,
         fake_label: f64,
+        scales: ListReduction,
         detach: bool,
         discriminator_factor: f64,
         generator_factor: f64,

@@ -72,6 +72,16 @@ impl Atlas {
     }
 }
 
+/// A sensitivity with the digits that [`short`] shows.
+pub(super) fn rounded(times: f64) -> f64 {
+    let digits = match times.abs() {
+        size if size >= 9.95 => 1.0,
+        size if size >= 0.095 => 10.0,
+        _ => 100.0,
+    };
+    (times * digits).round() / digits
+}
+
 /// A sensitivity in a few letters.
 pub(super) fn short(times: f64) -> String {
     match times {

@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 
-use super::sensitivity::{photos, short};
+use super::sensitivity::{photos, rounded, short};
 use super::{Answers, Atlas, Distortion, LossAnswers};
 use crate::printable;
 
 /// What is nearer to 0 is rounding.
 const NOTHING: f64 = 0.005;
-/// Below this part of its median a loss is said to be blind, below that dull, above the last keen.
+/// Below this part of its median a loss is said to be blind, below that dull, above the last keen. Compared are numbers
+/// as they are shown, so that equal ones have one word.
 const BLIND: f64 = 0.1;
 const DULL: f64 = 0.4;
 const KEEN: f64 = 2.5;
@@ -77,7 +78,7 @@ impl Atlas {
     fn sentences(&self, number: usize, loss: &LossAnswers) -> String {
         let seen = |range: &dyn Fn(f64) -> bool| {
             let answers = loss.answers.iter().filter_map(|answers| Some((answers, answers.sensitivity?)));
-            let mut chosen: Vec<_> = answers.filter(|(_, times)| range(*times)).collect();
+            let mut chosen: Vec<_> = answers.filter(|(_, times)| range(rounded(*times))).collect();
             chosen.sort_by(|one, other| other.1.total_cmp(&one.1));
             let name = |(answers, times): (&Answers, f64)| {
                 format!("{} (×{})", answers.distortion.name(), short(times))

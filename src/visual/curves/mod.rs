@@ -19,7 +19,7 @@ use crate::manager::log::{LoggedRun, LossCurve};
 use crate::{Error, Result};
 use line::{differ, smoothed};
 use page::Page;
-pub(super) use page::{document, picture};
+pub(super) use page::{document, picture, HIGHEST};
 use panel::{Curve, Panel, Scale};
 pub(super) use svg::{escaped, shortened, INK, LABEL, MARGIN, SMALL, SOFT_INK};
 

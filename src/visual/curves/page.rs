@@ -177,7 +177,7 @@ pub(in crate::visual) fn document(width: f64, height: f64, content: &str) -> Str
 /// Two pixels for each of the document's units: letters and lines need them.
 pub(super) const SCALE: f32 = 2.0;
 /// Pages that would be higher are drawn smaller.
-const HIGHEST: f32 = 16384.0;
+pub(in crate::visual) const HIGHEST: f32 = 16384.0;
 
 /// What a [`document`] looks like with so many pixels for each of its units.
 pub(in crate::visual) fn picture(svg: &str, scale: f32) -> RgbImage {

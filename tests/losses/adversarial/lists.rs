@@ -1,7 +1,10 @@
 //! Lists of scales and of features.
 
 use tch::{Kind, Tensor};
-use tch_losses::{FeatureCriterion, FeatureMatchingLoss, GanLoss, GanMode, ListReduction, Predictions};
+use tch_losses::{
+    FeatureCriterion, FeatureMatchingLoss, GanLoss, GanMode, ListReduction, Pairing, Predictions,
+    RelativisticLoss,
+};
 
 use crate::common::{assert_close, noise, value, Relative};
 use crate::support::{leaf, message_of, zeros};
@@ -55,6 +58,33 @@ fn several_scales() {
             }
         }
     }
+}
+
+/// The relativistic loss of a list compares each scale with itself.
+#[test]
+fn relativistic_scales() {
+    for pairing in [Pairing::Average, Pairing::Paired] {
+        let one = RelativisticLoss::default().with_pairing(pairing).with_mode(GanMode::Lsgan);
+        for count in 1..4 {
+            let (real, fake) = (scales(1, count), scales(20, count));
+            let each =
+                |side: &dyn Fn(usize) -> Tensor| (0..count as usize).map(|i| value(&side(i))).sum::<f64>();
+            let discriminator = each(&|i| one.discriminator(&real[i], &fake[i]));
+            let generator = each(&|i| one.generator(&real[i], &fake[i]));
+            for (reduction, share) in [(ListReduction::Mean, 1.0 / count as f64), (ListReduction::Sum, 1.0)] {
+                let gan = one.with_scales(reduction);
+                assert_same(&gan.discriminator(&real, &fake), share * discriminator);
+                assert_same(&gan.generator(&real, &fake), share * generator);
+            }
+        }
+        let (real, fake) = (scales(1, 2), scales(20, 1));
+        let message = message_of(one.try_generator(&real, &fake));
+        assert_eq!(message, "`fake` holds 1 scale, expected 2, as many as `real`");
+    }
+    let paired = RelativisticLoss::r3gan();
+    let (real, fake) = ([zeros(&[2]), zeros(&[2, 3])], [zeros(&[2]), zeros(&[3])]);
+    let message = message_of(paired.try_discriminator(&real, &fake));
+    assert_eq!(message, "`fake` has shape [3], expected [2, 3], the shape of `real`");
 }
 
 /// Every form of the same predictions.

@@ -26,6 +26,25 @@ fn a_golden_number() {
 }
 
 /// The presets are the options of what is recorded of the libraries.
+/// A weight that f16 has no number for.
+#[test]
+fn weights_keep_their_digits_in_half_precision() {
+    let (input, target) = (vector(&[4.0, -4.0, 3.5]), vector(&[1.0, 0.0, 1.0]));
+    for reduction in [Reduction::None, Reduction::Sum, Reduction::Mean] {
+        let loss = SigmoidFocalLoss { reduction, ..Default::default() }.with_weight([7e4, 1.0, 1.0]);
+        let of = |kind| {
+            let own = leaf(&input.to_kind(kind));
+            let value = loss.forward(&own, &target.to_kind(kind));
+            assert_eq!(value.kind(), kind);
+            value.sum(None).backward();
+            [value.to_kind(Kind::Double), own.grad().to_kind(Kind::Double)]
+        };
+        for (own, expected) in of(Kind::Half).iter().zip(&of(Kind::Double)) {
+            assert_close("half", own, expected, 1e-3, Relative::ToLargest);
+        }
+    }
+}
+
 #[test]
 fn presets() {
     let fixture = Fixture::load("classification");

@@ -119,6 +119,27 @@ fn the_divergence_of_sure_splits_is_finite() {
     }
 }
 
+/// A class that is excluded has the probability 0, and costs nothing.
+#[test]
+fn excluded_classes_do_not_diverge() {
+    let scores = matrix(&[[1.0, 0.0, f64::NEG_INFINITY], [0.0, 0.5, f64::NEG_INFINITY]]);
+    let without = scores.narrow(1, 0, 2);
+    for reduction in [Reduction::None, Reduction::Mean] {
+        let loss =
+            JsdCrossEntropyLoss { num_splits: 2, label_smoothing: 0.0, reduction, ..Default::default() };
+        let of = |scores: &Tensor| {
+            let own = leaf(scores);
+            let value = loss.forward(&own, &indices(&[2])).sum(None);
+            value.backward();
+            (value, own.grad())
+        };
+        let ((own, gradient), (expected, slopes)) = (of(&scores), of(&without));
+        assert_close("value", &own, &expected, 1e-12, Relative::ToLargest);
+        let slopes = slopes.constant_pad_nd([0i64, 1]);
+        assert_close("gradient", &gradient, &slopes, 1e-12, Relative::ToLargest);
+    }
+}
+
 /// The mean of nothing is NaN, its sum is 0, and the gradient has no elements.
 #[test]
 fn empty_batches() {

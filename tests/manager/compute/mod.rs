@@ -1,5 +1,8 @@
 //! Computing by name: values, gradients, tags, maps, printing, and what is not registered.
 
+mod names;
+mod tags;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -258,52 +261,6 @@ fn tagged() -> LossManager {
 }
 
 #[test]
-fn any_tag_of_the_query_matches() {
-    let manager = tagged();
-    assert_eq!(manager.names(&["G"]), ["A", "B"]);
-    assert_eq!(manager.names(&["edges", "G"]), ["A", "B", "C"]);
-    assert_eq!(manager.names(&[]), ["A", "B", "C", "D"]);
-    assert!(manager.names(&["g"]).is_empty());
-    assert_eq!(manager.weights(&["image"]), [("A", 2.0), ("C", 5.0)]);
-    assert_eq!(manager.format_weights(&["image"], 2), "Loss weights: A: 2.0 C: 5.0");
-    let maps: Vec<_> = manager.losses(&["G", "image"]).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(maps, ["A", "B", "C"]);
-}
-
-#[test]
-fn totals_by_tag() {
-    let mut manager = tagged();
-    let fake = noise(1, &[1, 1, 4, 4], Kind::Double).set_requires_grad(true);
-    let real = noise(2, &[1, 1, 4, 4], Kind::Double);
-    let total = manager.total(&["image"], (&fake, &real)).unwrap();
-    let expected =
-        L1Loss::default().forward(&fake, &real) * 2.0 + Sobel::default().forward(&fake, &real) * 5.0;
-    // The same two products and their sum, each rounded once.
-    let rounding = 4.0 * f64::EPSILON * value(&expected);
-    assert!((value(&total) - value(&expected)).abs() <= rounding);
-    assert!((manager.last_total(&["image"]).unwrap() - value(&expected)).abs() <= rounding);
-    // B was not computed.
-    assert_eq!(manager.last_total(&["G"]).unwrap(), manager.last_records(&["G"]).unwrap()[0].weighted);
-    total.backward();
-    assert!(fake.grad().abs().sum(None).double_value(&[]) > 0.0);
-
-    let error = manager.total(&["images", "x"], (&fake, &real)).unwrap_err();
-    let message = "no loss has a tag of [\"images\", \"x\"], there are `G`, `image`, `edges`";
-    assert_eq!(error.to_string(), message);
-    // One that is misspelt does not leave its losses out.
-    let message = "no loss has a tag of [\"imgae\"], there are `G`, `image`, `edges`";
-    let tags = ["G", "imgae"];
-    assert_eq!(manager.total(&tags, (&fake, &real)).unwrap_err().to_string(), message);
-    assert_eq!(manager.last_total(&tags).unwrap_err().to_string(), message);
-    assert_eq!(manager.last_records(&tags).unwrap_err().to_string(), message);
-    assert_eq!(manager.loss_maps(&tags, (&fake, &real)).unwrap_err().to_string(), message);
-    // Lines for people show what there is.
-    assert_eq!(manager.format_losses(&["imgae"], 2).unwrap(), "(epoch: 0, iters: 0) Loss:");
-    let error = manager.total(&[], (&fake, &real)).unwrap_err();
-    assert!(matches!(error, Error::Manager(ManagerError::LossInputs { name, .. }) if name == "D"));
-}
-
-#[test]
 fn maps_are_the_losses_own_without_weight_and_graph() {
     let mut manager = tagged();
     manager.register("VGG", Term::new(PerceptualLoss::new(vgg())).weight(7.0).tags(["deep"])).unwrap();
@@ -346,39 +303,6 @@ fn all_image_losses_have_maps() {
 }
 
 #[test]
-fn names_are_unique_and_known() {
-    let mut manager = tagged();
-    let (x, y) = (noise(1, &[3], Kind::Float), noise(2, &[3], Kind::Float));
-    let error = manager.register("A", MseLoss::default()).unwrap_err();
-    let message = "a loss is already registered as `A`: unregister it first, or choose another name";
-    assert_eq!(error.to_string(), message);
-    // The one that was there still is.
-    assert_eq!(manager.weights(&["G"]), [("A", 2.0), ("B", 3.0)]);
-
-    let unknown = "no loss is registered as `X`, there are `A`, `B`, `C`, `D`";
-    assert_eq!(manager.compute("X", (&x, &y)).unwrap_err().to_string(), unknown);
-    assert_eq!(manager.compute("X", (&x, &y, &y)).unwrap_err().to_string(), unknown);
-    assert_eq!(manager.compute("X", Tensor::from(1.0)).unwrap_err().to_string(), unknown);
-    assert_eq!(manager.unregister("X").unwrap_err().to_string(), unknown);
-    assert_eq!(manager.history("X").unwrap_err().to_string(), unknown);
-    assert_eq!(manager.loss_map("X", (&x, &y)).unwrap_err().to_string(), unknown);
-    let none = LossManager::new().compute("X", (&x, &y)).unwrap_err().to_string();
-    assert_eq!(none, "no loss is registered as `X`, there are none");
-}
-
-#[test]
-fn a_name_is_free_again() {
-    let mut manager = tagged();
-    let (x, y) = (noise(1, &[3], Kind::Float), noise(2, &[3], Kind::Float));
-    let _ = manager.compute("A", (&x, &y)).unwrap();
-    let term = manager.unregister("A").unwrap();
-    assert_eq!(manager.names(&[]), ["B", "C", "D"]);
-    manager.register("A", term).unwrap();
-    assert_eq!(manager.names(&["G"]), ["B", "A"]);
-    assert_eq!(manager.history("A").unwrap().len(), 1);
-}
-
-#[test]
 fn each_loss_has_its_way_of_being_computed() {
     let mut manager = tagged();
     manager.register("THREE", Term::ternary(Hinge { margin: 1.0 })).unwrap();
@@ -401,34 +325,6 @@ fn each_loss_has_its_way_of_being_computed() {
     assert_eq!(manager.compute("D", (&x, &x)).unwrap_err().to_string(), message);
 }
 
-#[test]
-fn what_is_no_loss_is_refused_and_not_recorded() {
-    let mut manager = tagged();
-    let x = noise(1, &[3], Kind::Float);
-    let error = manager.compute("A", (&x, &noise(1, &[4], Kind::Float))).unwrap_err();
-    assert!(matches!(error, Error::Shape { argument: "target", .. }), "{error}");
-    let error = manager.compute("D", Tensor::new()).unwrap_err();
-    assert!(matches!(error, Error::Undefined { argument: "loss" }), "{error}");
-    let error = manager.compute("D", Tensor::from(3i64)).unwrap_err();
-    assert!(matches!(error, Error::Kind { argument: "loss", .. }), "{error}");
-    assert!(manager.last_records(&[]).unwrap().is_empty());
-}
-
-#[test]
-fn weights_are_finite() {
-    let mut manager = LossManager::new();
-    let error = manager.register("A", Term::new(L1Loss::default()).weight(f64::NAN)).unwrap_err();
-    assert_eq!(error.to_string(), "option `weight` is NaN, expected a finite number");
-    let late = Schedule::custom(|epoch| if epoch < 2 { 1.0 } else { f64::INFINITY });
-    manager.register("A", Term::new(L1Loss::default()).schedule(late)).unwrap();
-    let x = noise(1, &[3], Kind::Float);
-    manager.begin_step(1, 10);
-    let _ = manager.compute("A", (&x, &x)).unwrap();
-    manager.begin_step(2, 20);
-    let error = manager.compute("A", (&x, &x)).unwrap_err();
-    assert_eq!(error.to_string(), "option `weight` is inf, expected a finite number");
-}
-
 /// Python's `round` and `repr`.
 #[test]
 fn numbers_are_printed_as_python_rounds_them() {
@@ -445,24 +341,4 @@ fn numbers_are_printed_as_python_rounds_them() {
     // As many decimals as there are.
     manager.register("smallest", Term::value().weight(5e-324).tags(["S"])).unwrap();
     assert_eq!(manager.format_weights(&["S"], usize::MAX), "Loss weights: smallest: 5e-324");
-}
-
-#[test]
-fn options_are_checked_when_a_loss_is_registered() {
-    let mut manager = LossManager::new();
-    let error = manager.register("A", Sobel { eps: -1.0, ..Default::default() }).unwrap_err();
-    assert_eq!(error.to_string(), "option `eps` is -1, expected a finite number, 0 or more");
-    assert!(manager.names(&[]).is_empty());
-}
-
-/// A total that fails for its inputs leaves no record of the losses that it would have computed first.
-#[test]
-fn a_total_of_other_inputs_records_nothing() {
-    let mut manager = LossManager::new();
-    manager.register("A", L1Loss::default()).unwrap();
-    manager.register("B", Term::ternary(tch_losses::TripletMarginLoss::default())).unwrap();
-    let x = noise(1, &[2, 3], Kind::Float);
-    let error = manager.total(&[], (&x, &x)).unwrap_err();
-    assert!(matches!(error, Error::Manager(ManagerError::LossInputs { .. })), "{error}");
-    assert!(manager.history("A").unwrap().is_empty());
 }

@@ -1,5 +1,7 @@
 //! The losses of all pairs of a batch of embeddings.
 
+mod edges;
+
 use tch::{nn, no_grad, Kind, Tensor};
 use tch_losses::{
     CircleLoss, ClipConfig, ClipLoss, ContrastiveLoss, InfoNceLoss, LabelNtXentLoss, Loss,
@@ -8,7 +10,7 @@ use tch_losses::{
 };
 
 use crate::common::{assert_close, device, noise, value, Relative};
-use crate::support::{assert_values, differences, indices, integers, leaf, matrix, message_of, zeros};
+use crate::support::{assert_values, differences, integers, leaf, matrix};
 
 /// More pairs than are looked at together.
 const MANY: i64 = 600;
@@ -293,122 +295,4 @@ fn parameters_learn() {
         assert!((value(&clip.logit_scale) - expected).abs() < 1e-6);
     }
     assert!(clip.logit_scale.requires_grad());
-}
-
-/// A batch without embeddings, without pairs, of one class.
-#[test]
-fn nothing_to_compare() {
-    let vs = nn::VarStore::new(device());
-    for kind in [Kind::Float, Kind::Half] {
-        for count in [0, 1] {
-            let input = noise(1, &[count, 3], Kind::Float).to_kind(kind);
-            for loss in of_labels() {
-                let (loss_value, gradient) = step(&loss, &input, &indices(&[count]));
-                assert_eq!((value(&loss_value), loss_value.kind()), (0.0, kind), "{loss:?}");
-                assert_eq!(gradient, input.zeros_like(), "{loss:?}");
-            }
-            for loss in of_two_sets(&vs).into_iter().take(3) {
-                let (loss_value, gradient) = step(&loss, &input, &input);
-                assert_eq!((value(&loss_value), loss_value.kind()), (0.0, kind), "{loss:?}");
-                assert_eq!(gradient, input.zeros_like(), "{loss:?}");
-            }
-        }
-        let sig_lip = of_two_sets(&vs).pop().unwrap();
-        let empty = zeros(&[0, 3]).to_kind(kind);
-        assert_eq!(value(&step(&sig_lip, &empty, &empty).0), 0.0);
-    }
-    let none = Reduction::None;
-    let (empty, labels) = (zeros(&[0, 3]), indices(&[0]));
-    assert_eq!(SupConLoss::default().with_reduction(none).forward(&empty, &labels).size(), [0]);
-    assert_eq!(LabelNtXentLoss::default().with_reduction(none).forward(&empty, &labels).size(), [0, 0]);
-    assert_eq!(ContrastiveLoss::default().with_reduction(none).forward(&empty, &labels).size(), [0, 0]);
-    assert_eq!(NtXentLoss::default().with_reduction(none).forward(&empty, &empty).size(), [0]);
-}
-
-/// Embeddings of zeros, the same ones, and ones of any magnitude.
-#[test]
-fn degenerate_embeddings() {
-    let vs = nn::VarStore::new(device());
-    let given = noise(1, &[30, 4], Kind::Float);
-    let other = noise(2, &[30, 4], Kind::Float);
-    let some_zero = &given * labels(30, 4).gt(0).unsqueeze(1);
-    let same = given.narrow(0, 0, 1).repeat([30, 1]);
-    let mut losses: Vec<(Box<dyn Loss>, Tensor)> =
-        of_labels().into_iter().map(|loss| (loss, labels(30, 3))).collect();
-    losses.extend(of_two_sets(&vs).into_iter().map(|loss| (loss, other.copy())));
-    for (loss, other) in &losses {
-        for input in [&given.zeros_like(), &some_zero, &same, other] {
-            let Kind::Float = input.kind() else { continue };
-            let (value, gradient) = step(loss, input, other);
-            assert!(is_finite(&value) && is_finite(&gradient), "{loss:?}");
-            assert!(gradient.abs().max().double_value(&[]) < 1e4, "{loss:?}");
-        }
-    }
-    // Those that divide by the length do not see it.
-    for (loss, other) in losses.iter().take(losses.len() - 2) {
-        let (expected, gradient) = step(loss, &given, other);
-        // A power of 2 rounds nothing.
-        for power in [90, -90] {
-            let factor = 2f64.powi(power);
-            let (value, own) = step(loss, &(&given * factor), other);
-            assert_close("value", &value, &expected, 1e-5, Relative::ToLargest);
-            assert_close("gradient", &(own * factor), &gradient, 1e-4, Relative::ToLargest);
-        }
-    }
-}
-
-/// Steep options and low temperatures leave the range of exponentials.
-#[test]
-fn extreme_options() {
-    let (embeddings, labels) = (noise(1, &[30, 4], Kind::Float), labels(30, 3));
-    let other = noise(2, &[30, 4], Kind::Float);
-    let losses: [(Box<dyn Loss>, &Tensor); 7] = [
-        (Box::new(SupConLoss::default().with_temperature(1e-6)), &labels),
-        (Box::new(LabelNtXentLoss::default().with_temperature(1e-6)), &labels),
-        (Box::new(MultiSimilarityLoss::default().with_alpha(1e4).with_beta(1e5)), &labels),
-        (Box::new(CircleLoss::default().with_gamma(1e6)), &labels),
-        (Box::new(NtXentLoss::default().with_temperature(1e-6)), &other),
-        (Box::new(InfoNceLoss::default().with_temperature(1e-6)), &other),
-        (Box::new(InfoNceLoss::default().with_temperature(1e6)), &other),
-    ];
-    for (loss, other) in losses {
-        let (value, gradient) = step(&loss, &embeddings, other);
-        assert!(is_finite(&value) && is_finite(&gradient), "{loss:?}");
-    }
-}
-
-#[test]
-fn second_derivatives() {
-    let (embeddings, labels) = (noise(1, &[6, 3], Kind::Double), labels(6, 2));
-    let loss = SupConLoss::default().with_temperature(0.5).with_reduction(Reduction::None);
-    let slope = |input: &Tensor| {
-        let value = loss.forward(input, &labels).sum(None);
-        Tensor::run_backward(&[value], &[input], true, true).remove(0).square().sum(None)
-    };
-    let input = leaf(&embeddings);
-    slope(&input).backward();
-    let expected = differences(&embeddings, 1e-5, slope);
-    assert_close("second", &input.grad(), &expected, 1e-7, Relative::ToLargest);
-}
-
-#[test]
-fn refusals() {
-    let loss = SupConLoss::default();
-    let refused = |embeddings: &[i64], labels: &[i64]| {
-        message_of(loss.try_forward(&zeros(embeddings), &indices(labels)))
-    };
-    assert_eq!(refused(&[3], &[3]), "`embeddings` has shape [3], expected [N, D] with D at least 1");
-    assert_eq!(refused(&[3, 0], &[3]), "`embeddings` has shape [3, 0], expected [N, D] with D at least 1");
-    assert_eq!(refused(&[3, 2], &[4]), "`labels` has shape [4], expected [3], a label for each embedding");
-    let floats = message_of(loss.try_forward(&zeros(&[3, 2]), &zeros(&[3])));
-    assert_eq!(floats, "`labels` has kind Float, expected Int64 or Uint8, classes");
-    let sets = message_of(InfoNceLoss::default().try_forward(&zeros(&[3, 2]), &zeros(&[4, 2])));
-    assert_eq!(sets, "`key` has shape [4, 2], expected [3, 2], the shape of `query`");
-    let bad = SupConLoss::default().with_temperature(0.0);
-    let message = message_of(bad.try_forward(&zeros(&[3, 2]), &indices(&[3])));
-    assert_eq!(message, "option `temperature` is 0, expected a finite number greater than 0");
-    let vs = nn::VarStore::new(device());
-    let bad = ClipConfig::default().with_logit_scale(f64::NAN);
-    let message = message_of(ClipLoss::new(&vs.root(), bad));
-    assert_eq!(message, "option `logit_scale` is NaN, expected a finite number");
 }
