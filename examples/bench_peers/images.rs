@@ -1,9 +1,10 @@
-//! Losses of two images, alone and together: `scripts/bench/originals.py` and `peers.py` have PyTorch's.
+//! Losses of two images, alone and together, and of two other tensors: `scripts/bench/originals.py`, `embeddings.py` and
+//! `peers.py` have PyTorch's.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use tch::{nn, Device, Kind, Tensor};
+use tch::{nn, no_grad, Device, Kind, Tensor};
 use tch_losses::manager::Objective;
 use tch_losses::{
     Architecture, BceWithLogitsLoss, L1Loss, Laplacian, Loss, MseLoss, Network, PerceptualLoss, Sobel,
@@ -20,7 +21,7 @@ pub fn step_of(setup: &Setup, device: Device) -> Result<Step> {
     let tensor = |name: &str| -> Result<Tensor> {
         Ok(tensors.get(name).with_context(|| format!("no {name} in {}", setup.images))?.to_device(device))
     };
-    let (fake, real, logits) = (tensor("fake")?, tensor("real")?, tensor("logits")?);
+    let (fake, real) = (tensor("fake")?, tensor("real")?);
     let perceptual = || -> Result<PerceptualLoss> {
         let vgg = Network::from_file(&setup.weights, &Architecture::VGG19, device)?;
         Ok(PerceptualLoss::new(match setup.compute {
@@ -44,7 +45,7 @@ pub fn step_of(setup: &Setup, device: Device) -> Result<Step> {
             Box::new(move |fake| Ok(vgg.try_forward_features(fake, &features)?))
         }
         "objective" => {
-            let vgg = perceptual()?;
+            let (vgg, logits) = (perceptual()?, tensor("logits")?);
             let ones = logits.ones_like();
             Box::new(move |fake| {
                 // A discriminator's part: something cheap that depends on the images.
@@ -59,9 +60,14 @@ pub fn step_of(setup: &Setup, device: Device) -> Result<Step> {
         }
         "TotalVariationLoss" => Box::new(|fake| Ok(TotalVariationLoss::default().try_forward(fake)?)),
         _ => {
-            // For those with parameters, which start with their defaults.
+            // For those with parameters, which start with their defaults where the file has none.
             let vs = nn::VarStore::new(device);
             let manager = Objective::from_json(&setup.objective)?.build_in(&vs.root())?;
+            for (name, mut variable) in vs.variables() {
+                if let Some(given) = tensors.get(&name) {
+                    no_grad(|| variable.copy_(given));
+                }
+            }
             Box::new(move |fake| {
                 // Without the manager, which remembers values.
                 let (_, loss) = manager.losses(&[]).remove(0);

@@ -39,7 +39,7 @@ struct Setup {
     work: String,
     /// What a network computes in.
     compute: Compute,
-    /// A safetensors file with `fake`, `real` and `logits`.
+    /// A safetensors file with `fake`, `real` and what else the work needs.
     images: String,
     /// A safetensors file with a network, where the work needs one.
     weights: String,

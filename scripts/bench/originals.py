@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import peers
+from bench import embeddings
 
 
 class Sobel(nn.Module):
@@ -135,6 +136,6 @@ def module_of(work, tuned, weights, images):
     if work in peers.ON_NETWORKS:
         network, _, original = peers.ON_NETWORKS[work]
         return original(features_of(network, weights))
-    if work in peers.EMBEDDINGS:
-        return peers.EMBEDDINGS[work][1]
-    return (peers.LOSSES | peers.ON_WAVES)[work]
+    if work in embeddings.ORIGINALS:
+        return embeddings.module_of(work, images)
+    return peers.LOSSES[work]

@@ -1,4 +1,6 @@
-"""The rows of the table: what is measured, on what images; torch_nn.py has those on numbers. Imports torch."""
+"""The rows of the table: what is measured, on what images; embeddings.py and torch_nn.py have those on other tensors.
+Imports torch.
+"""
 
 import json
 from dataclasses import dataclass
@@ -6,11 +8,10 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch.nn import functional as F
 
 import peer_discriminator
 import peers
-from bench import torch_nn
+from bench import embeddings, torch_nn
 
 EDGES = [(1, 256), (8, 256), (16, 512)]
 ON_VGG = {
@@ -40,10 +41,6 @@ class Row:
 
     @property
     def shape(self):
-        if self.work in peers.EMBEDDINGS:
-            return (self.batch, self.side)
-        if self.work in peers.ON_WAVES:
-            return (self.batch, 1, self.side)
         return (self.batch, 3, self.side, self.side)
 
     @property
@@ -81,7 +78,7 @@ class Row:
         if self.compute != "f32":
             # Autocast rounds the features and what they are compared by: small distances are off by up to a twentieth.
             return {"value": 0.1, "norm": 0.1}
-        if self.work in peers.LOSSES | peers.EMBEDDINGS | peers.ON_WAVES:
+        if self.work in peers.LOSSES:
             # Some originals are up to 5e-4 off their f64, their gradients half a percent.
             return {"value": 1e-3, "norm": 1e-2}
         return {"value": 1e-4, "norm": 1e-4}
@@ -118,12 +115,6 @@ class Row:
             # As a network's outputs: from 0 to 1, and like the target.
             real = real / 2 + 0.5
             fake = (real + fake / 10).clamp(0, 1)
-        if self.work in peers.EMBEDDINGS:
-            fake = F.normalize(torch.randn(self.shape))
-            # Eight of each class; or a second set that is somewhat like the first.
-            real = torch.arange(self.batch) // 8
-            if not peers.EMBEDDINGS[self.work][0]:
-                real = F.normalize(fake + F.normalize(torch.randn(self.shape)))
         tensors = {
             "fake": fake,
             "real": real,
@@ -143,10 +134,7 @@ def rows(device):
         *[Row(loss, "f32", 4, 256) for loss in peers.LOSSES],
         *[Row(loss, kind, 4, 256) for kind in kinds for loss in on_networks],
         *[Row(loss, "f32", 16, 256) for loss in on_networks],
-        *[Row(loss, "f32", 256, 128) for loss in peers.EMBEDDINGS],
-        # A list of all triplets would not fit.
-        *[Row(loss, "f32", 2048, 256) for loss in peers.EMBEDDINGS if "Triplet" not in loss],
-        *[Row(loss, "f32", 16, 64000) for loss in peers.ON_WAVES],
+        *embeddings.rows(),
         *[Row(work, "f32", 4, 128) for work in peer_discriminator.STEPS],
         *[Row(loss, "f32", 16, 512) for loss in peers.LOSSES],
         *torch_nn.rows(),

@@ -123,10 +123,10 @@ pub(crate) fn at_once(device: Device, elements: i64, most: i64) -> i64 {
     }
 }
 
-/// How many rows of a matrix of all pairs to work on at a time, of `columns` each. One at least. Elsewhere than on a CPU a
-/// quarter of a gigabyte of f32 keeps the device busy.
+/// How many rows of a matrix of all pairs to work on at a time, of `columns` each. One at least. On a CPU they have four
+/// megabytes of f32: matrix products of fewer rows are slower. Elsewhere a quarter of a gigabyte keeps the device busy.
 pub(crate) fn rows_at_once(device: Device, columns: i64) -> i64 {
-    let most = if device == Device::Cpu { MEGABYTE } else { 256 * MEGABYTE };
+    let most = if device == Device::Cpu { 4 * MEGABYTE } else { 256 * MEGABYTE };
     (most / columns).max(1)
 }
 

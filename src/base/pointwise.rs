@@ -6,6 +6,7 @@
 use tch::{no_grad, Tensor};
 
 use super::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use super::heap::keep_freed_blocks;
 use super::precision::accumulation_kind;
 use crate::Result;
 
@@ -54,6 +55,7 @@ type Part<'a> = dyn Fn(&Tensor, &[Tensor]) -> Result<(Tensor, Tensor)> + 'a;
 
 /// The sum of the losses of the rows of `input`, of which there is one at least.
 pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
+    keep_freed_blocks();
     let (rows, elements) = (input.size()[0], input.numel() as i64);
     let detached = input.f_detach()?;
     let (sum, gradient) = no_grad(|| -> Result<(Tensor, Tensor)> {

@@ -17,6 +17,7 @@ mod documents;
 mod edge;
 mod embedding;
 mod frequency;
+mod labels;
 mod lpips;
 mod margin_softmax;
 mod networks;

@@ -9,6 +9,7 @@ use super::sets::with_gradients;
 use super::units::Units;
 use crate::base::check;
 use crate::base::gradient::{is_tracked, pieces, rows_at_once};
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::{Error, Reduction, Result};
 
@@ -30,6 +31,7 @@ pub(super) trait Anchors {
 
 /// Which anchors of a batch are looked at.
 pub(super) struct Place<'a> {
+    /// Of any kind in which different labels are different numbers.
     labels: Option<&'a Tensor>,
     /// The first of them.
     pub start: i64,
@@ -58,6 +60,21 @@ impl<'a> Place<'a> {
         Ok((same, different))
     }
 
+    /// 1 for those of all that have another label than the anchor, and 0 for the others: `[R, N]`. Labels are
+    /// [`ranks`]: arithmetic is several times as fast as operations on truth values and choices by them.
+    pub fn differences(&self) -> Result<Tensor> {
+        let ranks = self.labels.expect("the loss is one of labels");
+        let anchors = ranks.f_narrow(0, self.start, self.rows)?.f_unsqueeze(1)?;
+        Ok(anchors.f_sub(ranks)?.f_abs_()?.f_clamp_max_(1.0)?)
+    }
+
+    /// 1 for those of all that have the label of the anchor, the anchor itself not counted, and 0 for the others.
+    pub fn positives(&self) -> Result<Tensor> {
+        let same = self.differences()?.f_neg_()?.f_add_scalar_(1.0)?;
+        let _ = self.diagonal(&same)?.f_fill_(0)?;
+        Ok(same)
+    }
+
     /// Takes each anchor's similarity with itself out.
     pub fn exclude_itself(&self, scores: &Tensor) -> Result<()> {
         let _ = self.diagonal(scores)?.f_fill_(NEVER)?;
@@ -68,6 +85,25 @@ impl<'a> Place<'a> {
     pub fn diagonal(&self, scores: &Tensor) -> Result<Tensor> {
         Ok(scores.f_narrow(1, self.start, self.rows)?.f_diagonal(0, 0, 1)?)
     }
+}
+
+/// Labels as whole numbers of a floating kind: how many labels are less than each. They are below 2^24, as a batch with
+/// more embeddings has too many pairs.
+fn ranks(labels: &Tensor, kind: Kind) -> Result<Tensor> {
+    let (sorted, _) = labels.f_sort(0, false)?;
+    Ok(labels.f_searchsorted::<Tensor>(&sorted, false, false, "left", None)?.f_to_kind(kind)?)
+}
+
+/// The soft-max of a matrix of `scores` along an axis, and minus the logarithms of the shares of the `own` scores, one for
+/// each row or column, which is kept.
+///
+/// The logarithm of a sum follows from the largest share. So there is one exponential for each score, where a logarithmic
+/// soft-max and its exponential are two.
+pub(super) fn soft_max(scores: &Tensor, own: &Tensor, axis: i64) -> Result<(Tensor, Tensor)> {
+    let largest = |values: &Tensor| values.f_amax([axis].as_slice(), true);
+    let shares = scores.f_softmax(axis, None)?;
+    let losses = largest(scores)?.f_sub(own)?.f_sub(&largest(&shares)?.f_log()?)?;
+    Ok((shares, losses))
 }
 
 /// The losses that are above 0: those that the mean of the library's `AvgNonZeroReducer` is taken over.
@@ -126,6 +162,7 @@ fn sum(
     with_slopes: bool,
     to_other: bool,
 ) -> Result<(Tensor, Tensor, Slopes)> {
+    keep_freed_blocks();
     let (count, batch) = (own.size()[0], other.size()[0]);
     let columns = other.f_transpose(0, 1)?;
     let mut slopes = match with_slopes {
@@ -175,6 +212,8 @@ pub(super) fn of_batch(
 ) -> Result<Tensor> {
     let kind = embeddings.kind();
     let wide = embeddings.f_to_kind(accumulation_kind(kind))?;
+    let ranks = labels.map(|labels| ranks(labels, wide.kind())).transpose()?;
+    let labels = ranks.as_ref();
     let batch = wide.size()[0];
     if batch == 0 {
         return nothing(&wide, reduction, kind);

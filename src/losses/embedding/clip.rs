@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{nn, no_grad, Tensor};
 
-use super::anchors::{check_two, nothing};
+use super::anchors::{check_two, nothing, soft_max};
 use super::sets::with_gradients;
 use crate::base::gradient::is_tracked;
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result};
@@ -142,12 +143,13 @@ pub(super) fn check_features(
 /// The loss of features that are multiplied with a factor already, and the slopes of N times the loss with respect to the
 /// products.
 fn value_and_slopes(images: &Tensor, texts: &Tensor) -> Result<(Tensor, Tensor)> {
+    keep_freed_blocks();
     let logits = images.f_mm(&texts.f_transpose(0, 1)?)?;
-    let mut by_image = logits.f_log_softmax(1, None)?;
-    let mut by_text = logits.f_log_softmax(0, None)?;
-    let of = |logs: &Tensor| logs.f_diagonal(0, 0, 1)?.f_mean(None);
-    let value = of(&by_image)?.f_add(&of(&by_text)?)?.f_mul_scalar(-0.5)?;
-    let slopes = by_image.f_exp_()?.f_add_(&by_text.f_exp_()?)?.f_mul_scalar_(0.5)?;
+    let own = logits.f_diagonal(0, 0, 1)?;
+    let (mut by_image, losses) = soft_max(&logits, &own.f_unsqueeze(1)?, 1)?;
+    let (by_text, more) = soft_max(&logits, &own.f_unsqueeze(0)?, 0)?;
+    let value = losses.f_mean(None)?.f_add(&more.f_mean(None)?)?.f_mul_scalar(0.5)?;
+    let slopes = by_image.f_add_(&by_text)?.f_mul_scalar_(0.5)?;
     let _ = slopes.f_diagonal(0, 0, 1)?.f_sub_scalar_(1.0)?;
     Ok((value, slopes))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::anchors::{check_two, of_two_sets, Anchors, Place};
+use super::anchors::{check_two, of_two_sets, soft_max, Anchors, Place};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -66,11 +66,9 @@ impl Anchors for InfoNceLoss {
     }
 
     fn losses_and_slopes(&self, scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
-        let mut logs = scores.f_log_softmax(1, None)?;
-        let losses = place.diagonal(&logs)?.f_neg()?;
-        let slopes = logs.f_exp_()?;
+        let (slopes, losses) = soft_max(&scores, &place.diagonal(&scores)?.f_unsqueeze(1)?, 1)?;
         let _ = place.diagonal(&slopes)?.f_sub_scalar_(1.0)?;
-        Ok((losses, slopes))
+        Ok((losses.f_squeeze_dim(1)?, slopes))
     }
 
     fn count(&self, losses: &Tensor, _: &Place) -> Result<Tensor> {

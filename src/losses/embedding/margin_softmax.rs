@@ -4,9 +4,11 @@
 use tch::nn::Init;
 use tch::{nn, Tensor};
 
+use super::anchors::soft_max;
 use super::units::Units;
 use crate::base::check;
 use crate::base::gradient::{is_tracked, with_each_gradient};
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::{Error, Reduction, Result};
 
@@ -102,6 +104,7 @@ fn with_gradients(
     labels: &Tensor,
     [of_embeddings, of_weight]: [bool; 2],
 ) -> Result<(Tensor, [Option<Tensor>; 2])> {
+    keep_freed_blocks();
     let (rows, classes) = (Units::of(embeddings)?, Units::along(weight, 0)?);
     let scaled = rows.vectors.f_mul_scalar(scale)?;
     let mut logits = scaled.f_mm(&classes.vectors)?;
@@ -110,11 +113,10 @@ fn with_gradients(
     let reduced = margin.reduced(&own)?;
     let slope = Tensor::f_run_backward(&[&reduced], &[&own], false, false)?.remove(0);
     let _ = logits.f_scatter_(1, &places, &reduced.f_detach()?.f_mul_scalar(scale)?)?;
-    let mut logarithms = logits.f_log_softmax(1, None)?;
-    drop(logits);
-    let sum = logarithms.f_gather(1, &places, false)?.f_sum(None)?.f_neg()?;
     // The slopes of the logits: the probabilities, 1 less for the true class.
-    let mut slopes = logarithms.f_exp_()?;
+    let (mut slopes, losses) = soft_max(&logits, &logits.f_gather(1, &places, false)?, 1)?;
+    drop(logits);
+    let sum = losses.f_sum(None)?;
     let true_class = slopes.f_gather(1, &places, false)?.f_sub_scalar(1.0)?.f_mul(&slope)?;
     let _ = slopes.f_scatter_(1, &places, &true_class)?;
     let mut gradients = [None, None];

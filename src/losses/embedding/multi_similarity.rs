@@ -1,9 +1,11 @@
 //! [`MultiSimilarityLoss`].
 
+use std::f64::consts::LOG2_E;
+
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::anchors::{check_labelled, of_batch, Anchors, Place};
+use super::anchors::{check_labelled, of_batch, row_sum, Anchors, Place};
 use super::two_sums::{numbers, Side, TwoSums};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -71,6 +73,9 @@ setters!(MultiSimilarityLoss {
     with_alpha(alpha: f64), with_beta(beta: f64), with_base(base: f64), with_reduction(reduction: Reduction)
 });
 
+/// Sums of exponentials of less are far from the largest f32.
+const WITHIN: f64 = 60.0;
+
 /// `exp(-shift)` and the sum: what `1 + Σ exp` is, over `exp(shift)`.
 fn with_one(side: &Side) -> Result<Tensor> {
     Ok(side.shift.f_neg()?.f_exp()?.f_add(&side.sum)?)
@@ -83,6 +88,27 @@ impl MultiSimilarityLoss {
         let above = scores.f_sub_scalar(self.base)?;
         let [positive, negative] = [above.f_mul_scalar(-self.alpha)?, above.f_mul_scalar(self.beta)?];
         TwoSums::of(&numbers(place, &same, &positive, &negative)?, same, 0.0)
+    }
+
+    /// The losses and the slopes, where no exponential comes near to what f32 holds, since cosines are 1 at most. Without
+    /// choices between positives and negatives, and without the largest of each.
+    fn within_bounds(&self, mut scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
+        let different = place.differences()?;
+        let (alpha, beta) = (self.alpha * LOG2_E, self.beta * LOG2_E);
+        // Powers of 2 are faster than those of e.
+        let steepness = different.f_mul_scalar(alpha + beta)?.f_sub_scalar_(alpha)?;
+        let mut powers = scores.f_sub_scalar_(self.base)?.f_mul_(&steepness)?;
+        place.exclude_itself(&powers)?;
+        let mut powers = powers.f_exp2_()?;
+        let negatives = powers.f_mul_out(&steepness, &different)?;
+        let mut positives = powers.f_sub_(&negatives)?;
+        let with_one = |powers: &Tensor| -> Result<Tensor> { Ok(row_sum(powers)?.f_add_scalar_(1.0)?) };
+        let (positive, negative) = (with_one(&positives)?, with_one(&negatives)?);
+        let part = |sum: &Tensor, steepness: f64| sum.f_log()?.f_div_scalar(steepness);
+        let losses = part(&positive, self.alpha)?.f_add(&part(&negative, self.beta)?)?;
+        let mut slopes = positives.f_mul_(&positive.f_reciprocal()?.f_neg()?)?;
+        let slopes = slopes.f_addcmul_(&negatives, &negative.f_reciprocal()?)?;
+        Ok((losses.f_squeeze_dim(1)?, slopes))
     }
 
     fn losses_of(&self, sums: &TwoSums) -> Result<Tensor> {
@@ -100,6 +126,9 @@ impl Anchors for MultiSimilarityLoss {
     }
 
     fn losses_and_slopes(&self, scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
+        if self.alpha * (1.0 + self.base) < WITHIN && self.beta * (1.0 - self.base) < WITHIN {
+            return self.within_bounds(scores, place);
+        }
         let sums = self.sums(scores, place)?;
         let losses = self.losses_of(&sums)?;
         let TwoSums { mut powers, same, sides: [positive, negative] } = sums;

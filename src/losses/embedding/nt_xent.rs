@@ -1,9 +1,9 @@
 //! [`NtXentLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::anchors::{check_two, of_batch, Anchors, Place};
+use super::anchors::{check_two, of_batch, soft_max, Anchors, Place};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -64,31 +64,27 @@ impl Default for NtXentLoss {
 
 setters!(NtXentLoss { with_temperature(temperature: f64), with_reduction(reduction: Reduction) });
 
-/// The logarithms of the soft-max, and where each row has its partner, `[R, 1]`.
-fn logarithms(scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
-    place.exclude_itself(&scores)?;
-    let anchors = Tensor::f_arange(place.rows, (Kind::Int64, scores.device()))?;
+/// Where each row has its partner, `[R, 1]`.
+fn partners(place: &Place, device: Device) -> Result<Tensor> {
+    let anchors = Tensor::f_arange(place.rows, (Kind::Int64, device))?;
     let partners = anchors.f_add_scalar(place.start + place.batch / 2)?.f_remainder(place.batch)?;
-    Ok((scores.f_log_softmax(1, None)?, partners.f_unsqueeze(1)?))
-}
-
-fn at(logs: &Tensor, places: &Tensor) -> Result<Tensor> {
-    Ok(logs.f_gather(1, places, false)?.f_squeeze_dim(1)?.f_neg()?)
+    Ok(partners.f_unsqueeze(1)?)
 }
 
 impl Anchors for NtXentLoss {
     fn losses(&self, scores: Tensor, place: &Place) -> Result<Tensor> {
-        let (logs, partners) = logarithms(scores, place)?;
-        at(&logs, &partners)
+        place.exclude_itself(&scores)?;
+        let partners = partners(place, scores.device())?;
+        Ok(scores.f_log_softmax(1, None)?.f_gather(1, &partners, false)?.f_squeeze_dim(1)?.f_neg()?)
     }
 
     fn losses_and_slopes(&self, scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
-        let (mut logs, partners) = logarithms(scores, place)?;
-        let losses = at(&logs, &partners)?;
-        let mut slopes = logs.f_exp_()?;
-        let less = Tensor::f_full([place.rows, 1].as_slice(), -1.0, (slopes.kind(), slopes.device()))?;
+        place.exclude_itself(&scores)?;
+        let partners = partners(place, scores.device())?;
+        let (mut slopes, losses) = soft_max(&scores, &scores.f_gather(1, &partners, false)?, 1)?;
+        let less = losses.f_full_like(-1.0)?;
         let slopes = slopes.f_scatter_add_(1, &partners, &less)?;
-        Ok((losses, slopes))
+        Ok((losses.f_squeeze_dim(1)?, slopes))
     }
 
     fn count(&self, losses: &Tensor, _: &Place) -> Result<Tensor> {

@@ -7,6 +7,7 @@ use super::anchors::nothing;
 use super::clip::{check_features, scalar_parameter};
 use super::sets::with_gradients;
 use crate::base::gradient::{is_tracked, pieces, rows_at_once};
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -107,6 +108,7 @@ fn sum(
     with_slopes: bool,
     to_texts: bool,
 ) -> Result<(Tensor, Option<[Tensor; 3]>)> {
+    keep_freed_blocks();
     let batch = images.size()[0];
     let columns = texts.f_transpose(0, 1)?;
     let (mut sums, mut of_bias) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::anchors::{above_0, check_labelled, of_batch, row_sum, Anchors, Place};
+use super::anchors::{above_0, check_labelled, of_batch, row_sum, soft_max, Anchors, Place};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -73,46 +73,53 @@ impl SupConLoss {
     }
 }
 
-/// What the loss of some anchors is made of.
-struct Parts {
+/// The positives of some anchors.
+struct Positives {
+    /// 1 for each, `[R, N]`.
+    same: Tensor,
+    /// How many there are, `[R, 1]`.
+    count: Tensor,
     /// Whether the anchor has positives and negatives, over the number of its positives, `[R, 1]`.
     weights: Tensor,
-    /// 1 for each positive, `[R, N]`.
-    same: Tensor,
-    /// The logarithms of the soft-max, `[R, N]`.
-    logs: Tensor,
 }
 
-impl Parts {
-    fn of(scores: Tensor, place: &Place) -> Result<Parts> {
-        let same = place.same_and_different()?.0.f_to_kind(scores.kind())?;
-        place.exclude_itself(&scores)?;
-        let positives = row_sum(&same)?;
-        let has_negatives = positives.f_lt((place.batch - 1) as f64)?;
-        let weights = positives.f_clamp_min(1.0)?.f_reciprocal()?.f_mul(&has_negatives)?;
-        Ok(Parts { weights, same, logs: scores.f_log_softmax(1, None)? })
+impl Positives {
+    fn of(place: &Place) -> Result<Positives> {
+        let same = place.positives()?;
+        let count = row_sum(&same)?;
+        let has_negatives = count.f_lt((place.batch - 1) as f64)?;
+        let weights = count.f_clamp_min(1.0)?.f_reciprocal()?.f_mul(&has_negatives)?;
+        Ok(Positives { same, count, weights })
     }
 
-    /// Not below 0, where rounding would have it.
-    fn losses(&self) -> Result<Tensor> {
-        let sums = row_sum(&self.same.f_mul(&self.logs)?)?;
-        Ok(sums.f_mul(&self.weights)?.f_neg()?.f_relu()?.f_squeeze_dim(1)?)
+    /// Of the sums of the logarithms of the positives' shares. Not below 0, where rounding would have it.
+    fn losses(&self, sums: &Tensor) -> Result<Tensor> {
+        Ok(sums.f_mul(&self.weights)?.f_neg()?.f_relu()?)
     }
 }
 
 impl Anchors for SupConLoss {
     fn losses(&self, scores: Tensor, place: &Place) -> Result<Tensor> {
-        Parts::of(scores, place)?.losses()
+        let positives = Positives::of(place)?;
+        place.exclude_itself(&scores)?;
+        let sums = row_sum(&positives.same.f_mul(&scores.f_log_softmax(1, None)?)?)?;
+        Ok(positives.losses(&sums)?.f_squeeze_dim(1)?)
     }
 
     fn losses_and_slopes(&self, scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
-        let parts = Parts::of(scores, place)?;
-        let losses = parts.losses()?;
-        let counted = above_0(&losses)?.f_unsqueeze(1)?;
-        let Parts { weights, same, mut logs } = parts;
-        let mut slopes = logs.f_exp_()?.f_mul_(&counted)?;
-        let slopes = slopes.f_addcmul_(&same, &weights.f_mul(&counted)?.f_neg()?)?;
-        Ok((losses, slopes))
+        let positives = Positives::of(place)?;
+        place.exclude_itself(&scores)?;
+        // Minus the logarithms of the largest shares, which stand for the sums that the others are shares of.
+        let largest = scores.f_amax([1i64].as_slice(), true)?;
+        let (mut shares, logarithms) = soft_max(&scores, &largest, 1)?;
+        let Positives { same, count, weights } = &positives;
+        let mut ahead = scores.f_sub(&largest)?;
+        let sums = row_sum(&ahead.f_mul_(same)?)?.f_sub(&count.f_mul(&logarithms)?)?;
+        let losses = positives.losses(&sums)?;
+        let counted = above_0(&losses)?.f_to_kind(losses.kind())?;
+        let mut slopes = shares.f_mul_(&counted)?;
+        let slopes = slopes.f_addcmul_(same, &weights.f_mul(&counted)?.f_neg_()?)?;
+        Ok((losses.f_squeeze_dim(1)?, slopes))
     }
 
     fn count(&self, losses: &Tensor, _: &Place) -> Result<Tensor> {

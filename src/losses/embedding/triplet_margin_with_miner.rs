@@ -185,7 +185,8 @@ impl TripletMarginWithMinerLoss {
         let batch = rows.size()[0];
         let mut slopes = rows.f_zeros_like()?;
         let (mut sums, mut counts) = (Vec::new(), Vec::new());
-        for (start, length) in pieces(batch, rows_at_once(rows.device(), batch)) {
+        // A quarter of the rows of other losses: there are more numbers for each pair, some of eight bytes.
+        for (start, length) in pieces(batch, rows_at_once(rows.device(), 4 * batch)) {
             let (same, different) = Place::some(labels, start, length).same_and_different()?;
             let distances = distances(&rows.f_narrow(0, start, length)?, rows)?;
             let part = match self.miner {

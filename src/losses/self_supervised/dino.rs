@@ -5,7 +5,9 @@ use tch::{nn, no_grad, Kind, Tensor};
 
 use crate::base::average::average_kind;
 use crate::base::gradient::{at_once, is_tracked, pieces, with_gradient, MEGABYTE};
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
+use crate::base::tensor::scalar;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Result};
 
@@ -216,30 +218,40 @@ impl DinoLoss {
         let (size, teachers) = (student.size(), teacher.size()[0]);
         let (students, images, outputs) = (size[0], size[1], size[2]);
         let (center, temperature) = (self.center.f_to_kind(kind)?, self.temperature()?);
+        keep_freed_blocks();
+        let sharpness = 1.0 / self.config.student_temp;
+        let factor = scalar(sharpness, student)?;
+        // Each target is a distribution: together they have the weight of their number, which is one less for a view that
+        // the teacher sees.
+        let weights = [scalar(teachers as f64, student)?, scalar((teachers - 1) as f64, student)?];
         let gradient = wanted.then(|| Tensor::f_empty(&size, (kind, device))).transpose()?;
         let mut sums = Vec::new();
         for (start, length) in pieces(images, at_once(device, (teachers + 2) * outputs, MEGABYTE)) {
             let part = |tensor: &Tensor| tensor.f_narrow(1, start, length);
             let mut sharpened = part(teacher)?.f_to_kind(kind)?.f_sub(&center)?;
-            let targets = sharpened.f_div_(&temperature)?.f_softmax(-1, None)?;
-            let all = targets.f_sum_dim_intlist([0i64].as_slice(), false, None)?;
+            let negative = sharpened.f_div_(&temperature)?.f_softmax(-1, None)?.f_neg_()?;
+            let all = negative.f_sum_dim_intlist([0i64].as_slice(), false, None)?;
             for view in 0..students {
-                let own = (view < teachers).then(|| targets.f_select(0, view)).transpose()?;
+                let own = (view < teachers).then(|| negative.f_select(0, view)).transpose()?;
                 let others = own.as_ref().map(|own| all.f_sub(own)).transpose()?;
-                let target = others.as_ref().unwrap_or(&all);
-                let scores = part(student)?.f_select(0, view)?.f_div_scalar(self.config.student_temp)?;
-                let mut logarithms = scores.f_log_softmax(-1, None)?;
+                let (target, weight) =
+                    (others.as_ref().unwrap_or(&all), &weights[usize::from(own.is_some())]);
+                let scores = part(student)?.f_select(0, view)?;
+                // What each score is below the largest. The logarithm of a share is that number, and the logarithm of the
+                // largest share.
+                let largest = scores.f_amax([-1i64].as_slice(), true)?.f_mul_scalar_(-sharpness)?;
+                let below = largest.f_addcmul(&scores, &factor)?;
+                let shares = below.f_softmax(-1, None)?;
+                let logarithms = shares.f_amax([-1i64].as_slice(), false)?.f_log_()?;
                 let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-                sums.push(flat(&logarithms)?.f_dot(&flat(target)?)?);
+                let products = flat(&below)?.f_dot(&flat(target)?)?;
+                sums.push(products.f_sub(&logarithms.f_sum(None)?.f_mul_(weight)?)?);
                 if let Some(gradient) = &gradient {
-                    // Each target is a distribution: together they have the weight of their number.
-                    let weight = (teachers - i64::from(own.is_some())) as f64;
-                    let probabilities = logarithms.f_exp_()?.f_mul_scalar_(weight)?;
-                    let _ = probabilities.f_sub_out(&part(gradient)?.f_select(0, view)?, target)?;
+                    let _ = target.f_addcmul_out(&part(gradient)?.f_select(0, view)?, &shares, weight)?;
                 }
             }
         }
-        Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?.f_neg()?, gradient))
+        Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))
     }
 
     fn check_arguments(&self, student: &Tensor, teacher: &Tensor) -> Result<()> {

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::base::check;
+use crate::base::heap::keep_freed_blocks;
 use crate::{Error, Result};
 
 /// Two batches `[N, D]` of one kind, with moments over `N`.
@@ -20,6 +21,7 @@ pub(super) fn check_views(z_a: &Tensor, z_b: &Tensor) -> Result<()> {
 /// Of the matrix `aᵀb / divisor` `[D, D]`, for `a` and `b` `[N, D]`: the diagonal, and the sum of the squares beside it.
 /// Without `b`, it is `aᵀa / divisor`.
 pub(super) fn diagonal_and_rest(a: &Tensor, b: Option<&Tensor>, divisor: f64) -> Result<(Tensor, Tensor)> {
+    keep_freed_blocks();
     let size = a.size();
     let other = b.unwrap_or(a);
     if !has_less_work_by_samples(size[0], size[1]) {

@@ -13,7 +13,7 @@ use crate::common::{assert_close, device, noise, value, Relative};
 use crate::support::{assert_values, differences, integers, leaf, matrix};
 
 /// More pairs than are looked at together.
-const MANY: i64 = 600;
+const MANY: i64 = 1100;
 
 const MINERS: [TripletMiner; 5] = [
     TripletMiner::All,
@@ -135,7 +135,7 @@ fn in_pieces() {
 /// Counted and sorted, the triplets are those of a list.
 #[test]
 fn triplets_in_pieces() {
-    let (embeddings, labels) = (noise(1, &[MANY, 5], Kind::Double), labels(MANY, 90));
+    let (embeddings, labels) = (noise(1, &[MANY, 5], Kind::Double), labels(MANY, 350));
     for miner in MINERS {
         let loss = TripletMarginWithMinerLoss::default().with_miner(miner).with_margin(0.4);
         let (value, gradient) = step(&loss, &embeddings, &labels);
