@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, on what images; torch_nn.py has those on numbers. Imports torch."""
+"""The rows of the table: what is measured, on what images; torch_nn.py and everyday.py have those on numbers. Imports torch."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import peer_discriminator
 import peers
-from bench import torch_nn
+from bench import everyday, torch_nn
 
 EDGES = [(1, 256), (8, 256), (16, 512)]
 ON_VGG = {
@@ -150,6 +150,7 @@ def rows(device):
         *[Row(work, "f32", 4, 128) for work in peer_discriminator.STEPS],
         *[Row(loss, "f32", 16, 512) for loss in peers.LOSSES],
         *torch_nn.rows(),
+        *everyday.of_all(),
     ]
 
 
