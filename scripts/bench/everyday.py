@@ -310,8 +310,8 @@ class Row:
     compute = "f32"
     moved = None
     flavours = ("ours", "eager", "compiled")
-    # Sums of millions of elements in another order.
-    tolerance = {"value": 1e-4, "norm": 1e-4}
+    # Sums of millions of elements in another order; and a transducer's chain of hundreds of sums in f32.
+    tolerance = {"value": 1e-4, "norm": 1e-3}
 
     @property
     def name(self):
