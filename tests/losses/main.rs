@@ -19,6 +19,7 @@ mod embedding;
 mod frequency;
 mod lpips;
 mod margin_softmax;
+mod masks;
 mod networks;
 mod parity;
 mod patch_nce;
