@@ -5,6 +5,7 @@
     scripts/with-libtorch python3 scripts/bench_peers.py --device cuda    # on CUDA
     scripts/with-libtorch python3 scripts/bench_peers.py --only vgg/f32   # rows whose name contains the text
     scripts/with-libtorch python3 scripts/bench_peers.py --only nn/       # the losses of torch.nn
+    scripts/with-libtorch python3 scripts/bench_peers.py --only seg/      # segmentation; cls/, box/, reg/, dist/, seq/
     ... --threads 1,2,4                                                   # each row with so many threads
     ... --beside 2                                                        # while two other processes train
     ... --record, ... --check                                             # record the ratios; say what got slower
@@ -21,6 +22,8 @@ longer. Times are medians, ratios medians of the ratios within a round.
 The losses of torch.nn are measured at a thousand elements, where the overhead of a call counts, and at four million (or
 at a usual size): forward and backward, forward alone under no_grad, and how much longer that takes than tch's own
 function in the same process, which is what this crate's checks cost. Calls are counted in batches of a millisecond.
+So are the losses of segmentation, classification, boxes, regression, distributions and transducers, at the sizes of
+training: each against its package, or the formula as its authors write it.
 
 `--beside` starts its own processes, which train a small convolutional network in PyTorch with as many threads as it
 takes by itself. `--threads` sets OMP_NUM_THREADS of all that are compared. Both stand in the names of the rows.
@@ -92,7 +95,8 @@ if __name__ == "__main__":
     OPTIONS = parse()
     if not OPTIONS.python_here:
         PINNED = ["torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6", "safetensors==0.8.0"]
-        peer_env.ensure([*PINNED, *peers.REQUIREMENTS, *peers.REQUIREMENTS_ON_NETWORKS])
+        ON_NUMBERS, ON_NETWORKS = peers.REQUIREMENTS_ON_NUMBERS, peers.REQUIREMENTS_ON_NETWORKS
+        peer_env.ensure([*PINNED, *peers.REQUIREMENTS, *ON_NUMBERS, *ON_NETWORKS])
 
 
 def serving(options, what):

@@ -24,7 +24,8 @@ _REEXECUTED = "TCH_LOSSES_PEER_ENV"
 # Packages that are not imported by their own name.
 _IMPORT_NAMES = {"pillow": "PIL"}
 # Packages of which only files or parts are used: what else they need may be missing (scipy, for the trainer of lpips).
-_NOT_IMPORTED = {"lpips"}
+# And packages that take seconds to import, for the few rows that need them.
+_NOT_IMPORTED = {"lpips", "monai", "timm", "segmentation-models-pytorch"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -12,6 +12,13 @@ REQUIREMENTS = [
     "pytorch-msssim==1.0.0",
     "focal-frequency-loss==0.3.0",
 ]
+# For losses of masks, classes and numbers.
+REQUIREMENTS_ON_NUMBERS = [
+    "segmentation-models-pytorch==0.6.0",
+    "monai==1.6.1",
+    "timm==1.0.31",
+    "coral-pytorch==1.4.0",
+]
 # And for those on networks.
 REQUIREMENTS_ON_NETWORKS = ["lpips==0.1.4", "DISTS-pytorch==0.1"]
 

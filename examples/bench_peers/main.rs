@@ -4,7 +4,7 @@
 mod clock;
 mod discriminator;
 mod images;
-mod torch_nn;
+mod numbers;
 
 use std::io::{self, BufRead, Write};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use tch::{no_grad, Cuda, Device, Kind, Tensor};
 
 use clock::median;
 use discriminator::Discriminator;
-use torch_nn::OfTorchNn;
+use numbers::OnNumbers;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,7 +72,7 @@ struct Work {
     turn: f64,
     base: u64,
     /// Counts calls in batches, for there are some that take microseconds.
-    of_torch_nn: Option<Rc<OfTorchNn>>,
+    on_numbers: Option<Rc<OnNumbers>>,
 }
 
 impl Work {
@@ -83,11 +83,11 @@ impl Work {
             other => bail!("unknown device {other}"),
         };
         Cuda::cudnn_set_benchmark(setup.cudnn_benchmark);
-        let work = |step| Work { step, device, turn: setup.turn, base: 0, of_torch_nn: None };
-        if let Some(loss) = setup.work.strip_prefix("nn/") {
-            let of_torch_nn = Rc::new(OfTorchNn::new(loss, &setup.images, device)?);
-            let same = Rc::clone(&of_torch_nn);
-            return Ok(Work { of_torch_nn: Some(of_torch_nn), ..work(Box::new(move || same.step())) });
+        let work = |step| Work { step, device, turn: setup.turn, base: 0, on_numbers: None };
+        if setup.work.contains('/') {
+            let on_numbers = Rc::new(OnNumbers::new(setup, device)?);
+            let same = Rc::clone(&on_numbers);
+            return Ok(Work { on_numbers: Some(on_numbers), ..work(Box::new(move || same.step())) });
         }
         Ok(work(match Discriminator::new(&setup.work, &setup.weights, &setup.images, device)? {
             Some(mut discriminator) => Box::new(move || discriminator.step()),
@@ -106,8 +106,8 @@ impl Work {
 
     /// The median of the seconds that steps take; see `bench_peers.py` for how many.
     fn steps(&mut self) -> Result<Value> {
-        if let Some(of_torch_nn) = &self.of_torch_nn {
-            return of_torch_nn.seconds(self.turn);
+        if let Some(on_numbers) = &self.on_numbers {
+            return on_numbers.seconds(self.turn);
         }
         let start = Instant::now();
         let mut taken = Vec::new();

@@ -1,5 +1,5 @@
-"""The rows of the table: what is measured, on what images; embeddings.py and torch_nn.py have those on other tensors.
-Imports torch.
+"""The rows of the table: what is measured, on what images; embeddings.py, torch_nn.py and everyday.py have those on other
+tensors. Imports torch.
 """
 
 import json
@@ -11,7 +11,7 @@ import torch
 
 import peer_discriminator
 import peers
-from bench import embeddings, torch_nn
+from bench import embeddings, everyday, torch_nn
 
 EDGES = [(1, 256), (8, 256), (16, 512)]
 ON_VGG = {
@@ -138,6 +138,7 @@ def rows(device):
         *[Row(work, "f32", 4, 128) for work in peer_discriminator.STEPS],
         *[Row(loss, "f32", 16, 512) for loss in peers.LOSSES],
         *torch_nn.rows(),
+        *everyday.of_all(),
     ]
 
 

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 import peer_discriminator
-from bench import originals, torch_nn
+from bench import everyday, originals, torch_nn
 
 # As a trainer's loss scaling, without which f16 has no small gradients.
 SCALE = {"f16": 65536.0}
@@ -36,11 +36,12 @@ class Work:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
         images = safetensors.torch.load_file(setup["images"], device=self.device)
         weights = safetensors.torch.load_file(setup["weights"], device=self.device) if setup["weights"] else {}
-        self.scale, self.of_torch_nn = SCALE.get(setup["compute"], 1.0), None
-        if setup["work"].startswith("nn/"):
-            loss, compiled = setup["work"].removeprefix("nn/"), flavour == "compiled"
-            self.of_torch_nn = torch_nn.Work(loss, images, compiled, self.synchronize)
-            self.step = self.of_torch_nn.step
+        self.scale, self.on_numbers = SCALE.get(setup["compute"], 1.0), None
+        if "/" in setup["work"]:
+            loss, of_torch_nn = setup["work"].removeprefix("nn/"), setup["work"].startswith("nn/")
+            module = torch_nn.module_of(loss, images) if of_torch_nn else everyday.BY_NAME[loss].reference()
+            self.on_numbers = torch_nn.Work(loss, module, images, flavour == "compiled", self.synchronize)
+            self.step = self.on_numbers.step
         elif setup["work"] in peer_discriminator.STEPS:
             self.step = peer_discriminator.Step(setup["work"], weights, images)
         else:
@@ -94,8 +95,8 @@ class Work:
         return answer
 
     def steps(self):
-        if self.of_torch_nn:
-            return self.of_torch_nn.seconds(self.setup["turn"])
+        if self.on_numbers:
+            return self.on_numbers.seconds(self.setup["turn"])
         start, taken = time.perf_counter(), []
         while time.perf_counter() - start < self.setup["turn"]:
             self.synchronize()

@@ -156,14 +156,13 @@ def module_of(loss, tensors):
 class Work:
     """Steps of a loss and its calls without gradients, counted in batches as examples/bench_peers/clock.rs does."""
 
-    def __init__(self, loss, tensors, compiled, synchronize):
-        module = module_of(loss, tensors)
+    def __init__(self, loss, module, tensors, compiled, synchronize):
         self.input = tensors["input"]
         self.others = [tensors[name] for name in ("second", "third", "frames", "labels") if name in tensors]
         if loss == "AdaptiveLogSoftmaxWithLoss":
             whole = module
             module = lambda *arguments: whole(*arguments).loss  # noqa: E731
-        if loss == "CTCLoss":
+        if "frames" in tensors:
             # On the CPU, as trainers have them.
             self.others[1:] = [lengths.cpu() for lengths in self.others[1:]]
         self.module = torch.compile(module) if compiled else module

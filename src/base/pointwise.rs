@@ -8,6 +8,7 @@ use tch::{no_grad, Tensor};
 use super::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
 use super::heap::keep_freed_blocks;
 use super::precision::accumulation_kind;
+use super::workers::available;
 use crate::Result;
 
 /// A loss of single numbers, each with a constant of its own.
@@ -41,7 +42,8 @@ pub(crate) fn sum_of_elements(
     if let Some(factor) = factor {
         constants.push(flat(&factor.f_to_kind(kind)?.f_expand_as(&input)?)?);
     }
-    sum_of_rows(&flat(&input)?, &constants, &|input, constants| {
+    let most = PER_THREAD * available() as i64;
+    sum_of_pieces(&flat(&input)?, &constants, most, &|input, constants| {
         let (elements, mut slopes) = loss.elements_and_slopes(input, &constants[0])?;
         Ok(match constants.get(1) {
             Some(factor) => (elements.f_dot(factor)?, slopes.f_mul_(factor)?),
@@ -50,16 +52,25 @@ pub(crate) fn sum_of_elements(
     })
 }
 
+/// How many elements of f32 each thread works on at a time. A loss has a handful of tensors for them, which all stay in
+/// the cache of a core.
+const PER_THREAD: i64 = MEGABYTE / 4;
+
 /// What computes the sum of some rows, and its gradient with respect to them. It has the same rows of the constants.
 type Part<'a> = dyn Fn(&Tensor, &[Tensor]) -> Result<(Tensor, Tensor)> + 'a;
 
 /// The sum of the losses of the rows of `input`, of which there is one at least.
 pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
+    sum_of_pieces(input, constants, MEGABYTE, part)
+}
+
+/// The same with about `most` elements at a time.
+fn sum_of_pieces(input: &Tensor, constants: &[Tensor], most: i64, part: &Part) -> Result<Tensor> {
     keep_freed_blocks();
     let (rows, elements) = (input.size()[0], input.numel() as i64);
     let detached = input.f_detach()?;
     let (sum, gradient) = no_grad(|| -> Result<(Tensor, Tensor)> {
-        let most = at_once(input.device(), (elements / rows).max(1), MEGABYTE);
+        let most = at_once(input.device(), (elements / rows).max(1), most);
         if most >= rows {
             return part(&detached, constants);
         }

@@ -20,6 +20,7 @@ mod frequency;
 mod labels;
 mod lpips;
 mod margin_softmax;
+mod masks;
 mod networks;
 mod parity;
 mod patch_nce;

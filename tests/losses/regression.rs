@@ -138,6 +138,19 @@ fn pieces_are_the_graph() {
         let zeros = input.zeros_like();
         check("Lp", &|x| loss(sum).forward(x, &zeros), &|x| loss(none).forward(x, &zeros));
     }
+    let loss = |reduction| HlGaussLoss { reduction, ..Default::default() };
+    check("histograms", &|x| loss(sum).forward(x, &target), &|x| loss(none).forward(x, &target));
+    let moments = noise(4, &[40_001, 4], Kind::Double);
+    let loss = |reduction| NormalKlLoss { reduction };
+    check("normal", &|x| loss(sum).forward(x, &moments), &|x| loss(none).forward(x, &moments));
+    let counts = (&taus * 9.0).floor();
+    let loss = |reduction| NegativeBinomialNllLoss { reduction, ..Default::default() };
+    // One theta for each column, for each row, and for each element.
+    for theta in [taus.get(0), taus.narrow(1, 0, 1), taus.shallow_clone()] {
+        check("counts", &|x| loss(sum).forward(&x.exp(), &counts, &theta), &|x| {
+            loss(none).forward(&x.exp(), &counts, &theta)
+        });
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod multi_margin;
 mod nll;
 mod poly_binary_cross_entropy;
 mod poly_cross_entropy;
-mod rows;
+pub(super) mod rows;
 mod sigmoid_focal;
 mod soft_margin;
 mod soft_target;

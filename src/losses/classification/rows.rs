@@ -8,7 +8,7 @@ use crate::base::precision::accumulation_kind;
 use crate::{Reduction, Result};
 
 /// What [`reduced`] needs to know of a loss.
-pub(super) trait Rows {
+pub(in crate::losses) trait Rows {
     /// The losses of the places `[N, ...]`. Works in libtorch's graph and without.
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor>;
 

@@ -265,35 +265,45 @@ impl Pointwise for SigmoidFocalLoss {
             return Ok((losses.f_add_(&more)?.f_neg_()?, slopes.f_sub_(&opposite)?));
         }
         let bce = complement(target)?.f_mul_(input)?.f_sub_(&log)?;
-        let towards = target.f_mul_scalar(-2.0)?.f_add_scalar_(1.0)?;
-        // The probability of the wrong answer, and its slope over itself.
-        let (missed, relative) = match self.modulation {
+        let towards = || target.f_mul_scalar(-2.0)?.f_add_scalar_(1.0);
+        // The probability `q` of the wrong answer, and its slope, over `q` or `s = σ(x) - y`.
+        let (missed, slope) = match self.modulation {
             FocalModulation::Likelihood => {
-                let missed =
-                    bce.f_neg()?.f_expm1_()?.f_neg_()?.f_clamp_min_(smallest_normal(input.kind()))?;
-                let relative = right.f_sub(target)?.f_mul_(&complement(&missed)?)?.f_div_(&missed)?;
-                (missed, relative)
+                let missed = bce.f_neg()?.f_expm1_()?.f_neg_()?;
+                let slope = complement(&missed)?;
+                (missed, slope)
             }
             FocalModulation::Logit => {
+                let towards = towards()?;
                 let missed = towards.f_mul(input)?.f_sigmoid_()?;
-                let relative = complement(&missed)?.f_mul_(&towards)?;
-                (missed, relative)
+                let slope = complement(&missed)?.f_mul_(&towards)?;
+                (missed, slope)
             }
             _ => {
                 let wrong = wrong()?;
                 let missed = right.f_mul(&complement(target)?)?.f_addcmul_(&wrong, target)?;
-                let missed = { missed }.f_clamp_min_(smallest_normal(input.kind()))?;
-                let relative = right.f_mul(&wrong)?.f_mul_(&towards)?.f_div_(&missed)?;
-                (missed, relative)
+                (missed, { wrong }.f_mul_(&right)?.f_mul_(&towards()?)?)
             }
         };
-        let mut power = missed.f_pow_tensor_scalar(gamma)?;
+        // Below 1, the power of 0 would be infinite.
+        let missed =
+            if gamma < 1.0 { { missed }.f_clamp_min_(smallest_normal(input.kind()))? } else { missed };
+        let mut power = match gamma == 2.0 {
+            true => missed.shallow_clone(),
+            false => missed.f_pow_tensor_scalar(gamma - 1.0)?,
+        };
         if let Some(share) = self.share(target)? {
-            power = power.f_mul_(&share)?;
+            power = power.f_mul(&share)?;
         }
-        let mut slopes = { relative }.f_mul_(&bce)?.f_mul_scalar_(gamma)?;
-        slopes = slopes.f_add_(&right)?.f_sub_(target)?.f_mul_(&power)?;
-        Ok((power.f_mul_(&bce)?, slopes))
+        // Of `q^g b`: `q^(g - 1) (g q' b + q s)`.
+        let change = { slope }.f_mul_(&bce)?.f_mul_scalar_(gamma)?;
+        let mut steep = { right }.f_sub_(target)?;
+        steep = match self.modulation {
+            FocalModulation::Likelihood => steep.f_mul_(&{ change }.f_add_(&missed)?)?,
+            FocalModulation::Logit => steep.f_add_(&change)?.f_mul_(&missed)?,
+            _ => steep.f_mul_(&missed)?.f_add_(&change)?,
+        };
+        Ok(({ bce }.f_mul_(&missed)?.f_mul_(&power)?, steep.f_mul_(&power)?))
     }
 }
 

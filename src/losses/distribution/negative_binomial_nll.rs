@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::base::gradient::Wanted;
+use crate::base::pointwise::sum_of_rows;
 use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::reduction::reduce;
 use crate::base::{check, or_panic, setters};
@@ -133,6 +135,23 @@ impl NegativeBinomialNllLoss {
     }
 }
 
+impl NegativeBinomialNllLoss {
+    /// The sum of the elements, and their slopes with respect to the mean.
+    fn sum_and_slopes(&self, mean: &Tensor, count: &Tensor, theta: &Tensor) -> Result<(Tensor, Tensor)> {
+        let theta = theta.f_clamp_min(smallest_normal(theta.kind()))?;
+        let total = count.f_add(&theta)?;
+        let (below, mean) = (mean.f_add(&theta)?.f_add_scalar_(self.eps)?, mean.f_add_scalar(self.eps)?);
+        let both = below.f_log()?;
+        let of_count = both.f_sub(&mean.f_log()?)?.f_mul_(count)?;
+        let mut sum = { both }.f_sub_(&theta.f_add_scalar(self.eps)?.f_log_()?)?.f_mul_(&theta)?;
+        sum = sum.f_add_(&of_count)?.f_add_(&count.f_add_scalar(1.0)?.f_lgamma_()?)?;
+        sum = sum.f_sub_(&total.f_lgamma()?)?.f_add_(&theta.f_lgamma()?)?;
+        let mut slopes = { total }.f_div_(&below)?;
+        slopes = slopes.f_sub_(&count.f_div(&mean)?)?;
+        Ok((sum.f_sum(None)?, slopes))
+    }
+}
+
 fn check_arguments(input: &Tensor, target: &Tensor, theta: &Tensor) -> Result<()> {
     check::pair(input, target)?;
     check::partners(("input", input), ("theta", theta))?;
@@ -149,6 +168,24 @@ impl TernaryLoss for NegativeBinomialNllLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor, theta: &Tensor) -> Result<Tensor> {
         self.check_options()?;
         check_arguments(input, target, theta)?;
-        reduce(&self.elements(input, target, theta)?, self.reduction, input.kind())
+        let kind = accumulation_kind(input.kind());
+        let (mean, count, theta) = (input.f_to_kind(kind)?, target.f_to_kind(kind)?, theta.f_to_kind(kind)?);
+        let constant = if count.requires_grad() { &count } else { &theta };
+        let in_graph = Wanted::of(&mean, Some(constant))? != Wanted::InputGradient;
+        if self.reduction == Reduction::None || in_graph || mean.dim() == 0 || mean.numel() == 0 {
+            return reduce(&self.elements(&mean, &count, &theta)?, self.reduction, input.kind());
+        }
+        let mean = mean.f_contiguous()?;
+        // One for each sample, or the same for all.
+        let of_samples = theta.dim() == mean.dim() && theta.size()[0] == mean.size()[0];
+        let mut constants = vec![count];
+        if of_samples {
+            constants.push(theta.shallow_clone());
+        }
+        let sum = sum_of_rows(&mean, &constants, &|mean, constants| {
+            self.sum_and_slopes(mean, &constants[0], constants.get(1).unwrap_or(&theta))
+        })?;
+        let elements = if self.reduction == Reduction::Mean { mean.numel() as f64 } else { 1.0 };
+        Ok(sum.f_div_scalar(elements)?.f_to_kind(input.kind())?)
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::base::gradient::Wanted;
+use crate::base::pointwise::sum_of_rows;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, or_panic, setters};
 use crate::{Error, Loss, Reduction, Result};
@@ -103,6 +105,20 @@ impl NormalKlLoss {
 }
 
 /// Of the parameters `input` and `target`.
+/// The sum of the elements, and its slopes with respect to the first moments.
+fn sum_and_slopes(first: &Tensor, second: &Tensor) -> Result<(Tensor, Tensor)> {
+    let halves = |moments: &Tensor| moments.f_chunk(2, 1);
+    let (first, second) = (halves(first)?, halves(second)?);
+    let inverse = second[1].f_mul_scalar(-0.5)?.f_exp_()?;
+    let scaled = first[0].f_sub(&second[0])?.f_mul_(&inverse)?;
+    let mut ratio = first[1].f_sub(&second[1])?;
+    // Of the logarithm of the variance, twice its slope.
+    let mut growth = ratio.f_expm1()?;
+    let twice = ratio.f_neg_()?.f_add_(&growth)?.f_addcmul_(&scaled, &scaled)?;
+    let slopes = Tensor::f_cat(&[{ scaled }.f_mul_(&inverse)?, growth.f_mul_scalar_(0.5)?], 1)?;
+    Ok((twice.f_sum(None)?.f_mul_scalar(0.5)?, slopes))
+}
+
 impl Loss for NormalKlLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::floating("input", input)?;
@@ -112,6 +128,18 @@ impl Loss for NormalKlLoss {
             return Err(Error::Shape { argument: "input", given, expected });
         };
         check::pair(input, target)?;
+        let wanted = Wanted::of(input, Some(target))?;
+        if self.reduction != Reduction::None && wanted == Wanted::InputGradient && input.numel() > 0 {
+            let kind = accumulation_kind(input.kind());
+            let (wide, other) = (input.f_to_kind(kind)?.f_contiguous()?, target.f_to_kind(kind)?);
+            let sum = sum_of_rows(&wide, &[other], &|input, constants| sum_and_slopes(input, &constants[0]))?;
+            let count = match self.reduction {
+                Reduction::Mean => input.numel() as f64 / 2.0,
+                Reduction::BatchMean => given[0] as f64,
+                _ => 1.0,
+            };
+            return Ok(sum.f_div_scalar(count)?.f_to_kind(input.kind())?);
+        }
         let part = |tensor: &Tensor, start: i64| tensor.f_narrow(1, start, half);
         let [mu1, mu2] = [part(input, 0)?, part(target, 0)?];
         let [logvar1, logvar2] = [part(input, half)?, part(target, half)?];

@@ -52,7 +52,7 @@ impl Units {
         };
         // A unit vector moves at a right angle to itself. The divisor of shorter vectors is a constant.
         let along = slopes.f_mul(&self.vectors)?.f_sum_dim_intlist([*axis].as_slice(), true, None)?;
-        let along = along.f_mul(&lengths.f_ge(EPS)?.f_to_kind(slopes.kind())?)?;
-        Ok(slopes.f_sub(&self.vectors.f_mul(&along)?)?.f_div_(divisors)?)
+        let along = along.f_mul(&lengths.f_ge(EPS)?.f_to_kind(slopes.kind())?)?.f_neg()?;
+        Ok(self.vectors.f_mul(&along)?.f_add_(slopes)?.f_div_(divisors)?)
     }
 }

@@ -5,8 +5,11 @@ use std::f64::consts::SQRT_2;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use crate::base::gradient::Wanted;
+use crate::base::pointwise::sum_of_rows;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
+use crate::losses::classification::rows::Rows;
 use crate::{Error, Loss, Reduction, Result, SoftTargetCrossEntropyLoss};
 
 /// HL-Gauss: a number as a histogram. The network classifies into bins, the target is a normal distribution around the
@@ -139,8 +142,17 @@ impl Loss for HlGaussLoss {
             return Err(Error::Shape { argument: "target", given: target.size(), expected });
         }
         let wide = input.f_to_kind(accumulation_kind(input.kind()))?;
-        let shares = self.shares(&wide, &target.f_to_kind(wide.kind())?)?;
-        let loss = SoftTargetCrossEntropyLoss { reduction: self.reduction }.try_forward(&wide, &shares)?;
-        Ok(loss.f_to_kind(input.kind())?)
+        let target = target.f_to_kind(wide.kind())?;
+        let in_graph = Wanted::of(&wide, Some(&target))? != Wanted::InputGradient;
+        if self.reduction == Reduction::None || in_graph || wide.numel() == 0 {
+            let entropy = SoftTargetCrossEntropyLoss { reduction: self.reduction };
+            let loss = entropy.try_forward(&wide, &self.shares(&wide, &target)?)?;
+            return Ok(loss.f_to_kind(input.kind())?);
+        }
+        let sum = sum_of_rows(&wide.f_contiguous()?, &[target], &|input, constants| {
+            SoftTargetCrossEntropyLoss::default().sum_and_slopes(input, &[self.shares(input, &constants[0])?])
+        })?;
+        let samples = if self.reduction == Reduction::Mean { wide.size()[0] as f64 } else { 1.0 };
+        Ok(sum.f_div_scalar(samples)?.f_to_kind(input.kind())?)
     }
 }

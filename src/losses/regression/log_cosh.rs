@@ -54,13 +54,14 @@ impl Elementwise for LogCoshLoss {
         Ok(size.f_add(&rest)?)
     }
 
-    fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
+    fn sum_and_slopes(&self, difference: Tensor) -> Result<Tensor> {
         let size = difference.f_abs()?;
         let sum = size.f_sum(None)?;
         // `exp(-2 |d|) - 1`, of which the rest is made; libtorch's own tanh takes longer.
         let fallen = { size }.f_mul_scalar_(-2.0)?.f_expm1_()?;
-        let slopes = fallen.f_rsub_scalar(-2.0)?.f_reciprocal_()?.f_mul_(&fallen)?;
-        let _ = difference.f_sign_()?.f_mul_(&slopes)?;
+        // The hyperbolic tangent, with the sign of the difference.
+        let slopes = fallen.f_div(&fallen.f_add_scalar(2.0)?)?;
+        let _ = slopes.f_copysign_out(&difference, &difference)?;
         let sum = sum.f_add(&{ fallen }.f_mul_scalar_(0.5)?.f_log1p_()?.f_sum(None)?)?;
         Ok(sum)
     }

@@ -6,6 +6,8 @@ use tch::Tensor;
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
+use crate::base::gradient::Wanted;
+use crate::base::pointwise::sum_of_rows;
 use crate::base::weight::placed;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Result, WeightTensor};
@@ -146,6 +148,9 @@ impl DiceCeLoss {
         match (&places.truth, counted) {
             (Truth::Values(values), _) => Ok(reduced(values, tch::Reduction::Mean)?),
             (Truth::Classes(classes), None) if self.label_smoothing == 0.0 && classes.numel() > 0 => {
+                if weight.is_none() && Wanted::of(logits, None)? == Wanted::InputGradient {
+                    return entropy_with_slopes(logits, classes);
+                }
                 Ok(reduced(classes, tch::Reduction::Mean)?)
             }
             (Truth::Classes(classes), counted) => {
@@ -170,6 +175,19 @@ impl DiceCeLoss {
 }
 
 /// The sum over that of the shares, 0 where there are none.
+/// The mean cross entropy of classes, with its gradient.
+fn entropy_with_slopes(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
+    let constants = [classes.f_unsqueeze(1)?];
+    let sum = sum_of_rows(&logits.f_contiguous()?, &constants, &|logits, constants| {
+        let mut slopes = logits.f_log_softmax(1, None)?;
+        let right = slopes.f_gather(1, &constants[0], false)?;
+        let sum = right.f_sum(None)?.f_neg()?;
+        slopes = slopes.f_exp_()?.f_scatter_add_(1, &constants[0], &{ right }.f_fill_(-1.0)?)?;
+        Ok((sum, slopes))
+    })?;
+    Ok(sum.f_div_scalar(classes.numel() as f64)?)
+}
+
 fn mean_of(losses: &Tensor, shares: &Tensor) -> Result<Tensor> {
     quotient(&losses.f_sum(None)?, &shares.f_sum(None)?)
 }

@@ -114,6 +114,27 @@ impl Places {
         })
     }
 
+    /// The same with labels in place of classes, which do not require a gradient. A wrong class is an error of libtorch.
+    pub fn with_labels(&self) -> Result<Places> {
+        let Truth::Classes(classes) = &self.truth else { unreachable!("labels are made of classes") };
+        let options = (self.input.kind(), self.input.device());
+        let all = Tensor::f_arange(self.classes(), options)?;
+        let classes = classes.f_to_kind(self.input.kind())?;
+        for extreme in [classes.f_min()?, classes.f_max()?] {
+            let _ = all.f_index_select(0, &extreme.f_to_kind(Kind::Int64)?.f_unsqueeze(0)?)?;
+        }
+        // In the kind of the labels, libtorch compares several at a time.
+        let size = self.input.size();
+        let mut labels = Tensor::f_empty(size, options)?;
+        labels.f_copy_(&classes.f_unsqueeze(1)?)?;
+        labels = labels.f_eq_tensor_(&all.f_unsqueeze(1)?)?;
+        if let Some(counted) = &self.counted {
+            labels = labels.f_mul_(counted)?;
+        }
+        let counted = self.counted.as_ref().map(Tensor::shallow_clone);
+        Ok(Places { input: self.input.shallow_clone(), truth: Truth::Values(labels), counted })
+    }
+
     /// Cuts the batch into pieces that stay in the cache: start and length of each.
     pub fn pieces(&self) -> impl Iterator<Item = (i64, i64)> {
         let size = self.input.size();

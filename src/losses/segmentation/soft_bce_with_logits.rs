@@ -1,9 +1,9 @@
 //! [`SoftBceWithLogitsLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::{no_grad, Tensor};
+use tch::Tensor;
 
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::pointwise::{sum_of_elements, Pointwise};
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::weight::{check_weight, placed};
@@ -98,10 +98,10 @@ impl Loss for SoftBceWithLogitsLoss {
             Ok(weight)
         };
         let (weight, pos_weight) = (weight("weight", &self.weight)?, weight("pos_weight", &self.pos_weight)?);
-        let wanted = Wanted::of(input, Some(&target))?;
-        let plain = weight.is_none() && pos_weight.is_none() && self.reduction != Reduction::None;
-        if plain && wanted == Wanted::InputGradient && logits.numel() > 0 {
-            return Ok(self.with_slopes(&logits, &target)?.f_to_kind(input.kind())?);
+        if weight.is_none() && pos_weight.is_none() && self.reduction != Reduction::None {
+            let sum = sum_of_elements(self, &logits, &target, None)?;
+            let count = if self.reduction == Reduction::Mean { logits.numel() as f64 } else { 1.0 };
+            return Ok(sum.f_div_scalar(count)?.f_to_kind(input.kind())?);
         }
         let (labels, counted) = self.labels(&target)?;
         let none = tch::Reduction::None;
@@ -120,33 +120,22 @@ impl SoftBceWithLogitsLoss {
         };
         Ok((labels, target.f_ne(self.ignore_index)?))
     }
+}
 
-    /// The reduced loss without weights, with its gradient, in pieces that stay in the cache.
-    fn with_slopes(&self, logits: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let (logits, target) = (flat(logits)?, flat(target)?);
-        let count = logits.numel() as i64;
-        let (sum, gradient) = no_grad(|| -> Result<_> {
-            let gradient = logits.f_detach()?.f_sigmoid()?;
-            let mut sums = Vec::new();
-            for (start, length) in pieces(count, at_once(logits.device(), 1, MEGABYTE)) {
-                let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
-                let (labels, counted) = self.labels(&piece(&target)?)?;
-                let elements = piece(&logits)?.f_binary_cross_entropy_with_logits(
-                    &labels,
-                    None::<&Tensor>,
-                    None::<&Tensor>,
-                    tch::Reduction::None,
-                )?;
-                sums.push(elements.f_mul(&counted)?.f_sum(None)?);
-                let _ = piece(&gradient)?.f_sub_(&labels)?.f_mul_(&counted)?;
-            }
-            Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))
-        })?;
-        let factor = match self.reduction {
-            Reduction::Mean => 1.0 / count as f64,
-            _ => 1.0,
-        };
-        with_gradient(&sum.f_mul_scalar(factor)?, &logits, &gradient, factor)
+impl Pointwise for SoftBceWithLogitsLoss {
+    fn elements(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        let (labels, counted) = self.labels(target)?;
+        let (none, whole) = (None::<&Tensor>, tch::Reduction::None);
+        Ok(input.f_binary_cross_entropy_with_logits(&labels, none, none, whole)?.f_mul(&counted)?)
+    }
+
+    fn elements_and_slopes(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (labels, counted) = self.labels(target)?;
+        // A product with a mask of another kind takes longer.
+        let counted = counted.f_to_kind(input.kind())?;
+        let (none, whole) = (None::<&Tensor>, tch::Reduction::None);
+        let mut elements = input.f_binary_cross_entropy_with_logits(&labels, none, none, whole)?;
+        let slopes = input.f_sigmoid()?.f_sub_(&labels)?.f_mul_(&counted)?;
+        Ok((elements.f_mul_(&counted)?, slopes))
     }
 }

@@ -38,6 +38,9 @@ pub(super) struct Sums {
     right: Option<Tensor>,
 }
 
+/// Up to how many classes a label for each is faster than an index.
+const FEW: i64 = 8;
+
 /// How a loss on overlaps reads its arguments.
 pub(super) struct Reading {
     pub mode: SegmentationMode,
@@ -68,13 +71,39 @@ impl Reading {
             let probabilities = self.probabilities(&places.input)?;
             return loss(&self.sums(&probabilities, &places)?);
         }
+        if places.input.device() == Device::Cpu
+            && matches!(places.truth, Truth::Classes(_))
+            && places.classes() <= FEW
+        {
+            return self.labelled().with_slopes(&places, Places::with_labels, loss);
+        }
+        self.with_slopes(&places, |places| places.narrow(0, places.input.size()[0]), loss)
+    }
+
+    /// How labels of 0 and 1 are read: their intersections are products, which take less time.
+    fn labelled(&self) -> Reading {
+        let intersection = match self.intersection {
+            Intersection::Minimum => Intersection::Product,
+            other => other,
+        };
+        Reading { intersection, ..*self }
+    }
+
+    /// The loss and its gradient, in pieces that stay in the cache. `prepare` is done to each piece.
+    fn with_slopes(
+        &self,
+        places: &Places,
+        prepare: impl Fn(&Places) -> Result<Places>,
+        loss: impl Fn(&Sums) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let piece = |start, length| prepare(&places.narrow(start, length)?);
         let (probabilities, sums) = no_grad(|| -> Result<_> {
             let probabilities = self.probabilities(&places.input.f_detach()?)?;
             let sums = Sums::joined(
                 &places
                     .pieces()
                     .map(|(start, length)| {
-                        self.sums(&probabilities.f_narrow(0, start, length)?, &places.narrow(start, length)?)
+                        self.sums(&probabilities.f_narrow(0, start, length)?, &piece(start, length)?)
                     })
                     .collect::<Result<Vec<Sums>>>()?,
             )?;
@@ -84,7 +113,19 @@ impl Reading {
         let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, ..sums };
         let value = loss(&leaves)?;
         let slopes = Tensor::f_run_backward(&[&value], &[&leaves.both, &leaves.predicted], false, false)?;
-        let gradient = no_grad(|| self.gradient(probabilities, &places, &leaves, &slopes[0], &slopes[1]))?;
+        let gradient = no_grad(|| -> Result<Tensor> {
+            let result = match self.from_logits {
+                true => probabilities.shallow_clone(),
+                false => probabilities.f_empty_like()?,
+            };
+            for (start, length) in places.pieces() {
+                let own = |tensor: &Tensor| tensor.f_narrow(0, start, length);
+                let right = leaves.right.as_ref().map(own).transpose()?;
+                let slopes = (&own(&slopes[0])?, &own(&slopes[1])?);
+                self.gradient(&own(&probabilities)?, &piece(start, length)?, right, slopes, own(&result)?)?;
+            }
+            Ok(result)
+        })?;
         with_gradient(&value.f_detach()?, &places.input, &gradient, 1.0)
     }
 
@@ -141,56 +182,45 @@ impl Reading {
         }
     }
 
-    /// The gradient with respect to the input, of which the sums have the slopes `of_both` and `of_predicted`.
-    /// Overwrites the probabilities where they are not the input itself.
+    /// Writes the gradient with respect to a piece of the input to `to`, which may be the probabilities' memory. The sums
+    /// have the slopes `of_both` and `of_predicted`.
     fn gradient(
         &self,
-        probabilities: Tensor,
+        own: &Tensor,
         places: &Places,
-        sums: &Sums,
-        of_both: &Tensor,
-        of_predicted: &Tensor,
-    ) -> Result<Tensor> {
-        let result = match self.from_logits {
-            true => probabilities.shallow_clone(),
-            false => probabilities.f_empty_like()?,
+        right: Option<Tensor>,
+        (of_both, of_predicted): (&Tensor, &Tensor),
+        mut to: Tensor,
+    ) -> Result<()> {
+        let slope = of_predicted.f_unsqueeze(2)?;
+        // Of the areas: the same at all places, unless they are of squares.
+        let areas = match self.intersection {
+            Intersection::Squares => own.f_mul(&slope)?.f_mul_scalar(2.0)?,
+            _ => slope,
         };
-        for (start, length) in places.pieces() {
-            let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
-            let places = places.narrow(start, length)?;
-            let (own, of_both, slope) =
-                (piece(&probabilities)?, piece(of_both)?, piece(of_predicted)?.f_unsqueeze(2)?);
-            // Of the areas: the same at all places, unless they are of squares.
-            let areas = match self.intersection {
-                Intersection::Squares => own.f_mul(&slope)?.f_mul_scalar(2.0)?,
-                _ => slope,
-            };
-            let counted = places.counted.as_ref();
-            match &places.truth {
-                Truth::Classes(truth) => {
-                    let right = sums.right.as_ref().map(piece).transpose()?.expect("sums of classes have it");
-                    let truth = truth.f_unsqueeze(1)?;
-                    let mut to = piece(&result)?;
-                    self.by_classes(&own, &right, &areas, &truth, &of_both, &mut to)?;
-                    if let Some(counted) = counted {
-                        let _ = to.f_mul_(counted)?;
-                    }
-                }
-                Truth::Values(truth) => {
-                    let of_both = of_both.f_unsqueeze(2)?;
-                    let slopes = match self.intersection {
-                        // The smaller one has the slope; of equal ones each has half of it, as in libtorch.
-                        Intersection::Minimum => {
-                            let half = of_both.f_mul_scalar(0.5)?;
-                            areas.f_add(&half)?.f_addcmul(&truth.f_sub(&own)?.f_sgn_()?, &half)?
-                        }
-                        Intersection::Product | Intersection::Squares => areas.f_addcmul(truth, &of_both)?,
-                    };
-                    piece(&result)?.f_copy_(&self.by_values(&own, slopes, counted)?)?;
+        let counted = places.counted.as_ref();
+        match &places.truth {
+            Truth::Classes(truth) => {
+                let right = right.expect("sums of classes have it");
+                self.by_classes(own, &right, &areas, &truth.f_unsqueeze(1)?, of_both, &mut to)?;
+                if let Some(counted) = counted {
+                    let _ = to.f_mul_(counted)?;
                 }
             }
+            Truth::Values(truth) => {
+                let of_both = of_both.f_unsqueeze(2)?;
+                let slopes = match self.intersection {
+                    // The smaller one has the slope; of equal ones each has half of it, as in libtorch.
+                    Intersection::Minimum => {
+                        let half = of_both.f_mul_scalar(0.5)?;
+                        areas.f_add(&half)?.f_addcmul(&truth.f_sub(own)?.f_sgn_()?, &half)?
+                    }
+                    Intersection::Product | Intersection::Squares => areas.f_addcmul(truth, &of_both)?,
+                };
+                to.f_copy_(&self.by_values(own, slopes, counted)?)?;
+            }
         }
-        Ok(result)
+        Ok(())
     }
 
     /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C,

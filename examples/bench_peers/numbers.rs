@@ -1,26 +1,30 @@
-//! The losses of `torch.nn`, beside tch's own functions where there are such: `scripts/bench/torch_nn.py` has
-//! PyTorch's.
+//! Losses of numbers, masks, classes and sequences: `scripts/bench/torch_nn.py` and `everyday.py` have the originals.
+//! Those of `torch.nn` are beside tch's own functions where there are such.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 use serde_json::{json, Value};
 use tch::{nn, no_grad, Cuda, Device, Tensor};
+use tch_losses::manager::Objective;
 use tch_losses::{
     AdaptiveLogSoftmaxConfig, AdaptiveLogSoftmaxWithLoss, BceLoss, BceWithLogitsLoss, CosineEmbeddingLoss,
     CrossEntropyLoss, CtcLoss, GaussianNllLoss, HingeEmbeddingLoss, HuberLoss, KlDivLoss, L1Loss,
-    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss, MseLoss, MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, SequenceLoss, SmoothL1Loss,
-    SoftMarginLoss, TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
+    LinearCrossEntropyConfig, LinearCrossEntropyLoss, Loss, MarginRankingLoss,
+    MaskedSoftTargetCrossEntropyLoss, MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss,
+    MultiMarginLoss, NegativeBinomialNllLoss, NllLoss, PoissonNllLoss, QuantileHuberLoss, RnntLoss,
+    SequenceLoss, SmoothL1Loss, SoftMarginLoss, TernaryLoss, TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 };
 
 use crate::clock::{alternate, median, Call};
+use crate::Setup;
 
 type Forward = Box<dyn Fn(&Tensor) -> Result<Tensor>>;
 
 const MEAN: tch::Reduction = tch::Reduction::Mean;
 
-pub struct OfTorchNn {
+pub struct OnNumbers {
     input: Tensor,
     ours: Forward,
     /// The same by a call of tch.
@@ -28,9 +32,14 @@ pub struct OfTorchNn {
     device: Device,
 }
 
-impl OfTorchNn {
-    /// A loss by PyTorch's name, and a file with its arguments and parameters.
-    pub fn new(name: &str, path: &str, device: Device) -> Result<OfTorchNn> {
+impl OnNumbers {
+    /// The work is `nn/` and PyTorch's name, or another family and a loss of the catalogue, whose options are in the
+    /// objective. The file of images has the arguments and parameters.
+    pub fn new(setup: &Setup, device: Device) -> Result<OnNumbers> {
+        let (family, name) = setup.work.split_once('/').context("no family")?;
+        // Behind the loss's name may be whose dialect it is.
+        let name = name.split(' ').next().unwrap_or(name);
+        let path = &setup.images;
         let tensors: HashMap<String, Tensor> = Tensor::read_safetensors(path)?
             .into_iter()
             .map(|(name, tensor)| (name, tensor.to_device(device)))
@@ -45,6 +54,11 @@ impl OfTorchNn {
         let three = |loss: Box<dyn TernaryLoss>| -> Result<Forward> {
             let (second, third) = (find("second")?, find("third")?);
             Ok(Box::new(move |input| Ok(loss.try_forward(input, &second, &third)?)))
+        };
+        let of_sequences = |loss: Box<dyn SequenceLoss>| -> Result<Forward> {
+            let lengths = |name: &str| -> Result<Vec<i64>> { Ok(Vec::try_from(find(name)?)?) };
+            let (target, frames, labels) = (find("second")?, lengths("frames")?, lengths("labels")?);
+            Ok(Box::new(move |input| Ok(loss.try_forward(input, &target, &frames, &labels)?)))
         };
         let store = nn::VarStore::new(device);
         let with_parameters = || -> Result<()> {
@@ -93,18 +107,24 @@ impl OfTorchNn {
                 let target = find("second")?;
                 Box::new(move |input| Ok(loss.try_forward(input, &target)?.loss))
             }
-            "CTCLoss" => {
-                let [frames, labels, target] = ["frames", "labels", "second"].map(&find);
-                let (frames, labels) = (Vec::<i64>::try_from(frames?)?, Vec::<i64>::try_from(labels?)?);
-                let target = target?;
+            "CTCLoss" => of_sequences(Box::<CtcLoss>::default())?,
+            "RnntLoss" => of_sequences(Box::<RnntLoss>::default())?,
+            "MaskedSoftTargetCrossEntropyLoss" => three(Box::<MaskedSoftTargetCrossEntropyLoss>::default())?,
+            "NegativeBinomialNllLoss" => three(Box::<NegativeBinomialNllLoss>::default())?,
+            "QuantileHuberLoss" => three(Box::<QuantileHuberLoss>::default())?,
+            _ if family == "nn" => anyhow::bail!("unknown loss {name}"),
+            _ => {
+                let manager = Objective::from_json(&setup.objective)?.build_in(&store.root())?;
+                let target = find("second")?;
                 Box::new(move |input| {
-                    Ok(SequenceLoss::try_forward(&CtcLoss::default(), input, &target, &frames, &labels)?)
+                    // Without the manager, which remembers values.
+                    let (_, loss) = manager.losses(&[]).remove(0);
+                    Ok(loss.try_forward(input, &target)?)
                 })
             }
-            other => anyhow::bail!("unknown loss {other}"),
         };
         let plain = plain(name, &find)?;
-        Ok(OfTorchNn { input: find("input")?, ours, plain, device })
+        Ok(OnNumbers { input: find("input")?, ours, plain, device })
     }
 
     /// Forward, and backward to the input.
