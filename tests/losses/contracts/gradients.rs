@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use tch_losses::manager::LossSpec;
 
 use super::{for_each, Subject};
-use crate::common::{assert_close, noise, value, Relative};
+use crate::common::{assert_close, device, noise, value, Relative};
 
 const STEP: f64 = 1e-5;
 
@@ -32,13 +32,18 @@ fn gradients_are_the_slopes_of_the_loss() {
     let catalogue: BTreeSet<&str> = LossSpec::NAMES.iter().copied().collect();
     // The gradient of CTC is that behind a log-softmax, which the fixtures' parity tests see; its by-hand tests have
     // the slopes. So have those of the complete IoU and of the circle loss.
-    let without: Vec<&&str> = catalogue.difference(&tested).collect();
-    assert_eq!(without, [&"CircleLoss", &"CompleteBoxIouLoss", &"CtcLoss"]);
+    let mut without: Vec<&str> = catalogue.difference(&tested).copied().collect();
+    without.retain(|loss| *loss != "BceLoss" || !device().is_cuda());
+    assert_eq!(without, ["CircleLoss", "CompleteBoxIouLoss", "CtcLoss"]);
 }
 
 /// Panics if the gradient is not the slope; false on a kink.
 fn is_slope(subject: &Subject, reduction: Option<&str>, position: usize) -> bool {
     if subject.loss() == "CtcLoss" {
+        return false;
+    }
+    // Steps leave the probabilities' range. On CUDA, libtorch's check of it is an assertion that ends all work there.
+    if subject.loss() == "BceLoss" && device().is_cuda() {
         return false;
     }
     // Its own weights count as constants; equal and given ones are.
