@@ -26,6 +26,19 @@ fn powers() {
             loss.sum(None).backward();
             assert_values(&loss.sum(None), &[1.0 + 16f64.powf(p)]);
             assert_values(&input.grad(), &[0.0, p, -p * 16f64.powf(p - 1.0)]);
+            // Tiny differences, whose slopes are steep, and infinite ones.
+            let input = leaf(&vector(&[1e-30, f64::INFINITY]).to_kind(Kind::Float));
+            let loss = LpLoss { p, reduction }.forward(&input, &vector(&[0.0, 0.0]).to_kind(Kind::Float));
+            loss.sum(None).backward();
+            assert_eq!(value(&loss.sum(None)), f64::INFINITY);
+            let slopes = vector(&[p * 1e-30f64.powf(p - 1.0), p * f64::INFINITY.powf(p - 1.0)]);
+            assert_close(
+                "slopes",
+                &input.grad(),
+                &slopes.to_kind(Kind::Float),
+                1e-4,
+                Relative::ToElement { floor: 0.0 },
+            );
         }
     }
 }

@@ -100,8 +100,8 @@ impl JsdCrossEntropyLoss {
         let logs = scores.f_log_softmax(2, None)?;
         let probabilities = logs.f_exp()?;
         let mean = probabilities.f_mean_dim([0i64].as_slice(), false, None)?;
-        // Of a class that cannot be, `p * log p` is 0.
-        let finite = logs.f_clamp_min(f64::from(f32::MIN))?;
+        // Of a class that cannot be, `p * log p` is 0. Below, the exponential is 0 in f64, too.
+        let finite = logs.f_clamp_min(-1e3)?;
         let ratios = finite.f_sub(&mean.f_clamp(LEAST, 1.0)?.f_log()?)?;
         Ok(Mixture { logs, probabilities, mean, ratios })
     }

@@ -285,9 +285,8 @@ impl Pointwise for SigmoidFocalLoss {
                 (missed, { wrong }.f_mul_(&right)?.f_mul_(&towards()?)?)
             }
         };
-        // Below 1, the power of 0 would be infinite.
-        let missed =
-            if gamma < 1.0 { { missed }.f_clamp_min_(smallest_normal(input.kind()))? } else { missed };
+        // The power of 0 would be infinite below 1, and that of a negative number none.
+        let missed = { missed }.f_clamp_min_(smallest_normal(input.kind()))?;
         let mut power = match gamma == 2.0 {
             true => missed.shallow_clone(),
             false => missed.f_pow_tensor_scalar(gamma - 1.0)?,

@@ -29,7 +29,8 @@ use crate::{Reduction, Result, TernaryLoss};
 ///   The loss is a scalar, or has `input`'s shape with [`Reduction::None`].
 /// - **Values**: `input` and `theta` positive, `target` 0 or more; not checked. f16 and bf16 are computed in f32. The
 ///   mean of nothing is NaN.
-/// - **Gradients**: to all arguments.
+/// - **Gradients**: to all arguments. If the loss is reduced and only `input` requires one, forward computes it, and
+///   second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `eps` 1e-8, `reduction` mean. scvi-tools adds up the genes of a cell: take [`Reduction::None`].
 /// - **Errors**: shapes other than these, different kinds or devices; an `eps` that is not positive and finite.
 ///

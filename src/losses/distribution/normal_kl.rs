@@ -25,7 +25,8 @@ use crate::{Error, Loss, Reduction, Result};
 ///   [`Reduction::None`].
 /// - **Values**: any. The loss is 0 for equal distributions, and positive elsewhere. f16 and bf16 are computed in f32.
 ///   The mean of nothing is NaN.
-/// - **Gradients**: to both arguments.
+/// - **Gradients**: to both arguments. If the loss is reduced and `target` requires none, forward computes the gradient,
+///   and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `reduction` sum, over everything, the batch included. [`BatchMean`](Reduction::BatchMean) is the sum
 ///   divided by the size of the batch.
 /// - **Errors**: arguments of different shapes, kinds or devices, or without an even axis 1.
@@ -104,7 +105,6 @@ impl NormalKlLoss {
     }
 }
 
-/// Of the parameters `input` and `target`.
 /// The sum of the elements, and its slopes with respect to the first moments.
 fn sum_and_slopes(first: &Tensor, second: &Tensor) -> Result<(Tensor, Tensor)> {
     let halves = |moments: &Tensor| moments.f_chunk(2, 1);
@@ -119,6 +119,7 @@ fn sum_and_slopes(first: &Tensor, second: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((twice.f_sum(None)?.f_mul_scalar(0.5)?, slopes))
 }
 
+/// Of the parameters `input` and `target`.
 impl Loss for NormalKlLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::floating("input", input)?;

@@ -63,14 +63,17 @@ fn at_least_normal(size: &Tensor) -> Result<Tensor> {
 impl Elementwise for LpLoss {
     fn elements(&self, difference: &Tensor) -> Result<Tensor> {
         let size = difference.f_abs()?;
-        let power = at_least_normal(&size)?.f_pow_tensor_scalar(self.p - 1.0)?;
-        Ok(size.f_mul(&power)?)
+        Ok(at_least_normal(&size)?.f_pow_tensor_scalar(self.p)?.f_masked_fill(&size.f_eq(0.0)?, 0.0)?)
     }
 
     fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
         let size = difference.f_abs()?;
         let power = at_least_normal(&size)?.f_pow_(self.p - 1.0)?;
-        let sum = size.f_dot(&power)?;
+        let sum = match self.p < 1.0 {
+            // An infinite difference has a power of 0 then.
+            true => self.elements(&difference)?.f_sum(None)?,
+            false => size.f_dot(&power)?,
+        };
         let _ = difference.f_sign_()?.f_mul_(&power)?.f_mul_scalar_(self.p)?;
         Ok(sum)
     }

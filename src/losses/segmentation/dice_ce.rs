@@ -31,7 +31,8 @@ use crate::{Error, Loss, Result, WeightTensor};
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. If all places are ignored, the cross
 ///   entropy is 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input` and to a floating-point `target`. libtorch has no gradient for `weight` and refuses
-///   one that requires it. Of the Dice loss, second derivatives come out as zero if only `input` requires a gradient.
+///   one that requires it. If only `input` requires a gradient, second derivatives of the Dice loss come out as zero, and
+///   those of the cross entropy of classes without `weight`, `label_smoothing` and `ignore_index`.
 /// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and
 ///   class, `smooth_nr` and `smooth_dr` 5e-6, no weights, no `ignore_index`, `label_smoothing` 0, `lambda_dice` and
 ///   `lambda_ce` 1.
@@ -174,7 +175,6 @@ impl DiceCeLoss {
     }
 }
 
-/// The sum over that of the shares, 0 where there are none.
 /// The mean cross entropy of classes, with its gradient.
 fn entropy_with_slopes(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
     let constants = [classes.f_unsqueeze(1)?];
@@ -188,6 +188,7 @@ fn entropy_with_slopes(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
     Ok(sum.f_div_scalar(classes.numel() as f64)?)
 }
 
+/// The sum over that of the shares, 0 where there are none.
 fn mean_of(losses: &Tensor, shares: &Tensor) -> Result<Tensor> {
     quotient(&losses.f_sum(None)?, &shares.f_sum(None)?)
 }

@@ -24,8 +24,8 @@ use crate::{Loss, Result};
 /// - **Values**: `input` any logits. `target` holds labels 0 and 1, as Int64, Uint8 or in `input`'s kind, and the
 ///   `ignore_index`. Without a positive label, the largest error is the loss. If all places are ignored, or there are
 ///   none, the loss and its gradient are 0. f16 and bf16 are computed in f32.
-/// - **Gradients**: to `input`. Where errors are equal, their slopes depend on the order in which sorting leaves
-///   them. Second derivatives are zero, as the loss is linear in pieces.
+/// - **Gradients**: to `input`. Where errors are equal, those of labels that are 1 come first. Second derivatives are
+///   zero, as the loss is linear in pieces.
 /// - **Defaults**: `per_image` false, no `ignore_index`.
 /// - **Errors**: shapes, kinds or devices other than these.
 ///

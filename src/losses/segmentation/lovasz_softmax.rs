@@ -25,8 +25,7 @@ use crate::{Error, Loss, Result};
 /// - **Values**: `input` any logits. Classes are Int64 or Uint8, in `[0, C)` or the `ignore_index`. Others belong to
 ///   no class. If all places are ignored, or there are none, the loss and its gradient are 0. f16 and bf16 are
 ///   computed in f32.
-/// - **Gradients**: to `input`. Where errors are equal, their slopes depend on the order in which sorting leaves
-///   them.
+/// - **Gradients**: to `input`. Where errors are equal, those of labels that are 1 come first.
 /// - **Defaults**: `per_image` false, no `ignore_index`.
 /// - **Errors**: shapes, kinds or devices other than these.
 ///

@@ -25,7 +25,6 @@ fn a_golden_number() {
     }
 }
 
-/// The presets are the options of what is recorded of the libraries.
 /// A weight that f16 has no number for.
 #[test]
 fn weights_keep_their_digits_in_half_precision() {
@@ -45,6 +44,7 @@ fn weights_keep_their_digits_in_half_precision() {
     }
 }
 
+/// The presets are the options of what is recorded of the libraries.
 #[test]
 fn presets() {
     let fixture = Fixture::load("classification");
