@@ -176,7 +176,9 @@
 //! operation.
 //!
 //! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
-//! Losses on networks prevent that within a batch. For the rest of a training program on the CPU, set
+//! Losses on networks keep up to 128 MB in the process, for the next batch. Many other losses make glibc take blocks of up
+//! to 16 MB from its heap, and keep 32 MB of free memory there. For larger tensors and the rest of a training program on
+//! the CPU, set
 //!
 //! ```text
 //! GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824
@@ -190,7 +192,7 @@
 //! # Conventions
 //!
 //! - **Options** are public fields with the defaults of the original. Set them by struct update (`Sobel { eps: 1e-4,
-//!   ..Default::default() }`) or by `with_*` methods. A new field is a minor change: do not write all fields of a struct.
+//!   ..Default::default() }`) or by `with_*` methods. A new field is a compatible change: do not write all fields of a struct.
 //! - **Losses are data**: they are cloned, compared and serialised. The device and the kind of the result follow the
 //!   input. Losses with parameters or a network are the exceptions; their options are data
 //!   ([`LinearCrossEntropyConfig`], [`manager::PerceptualLossSpec`]).

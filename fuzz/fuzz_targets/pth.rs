@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The seeds are the test fixtures: both formats, all protocols, the genuine files of 2018, the refused ones.
-//! What it finds becomes a case in `tests/weights/pth.rs`.
+//! What it finds becomes a case in `tests/weights/pth/mod.rs`.
 //!
 //! # Record
 //!

@@ -121,7 +121,7 @@ pub fn file_name(name: &str) -> String {
     format!("{}{ENDING}", name.replace(|c| !is_shown(c) || r#"/\:*?"<>|"#.contains(c), "_"))
 }
 
-/// The names of the pictures of several losses: the [`file_name`] of each, but no two that are equal on any system. Where
+/// The names of the pictures of several losses: the [`file_name`] of each, but no two that differ in capitals at most. Where
 /// two would be, one of them has a number. A loss whose name can stay as it is goes first.
 ///
 /// ```
@@ -135,7 +135,7 @@ pub fn file_names(names: &[&str]) -> Vec<String> {
     order.sort_by_key(|place| files[*place].strip_suffix(ENDING) != Some(names[*place]));
     let mut taken = HashSet::new();
     for place in order {
-        let stem = files[place].trim_end_matches(ENDING).to_owned();
+        let stem = files[place].strip_suffix(ENDING).unwrap_or_default().to_owned();
         // Some systems do not tell capital letters from small ones.
         for number in 2.. {
             if taken.insert(files[place].to_lowercase()) {

@@ -91,7 +91,10 @@ impl<'a> Place<'a> {
 /// more embeddings has too many pairs.
 fn ranks(labels: &Tensor, kind: Kind) -> Result<Tensor> {
     let (sorted, _) = labels.f_sort(0, false)?;
-    Ok(labels.f_searchsorted::<Tensor>(&sorted, false, false, "left", None)?.f_to_kind(kind)?)
+    Ok(labels
+        .f_contiguous()?
+        .f_searchsorted::<Tensor>(&sorted, false, false, "left", None)?
+        .f_to_kind(kind)?)
 }
 
 /// The soft-max of a matrix of `scores` along an axis, and minus the logarithms of the shares of the `own` scores, one for

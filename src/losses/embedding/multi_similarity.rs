@@ -23,7 +23,7 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: `embeddings` `[N, D]` with D at least 1, `labels` `[N]`. The loss is a scalar, or `[N]` with
 ///   [`Reduction::None`].
-/// - **Values**: `embeddings` any, of any length; one of zeros has the similarity 0 with all. `labels` any numbers of kind
+/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; one of zeros has the similarity 0 with all. `labels` any numbers of kind
 ///   Int64 or Uint8. A sum over nothing is 0, and a batch without embeddings costs nothing. f16 and bf16 are computed in
 ///   f32.
 /// - **Gradients**: to `embeddings`. If the loss is reduced, forward computes the gradient, and second derivatives come out
@@ -126,7 +126,9 @@ impl Anchors for MultiSimilarityLoss {
     }
 
     fn losses_and_slopes(&self, scores: Tensor, place: &Place) -> Result<(Tensor, Tensor)> {
-        if self.alpha * (1.0 + self.base) < WITHIN && self.beta * (1.0 - self.base) < WITHIN {
+        // A cosine is rounded.
+        let largest = 1.0 + 1e-6;
+        if self.alpha * (largest + self.base) < WITHIN && self.beta * (largest - self.base) < WITHIN {
             return self.within_bounds(scores, place);
         }
         let sums = self.sums(scores, place)?;

@@ -45,7 +45,7 @@ pub enum TripletMiner {
 ///
 /// - **Shapes**: `embeddings` `[N, D]` with D at least 1, `labels` `[N]`. The loss is a scalar: there is no reduction, as
 ///   the losses of all triplets are not kept.
-/// - **Values**: `embeddings` any, of any length; with `normalize`, one of zeros stays zero. `labels` any numbers of kind
+/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; with `normalize`, one of zeros stays zero. `labels` any numbers of kind
 ///   Int64 or Uint8. Where no triplet costs anything, or there is none, the loss and its gradient are 0. f16 and bf16 are
 ///   computed in f32.
 /// - **Gradients**: to `embeddings`, computed by forward; that of the distance of equal embeddings is 0. Which triplets
@@ -181,7 +181,10 @@ impl TripletMarginWithMinerLoss {
         tracked: bool,
     ) -> Result<(Tensor, Option<Tensor>)> {
         let units = if self.normalize { Units::of(embeddings)? } else { Units::as_given(embeddings)? };
-        let rows = &around_origin(&units.vectors)?;
+        let rows = &match self.normalize {
+            true => units.vectors.shallow_clone(),
+            false => around_origin(&units.vectors)?,
+        };
         let batch = rows.size()[0];
         let mut slopes = rows.f_zeros_like()?;
         let (mut sums, mut counts) = (Vec::new(), Vec::new());

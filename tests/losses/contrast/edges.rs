@@ -189,6 +189,21 @@ fn embeddings_far_from_the_origin() {
         let what = format!("{loss:?}");
         assert_close(&what, &value, &expected, 1e-5, Relative::ToLargest);
         assert_close(&what, &gradient, &by_hand, 1e-4, Relative::ToLargest);
+        // One that is far from the others, and of no other's class.
+        let outlier = near.copy();
+        let _ = outlier.get(39).fill_(4096.0);
+        let with_outlier = |labels: &Tensor, embeddings: &Tensor| {
+            let input = leaf(embeddings);
+            let value = loss.forward(&input, labels).sum(None);
+            value.backward();
+            (value.to_kind(Kind::Double), input.grad().to_kind(Kind::Double))
+        };
+        let alone = labels.copy();
+        let _ = alone.get(39).fill_(77);
+        let ((value, gradient), (expected, by_hand)) =
+            (with_outlier(&alone, &outlier), with_outlier(&alone, &outlier.to_kind(Kind::Double)));
+        assert_close(&what, &value, &expected, 1e-5, Relative::ToLargest);
+        assert_close(&what, &gradient, &by_hand, 1e-4, Relative::ToLargest);
     }
 }
 
