@@ -149,7 +149,7 @@ impl GanLoss {
     /// Checks whether each option is in its range. Every side does so as well.
     ///
     /// # Errors
-    /// [`Error::Option`] for the first option that is out of its range.
+    /// [`Error::Option`](crate::Error::Option) for the first option that is out of its range.
     pub fn check_options(&self) -> Result<()> {
         self.mode.check_label("real_label", self.real_label)?;
         self.mode.check_label("fake_label", self.fake_label)?;
@@ -177,7 +177,7 @@ impl GanLoss {
     /// As [`discriminator`](Self::discriminator), with an error instead of a panic.
     ///
     /// # Errors
-    /// An argument or an option that the loss does not accept gives the [`Error`] that names it.
+    /// An argument or an option that the loss does not accept gives the [`Error`](crate::Error) that names it.
     pub fn try_discriminator<'a>(
         &self,
         real: impl Into<Predictions<'a>>,
@@ -200,7 +200,7 @@ impl GanLoss {
     /// As [`discriminator_real`](Self::discriminator_real), with an error instead of a panic.
     ///
     /// # Errors
-    /// An argument or an option that the loss does not accept gives the [`Error`] that names it.
+    /// An argument or an option that the loss does not accept gives the [`Error`](crate::Error) that names it.
     pub fn try_discriminator_real<'a>(&self, real: impl Into<Predictions<'a>>) -> Result<Tensor> {
         self.check_options()?;
         let real = real.into().outputs("real")?;
@@ -219,7 +219,7 @@ impl GanLoss {
     /// As [`discriminator_fake`](Self::discriminator_fake), with an error instead of a panic.
     ///
     /// # Errors
-    /// An argument or an option that the loss does not accept gives the [`Error`] that names it.
+    /// An argument or an option that the loss does not accept gives the [`Error`](crate::Error) that names it.
     pub fn try_discriminator_fake<'a>(&self, fake: impl Into<Predictions<'a>>) -> Result<Tensor> {
         self.check_options()?;
         let fake = fake.into().outputs("fake")?;
@@ -238,7 +238,7 @@ impl GanLoss {
     /// As [`generator`](Self::generator), with an error instead of a panic.
     ///
     /// # Errors
-    /// An argument or an option that the loss does not accept gives the [`Error`] that names it.
+    /// An argument or an option that the loss does not accept gives the [`Error`](crate::Error) that names it.
     pub fn try_generator<'a>(&self, fake: impl Into<Predictions<'a>>) -> Result<Tensor> {
         self.check_options()?;
         let fake = fake.into().outputs("fake")?;

@@ -16,13 +16,13 @@ ratio_loss! {
 /// and [`SnrLoss`](crate::SnrLoss) it has to have the target's.
 ///
 /// - **Shapes**: `input` and `target` `[..., T]`, equal, T at least 1: usually `[N, C, T]`. The loss is a scalar. With
-///   [`Reduction::None`] it has the shape without T.
+///   [`Reduction::None`](crate::Reduction::None) it has the shape without T.
 /// - **Values**: any, in f32 with energies (sums of squares) up to 1e30. A good input has a negative
 ///   loss: -20 stands for a distortion of a hundredth of the energy. A silent `target` costs 80, whatever the input,
 ///   and has no gradient. So has a silent `input`. f16 and bf16 are computed in f32. The mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires no gradient, forward computes the
-///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
-///   result.
+///   gradient, and second derivatives come out as zero. For second derivatives, take
+///   [`Reduction::None`](crate::Reduction::None) and reduce its result.
 /// - **Defaults**: `zero_mean` true, `eps` 1e-8, `reduction` mean.
 /// - **Errors**: arguments of different shapes, kinds or devices, or without a time; an `eps` that is not positive and
 ///   finite.

@@ -6,8 +6,6 @@ use tch::Tensor;
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
-use crate::base::gradient::Wanted;
-use crate::base::pointwise::sum_of_rows;
 use crate::base::weight::placed;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Result, WeightTensor};
@@ -31,8 +29,7 @@ use crate::{Error, Loss, Result, WeightTensor};
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. If all places are ignored, the cross
 ///   entropy is 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input` and to a floating-point `target`. libtorch has no gradient for `weight` and refuses
-///   one that requires it. If only `input` requires a gradient, second derivatives of the Dice loss come out as zero, and
-///   those of the cross entropy of classes without `weight`, `label_smoothing` and `ignore_index`.
+///   one that requires it. Of the Dice loss, second derivatives come out as zero if only `input` requires a gradient.
 /// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and
 ///   class, `smooth_nr` and `smooth_dr` 5e-6, no weights, no `ignore_index`, `label_smoothing` 0, `lambda_dice` and
 ///   `lambda_ce` 1.
@@ -149,9 +146,6 @@ impl DiceCeLoss {
         match (&places.truth, counted) {
             (Truth::Values(values), _) => Ok(reduced(values, tch::Reduction::Mean)?),
             (Truth::Classes(classes), None) if self.label_smoothing == 0.0 && classes.numel() > 0 => {
-                if weight.is_none() && Wanted::of(logits, None)? == Wanted::InputGradient {
-                    return entropy_with_slopes(logits, classes);
-                }
                 Ok(reduced(classes, tch::Reduction::Mean)?)
             }
             (Truth::Classes(classes), counted) => {
@@ -173,19 +167,6 @@ impl DiceCeLoss {
             }
         }
     }
-}
-
-/// The mean cross entropy of classes, with its gradient.
-fn entropy_with_slopes(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
-    let constants = [classes.f_unsqueeze(1)?];
-    let sum = sum_of_rows(&logits.f_contiguous()?, &constants, &|logits, constants| {
-        let mut slopes = logits.f_log_softmax(1, None)?;
-        let right = slopes.f_gather(1, &constants[0], false)?;
-        let sum = right.f_sum(None)?.f_neg()?;
-        slopes = slopes.f_exp_()?.f_scatter_add_(1, &constants[0], &{ right }.f_fill_(-1.0)?)?;
-        Ok((sum, slopes))
-    })?;
-    Ok(sum.f_div_scalar(classes.numel() as f64)?)
 }
 
 /// The sum over that of the shares, 0 where there are none.

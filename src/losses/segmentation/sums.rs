@@ -96,18 +96,15 @@ impl Reading {
         prepare: impl Fn(&Places) -> Result<Places>,
         loss: impl Fn(&Sums) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let piece = |start, length| prepare(&places.narrow(start, length)?);
-        let (probabilities, sums) = no_grad(|| -> Result<_> {
+        let (probabilities, pieces, sums) = no_grad(|| -> Result<_> {
             let probabilities = self.probabilities(&places.input.f_detach()?)?;
-            let sums = Sums::joined(
-                &places
-                    .pieces()
-                    .map(|(start, length)| {
-                        self.sums(&probabilities.f_narrow(0, start, length)?, &piece(start, length)?)
-                    })
-                    .collect::<Result<Vec<Sums>>>()?,
-            )?;
-            Ok((probabilities, sums))
+            let (mut pieces, mut sums) = (Vec::new(), Vec::new());
+            for (start, length) in places.pieces() {
+                let piece = prepare(&places.narrow(start, length)?)?;
+                sums.push(self.sums(&probabilities.f_narrow(0, start, length)?, &piece)?);
+                pieces.push(piece);
+            }
+            Ok((probabilities, pieces, Sums::joined(&sums)?))
         })?;
         let leaf = |sum: &Tensor| sum.f_detach()?.f_set_requires_grad(true);
         let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, ..sums };
@@ -118,11 +115,11 @@ impl Reading {
                 true => probabilities.shallow_clone(),
                 false => probabilities.f_empty_like()?,
             };
-            for (start, length) in places.pieces() {
+            for ((start, length), piece) in places.pieces().zip(&pieces) {
                 let own = |tensor: &Tensor| tensor.f_narrow(0, start, length);
                 let right = leaves.right.as_ref().map(own).transpose()?;
                 let slopes = (&own(&slopes[0])?, &own(&slopes[1])?);
-                self.gradient(&own(&probabilities)?, &piece(start, length)?, right, slopes, own(&result)?)?;
+                self.gradient(&own(&probabilities)?, piece, right, slopes, own(&result)?)?;
             }
             Ok(result)
         })?;
