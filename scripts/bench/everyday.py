@@ -6,13 +6,12 @@ The reference is the package's own function where there is one, otherwise the fo
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch.nn import functional as F
 
 from bench import transducer
+from bench.numbers_row import NumbersRow
 
 PICTURES = (8, 4, 256, 256)
 MASKS = (8, 1, 512, 512)
@@ -301,39 +300,27 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of one of these losses; see rows.py for those of images."""
+class Row(NumbersRow):
+    """A row of one of these losses."""
 
     case: Case
     shape: tuple
 
-    compute = "f32"
-    moved = None
-    flavours = ("ours", "eager", "compiled")
-    # Sums of millions of elements in another order; and a transducer's chain of hundreds of sums in f32.
-    tolerance = {"value": 1e-4, "norm": 1e-3}
+    @property
+    def work(self):
+        return self.case.name
 
     @property
-    def name(self):
-        return f"{self.case.name}/f32/{'x'.join(map(str, self.shape))}"
+    def objective(self):
+        return json.dumps({"losses": {"loss": {"loss": self.case.loss, "options": self.case.options}}})
 
-    def environment(self, device):
-        return {} if device == "cpu" else {"NVIDIA_TF32_OVERRIDE": "0"}
+    @property
+    def tolerance(self):
+        # Sums of millions of elements in another order; a transducer's is a chain of hundreds of sums in f32.
+        return {"value": 1e-4, "norm": 1e-3 if self.work.startswith("seq/") else 1e-4}
 
-    def setup(self, folder, device):
-        torch.manual_seed(0)
-        path = Path(folder) / "tensors.safetensors"
-        tensors = self.case.tensors(self.shape)
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-        loss = {"loss": self.case.loss, "options": self.case.options}
-        return {
-            "work": self.case.name,
-            "compute": "f32",
-            "images": str(path),
-            "weights": "",
-            "objective": json.dumps({"losses": {"loss": loss}}),
-            "device": device,
-        }
+    def tensors(self):
+        return self.case.tensors(self.shape)
 
 
 def of_all():

@@ -5,11 +5,11 @@ or at the usual size where that is another. Imports torch.
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import nn
+
+from bench.numbers_row import NumbersRow
 
 ELEMENTS = [(1024,), (4 << 20,)]
 DISTRIBUTIONS = [(4, 256), (4096, 1024)]
@@ -104,32 +104,21 @@ CASES = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table of torch.nn; see rows.py for those of images."""
+class Row(NumbersRow):
+    """A row of the table of torch.nn."""
 
     loss: str
     shape: tuple
 
-    compute = "f32"
-    moved = None
-    flavours = ("ours", "eager", "compiled")
     # Sums of four million elements in another order, and gradients of a thousand classes.
     tolerance = {"value": 1e-4, "norm": 1e-4}
 
     @property
-    def name(self):
-        return f"nn/{self.loss}/f32/{'x'.join(map(str, self.shape))}"
+    def work(self):
+        return f"nn/{self.loss}"
 
-    def environment(self, device):
-        return {} if device == "cpu" else {"NVIDIA_TF32_OVERRIDE": "0"}
-
-    def setup(self, folder, device):
-        torch.manual_seed(0)
-        path = Path(folder) / "tensors.safetensors"
-        tensors = CASES[self.loss][1](self.shape)
-        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-        work = f"nn/{self.loss}"
-        return dict(work=work, compute="f32", images=str(path), weights="", objective="", device=device)
+    def tensors(self):
+        return CASES[self.loss][1](self.shape)
 
 
 def rows():
