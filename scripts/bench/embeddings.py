@@ -3,13 +3,12 @@
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bench.numbers_row import NumbersRow
 from fixtures import audio, patch_nce
 
 # What lightly does, step by step.
@@ -295,32 +294,22 @@ def module_of(work, tensors):
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table; see rows.py for those of images."""
+class Row(NumbersRow):
+    """A row of the table."""
 
     work: str
     shape: tuple
 
-    compute = "f32"
-    moved = None
-    flavours = ("ours", "eager", "compiled")
     # Some originals are up to 5e-4 off their f64, their gradients half a percent.
     tolerance = {"value": 1e-3, "norm": 1e-2}
 
     @property
-    def name(self):
-        return f"{self.work}/f32/{'x'.join(map(str, self.shape))}"
+    def objective(self):
+        loss = {"loss": self.work, "options": ORIGINALS[self.work].options(self.shape)}
+        return json.dumps({"losses": {"loss": loss}})
 
-    def environment(self, device):
-        return {} if device == "cpu" else {"NVIDIA_TF32_OVERRIDE": "0"}
-
-    def setup(self, folder, device):
-        torch.manual_seed(0)
-        original, path = ORIGINALS[self.work], Path(folder) / "tensors.safetensors"
-        safetensors.torch.save_file(original.given(self.shape), path)
-        loss = {"loss": self.work, "options": original.options(self.shape)}
-        objective = json.dumps({"losses": {"loss": loss}})
-        return dict(work=self.work, compute="f32", images=str(path), weights="", objective=objective, device=device)
+    def tensors(self):
+        return ORIGINALS[self.work].given(self.shape)
 
 
 def rows():

@@ -9,6 +9,8 @@ use tch_losses::manager::log::{LossLog, RunInfo};
 use tch_losses::manager::{LogSink, Record};
 use tch_losses::visual::image;
 
+use crate::compare::names;
+
 /// Exit code, stdout and stderr of a run in `folder`.
 type Output = (Option<i32>, String, String);
 
@@ -40,15 +42,6 @@ fn write_log(path: &Path) -> Result<()> {
         log.append(&[record("G_L1", "G", value), record("D_real", "D", 0.5 - value)])?;
     }
     Ok(())
-}
-
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Tensor};
 
 use super::anchors::{check_labelled, Place};
-use super::distances::{add_slopes, around_origin, distances};
+use super::distances::{add_slopes, distances, placed};
 use super::sets::with_gradients;
 use super::units::Units;
 use crate::base::gradient::is_tracked;
@@ -27,8 +27,8 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: `embeddings` `[N, D]` with D at least 1, `labels` `[N]`. The loss is a scalar. With [`Reduction::None`] it
 ///   is `[N, N]`: at `[i, j]` the loss of that pair, on the diagonal 0.
-/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; with `normalize`, one of zeros stays zero. `labels` any numbers of kind
-///   Int64 or Uint8. A mean over nothing is 0. f16 and bf16 are computed in f32.
+/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; with `normalize`, one of zeros stays zero. `labels`
+///   any numbers of kind Int64 or Uint8. A mean over nothing is 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `embeddings`; that of the distance of equal embeddings is 0. If the loss is reduced, forward
 ///   computes the gradient, and second derivatives come out as zero.
 /// - **Memory**: some matrices `[N, N]`, in forward only unless the reduction is none.
@@ -84,14 +84,6 @@ impl ContrastiveLoss {
         }
     }
 
-    /// The rows where their distances keep their digits.
-    fn placed(&self, units: &Units) -> Result<Tensor> {
-        match self.normalize {
-            true => Ok(units.vectors.shallow_clone()),
-            false => around_origin(&units.vectors),
-        }
-    }
-
     /// The losses of the positives and those of the negatives, `[N, N]`, each 0 elsewhere.
     fn pairs(&self, distances: &Tensor, place: &Place) -> Result<[Tensor; 2]> {
         let (same, different) = place.same_and_different()?;
@@ -116,14 +108,14 @@ impl Loss for ContrastiveLoss {
         let wide = embeddings.f_to_kind(accumulation_kind(kind))?;
         let place = Place::all(labels);
         if self.reduction == Reduction::None {
-            let rows = self.placed(&self.units(&wide)?)?;
+            let rows = placed(&self.units(&wide)?)?;
             let [positive, negative] = self.pairs(&distances(&rows, &rows)?, &place)?;
             return Ok(positive.f_add(&negative)?.f_to_kind(kind)?);
         }
         let tracked = is_tracked(&wide)?;
         let (value, gradient) = no_grad(|| -> Result<(Tensor, Option<Tensor>)> {
             let units = self.units(&wide)?;
-            let rows = self.placed(&units)?;
+            let rows = placed(&units)?;
             let distances = distances(&rows, &rows)?;
             let mut value = scalar(0.0, &wide)?;
             let mut weights = tracked.then(|| distances.f_zeros_like()).transpose()?;

@@ -3,25 +3,27 @@
 use tch::Tensor;
 
 use super::anchors::row_sum;
+use super::units::Units;
 use crate::Result;
 
 /// Of more rows, libtorch computes the distances from products of matrices.
 const MOST_BY_DIFFERENCES: i64 = 25;
 
-/// The rows `[N, D]` of any lengths, moved as a whole to around the origin, where products of matrices give their
-/// distances: squares far from the origin, of which these are small differences, have too few digits.
+/// The rows `[N, D]` where their distances keep their digits. Rows of any length move as a whole to around the origin,
+/// where products of matrices give their distances: squares far from the origin, of which these are small differences,
+/// have too few digits.
 ///
 /// The medians are not moved by a few rows far from the others.
-pub(super) fn around_origin(rows: &Tensor) -> Result<Tensor> {
-    if rows.size()[0] <= MOST_BY_DIFFERENCES {
+pub(super) fn placed(units: &Units) -> Result<Tensor> {
+    let rows = &units.vectors;
+    if !units.are_as_given() || rows.size()[0] <= MOST_BY_DIFFERENCES {
         return Ok(rows.shallow_clone());
     }
     let (centre, _) = rows.f_detach()?.f_median_dim(0, true)?;
     Ok(rows.f_sub(&centre)?)
 }
 
-/// The Euclidean distances `[R, N]` of some rows from all rows, which have a length of 1 or are
-/// [around the origin](around_origin).
+/// The Euclidean distances `[R, N]` of some rows from all rows, which are [placed].
 pub(super) fn distances(some: &Tensor, rows: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_cdist(some, rows, 2.0, None)?)
 }

@@ -21,8 +21,8 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: `query` and `key` `[N, D]` with D at least 1, equal. The loss is a scalar, or `[N]` with
 ///   [`Reduction::None`].
-/// - **Values**: any, of a length from 1e-12 to 1e19; an embedding of zeros has the similarity 0 with all. A batch of one sample, or of
-///   none, costs nothing. f16 and bf16 are computed in f32.
+/// - **Values**: any, of a length from 1e-12 to 1e19; an embedding of zeros has the similarity 0 with all. A batch of
+///   one sample, or of none, costs nothing. f16 and bf16 are computed in f32.
 /// - **Gradients**: to both arguments; detach the `key` of a momentum encoder. If the loss is reduced, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
 ///   result.

@@ -23,9 +23,9 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: `embeddings` `[N, D]` with D at least 1, `labels` `[N]`. The loss is a scalar, or `[N]` with
 ///   [`Reduction::None`].
-/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; one of zeros has the similarity 0 with all. `labels` any numbers of kind
-///   Int64 or Uint8. A sum over nothing is 0, and a batch without embeddings costs nothing. f16 and bf16 are computed in
-///   f32.
+/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; one of zeros has the similarity 0 with all. `labels`
+///   any numbers of kind Int64 or Uint8. A sum over nothing is 0, and a batch without embeddings costs nothing. f16 and
+///   bf16 are computed in f32.
 /// - **Gradients**: to `embeddings`. If the loss is reduced, forward computes the gradient, and second derivatives come out
 ///   as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Memory**: some megabytes, whatever N is. With [`Reduction::None`] some matrices `[N, N]`.

@@ -23,8 +23,8 @@ use crate::{Loss, Reduction, Result};
 ///
 /// - **Shapes**: `[N, D]` with D at least 1, equal. The loss is a scalar, or `[2N]` with [`Reduction::None`]: those of the
 ///   first views, then those of the second.
-/// - **Values**: any, of a length from 1e-12 to 1e19; an embedding of zeros has the similarity 0 with all. A batch of one sample, or of
-///   none, costs nothing. f16 and bf16 are computed in f32.
+/// - **Values**: any, of a length from 1e-12 to 1e19; an embedding of zeros has the similarity 0 with all. A batch of
+///   one sample, or of none, costs nothing. f16 and bf16 are computed in f32.
 /// - **Gradients**: to both arguments. If the loss is reduced, forward computes the gradient, and second derivatives come
 ///   out as zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Memory**: some megabytes, whatever N is. With [`Reduction::None`] some matrices `[2N, 2N]`.

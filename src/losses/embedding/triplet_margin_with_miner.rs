@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Kind, Tensor};
 
 use super::anchors::{check_labelled, nothing, Place};
-use super::distances::{add_slopes, around_origin, distances};
+use super::distances::{add_slopes, distances, placed};
 use super::sets::with_gradients;
 use super::units::Units;
 use crate::base::gradient::{is_tracked, pieces, rows_at_once};
@@ -45,9 +45,9 @@ pub enum TripletMiner {
 ///
 /// - **Shapes**: `embeddings` `[N, D]` with D at least 1, `labels` `[N]`. The loss is a scalar: there is no reduction, as
 ///   the losses of all triplets are not kept.
-/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; with `normalize`, one of zeros stays zero. `labels` any numbers of kind
-///   Int64 or Uint8. Where no triplet costs anything, or there is none, the loss and its gradient are 0. f16 and bf16 are
-///   computed in f32.
+/// - **Values**: `embeddings` any, of a length from 1e-12 to 1e19; with `normalize`, one of zeros stays zero. `labels`
+///   any numbers of kind Int64 or Uint8. Where no triplet costs anything, or there is none, the loss and its gradient
+///   are 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `embeddings`, computed by forward; that of the distance of equal embeddings is 0. Which triplets
 ///   there are counts as a constant. Second derivatives come out as zero.
 /// - **Memory and time**: some megabytes, whatever N is, and `N² log N` steps: the negatives of an anchor are sorted, and
@@ -181,10 +181,7 @@ impl TripletMarginWithMinerLoss {
         tracked: bool,
     ) -> Result<(Tensor, Option<Tensor>)> {
         let units = if self.normalize { Units::of(embeddings)? } else { Units::as_given(embeddings)? };
-        let rows = &match self.normalize {
-            true => units.vectors.shallow_clone(),
-            false => around_origin(&units.vectors)?,
-        };
+        let rows = &placed(&units)?;
         let batch = rows.size()[0];
         let mut slopes = rows.f_zeros_like()?;
         let (mut sums, mut counts) = (Vec::new(), Vec::new());

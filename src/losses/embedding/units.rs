@@ -45,6 +45,11 @@ impl Units {
         Ok(Units { vectors: embeddings.shallow_clone(), division: None })
     }
 
+    /// Whether the vectors are as they were given, and so of any length.
+    pub fn are_as_given(&self) -> bool {
+        self.division.is_none()
+    }
+
     /// The slopes with respect to the matrix, given those with respect to the vectors.
     pub fn back(&self, slopes: &Tensor) -> Result<Tensor> {
         let Some(Division { axis, lengths, divisors }) = &self.division else {
