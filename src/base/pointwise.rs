@@ -42,8 +42,9 @@ pub(crate) fn sum_of_elements(
     if let Some(factor) = factor {
         constants.push(flat(&factor.f_to_kind(kind)?.f_expand_as(&input)?)?);
     }
-    let most = PER_THREAD * available() as i64;
-    sum_of_pieces(&flat(&input)?, &constants, most, &|input, constants| {
+    let input = flat(&input)?;
+    let pieces = Piece::of_rows(&input, PER_THREAD * available() as i64);
+    sum_of_pieces(&input, &constants, &pieces, &|input, constants| {
         let (elements, mut slopes) = loss.elements_and_slopes(input, &constants[0])?;
         Ok(match constants.get(1) {
             Some(factor) => (elements.f_dot(factor)?, slopes.f_mul_(factor)?),
@@ -61,26 +62,65 @@ type Part<'a> = dyn Fn(&Tensor, &[Tensor]) -> Result<(Tensor, Tensor)> + 'a;
 
 /// The sum of the losses of the rows of `input`, of which there is one at least.
 pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
-    sum_of_pieces(input, constants, MEGABYTE, part)
+    sum_of_pieces(input, constants, &Piece::of_rows(input, MEGABYTE), part)
 }
 
-/// The same with about `most` elements at a time.
-fn sum_of_pieces(input: &Tensor, constants: &[Tensor], most: i64, part: &Part) -> Result<Tensor> {
+/// The sum of the losses of the places of `input`, of which there is one at least. It is `[N, C]`, or `[N, C, P]` with
+/// constants whose last axis is `P`.
+pub(crate) fn sum_of_places(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
+    sum_of_pieces(input, constants, &Piece::of_places(input, MEGABYTE), part)
+}
+
+/// A part of the first axis, and one of the last: start and length of each.
+struct Piece {
+    rows: (i64, i64),
+    places: Option<(i64, i64)>,
+}
+
+impl Piece {
+    /// Whole rows, as many as have about `most` elements.
+    fn of_rows(input: &Tensor, most: i64) -> Vec<Piece> {
+        let rows = input.size()[0];
+        let most = at_once(input.device(), (input.numel() as i64 / rows).max(1), most);
+        pieces(rows, most).map(|rows| Piece { rows, places: None }).collect()
+    }
+
+    /// The same, and rows that have more places than that are cut.
+    fn of_places(input: &Tensor, most: i64) -> Vec<Piece> {
+        let size = input.size();
+        let of_classes = at_once(input.device(), size[1], most);
+        if size.len() == 2 || size[2] <= of_classes {
+            return Piece::of_rows(input, most);
+        }
+        let of_row = |row| {
+            pieces(size[2], of_classes).map(move |places| Piece { rows: (row, 1), places: Some(places) })
+        };
+        (0..size[0]).flat_map(of_row).collect()
+    }
+
+    fn of(&self, tensor: &Tensor) -> Result<Tensor> {
+        let (start, length) = self.rows;
+        let rows = tensor.f_narrow(0, start, length)?;
+        Ok(match self.places {
+            Some((start, length)) => rows.f_narrow(-1, start, length)?,
+            None => rows,
+        })
+    }
+}
+
+fn sum_of_pieces(input: &Tensor, constants: &[Tensor], pieces: &[Piece], part: &Part) -> Result<Tensor> {
     keep_freed_blocks();
-    let (rows, elements) = (input.size()[0], input.numel() as i64);
     let detached = input.f_detach()?;
     let (sum, gradient) = no_grad(|| -> Result<(Tensor, Tensor)> {
-        let most = at_once(input.device(), (elements / rows).max(1), most);
-        if most >= rows {
+        if pieces.len() == 1 {
             return part(&detached, constants);
         }
         let gradient = Tensor::f_empty(input.size(), (input.kind(), input.device()))?;
         let mut sums = Vec::new();
-        for (start, length) in pieces(rows, most) {
-            let narrow = |tensor: &Tensor| tensor.f_narrow(0, start, length);
-            let constants = constants.iter().map(narrow).collect::<std::result::Result<Vec<_>, _>>()?;
-            let (sum, slopes) = part(&narrow(&detached)?, &constants)?;
-            narrow(&gradient)?.f_copy_(&slopes)?;
+        for piece in pieces {
+            let constants = constants.iter().map(|tensor| piece.of(tensor)).collect::<Result<Vec<_>>>()?;
+            let (sum, slopes) = part(&piece.of(&detached)?, &constants)?;
+            piece.of(&gradient)?.f_copy_(&slopes)?;
             sums.push(sum);
         }
         Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::rows::finish;
+use super::binary_entropy::OneOfMany;
+use super::rows::{finish, reduced};
 use super::{element_weight, smoothed, CLASSES};
 use crate::base::precision::accumulation_kind;
 use crate::base::weight::check_weight;
@@ -28,7 +29,9 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// - **Values**: `input` any logits. Classes are in `[0, C)`; a wrong one is [`Error::Torch`] on the CPU and a failed
 ///   device-side assertion on CUDA. Probabilities are not checked. f16 and bf16 are computed in f32. The mean of nothing
 ///   is NaN.
-/// - **Gradients**: to `input` and to probabilities.
+/// - **Gradients**: to `input` and to probabilities. If targets are classes and the loss is reduced and has no weights,
+///   forward computes the gradient, and second derivatives come out as zero. For second derivatives, take
+///   [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `label_smoothing` 0.1, no `target_threshold`, `sum_classes` and `smooth_dense` false, no weights,
 ///   `reduction` mean: timm's.
 /// - **Errors**: shapes, kinds or devices other than these; a `label_smoothing` or a `target_threshold` outside
@@ -95,10 +98,7 @@ impl BinaryCrossEntropyLoss {
     /// The targets of all classes, in the kind of `wide`.
     fn probabilities(&self, wide: &Tensor, target: &Tensor) -> Result<Tensor> {
         let dense = if check::is_class_kind(target.kind()) {
-            let off = self.label_smoothing / wide.size()[1] as f64;
-            let classes = target.f_to_kind(CLASSES)?.f_unsqueeze(1)?;
-            let even = wide.f_detach()?.f_full_like(off)?;
-            { even }.f_scatter_value_(1, &classes, 1.0 - self.label_smoothing + off)?
+            OneOfMany { smoothing: self.label_smoothing }.labels(wide, target)?
         } else {
             let share = if self.smooth_dense { self.label_smoothing } else { 0.0 };
             smoothed(&target.f_to_kind(wide.kind())?, share)?
@@ -107,6 +107,19 @@ impl BinaryCrossEntropyLoss {
             Some(threshold) => dense.f_gt(threshold)?.f_to_kind(wide.kind())?,
             None => dense,
         })
+    }
+}
+
+impl BinaryCrossEntropyLoss {
+    /// The sum over all classes of classes as targets, for losses that are reduced and have no weights.
+    fn sum_of_classes(&self, wide: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {
+        let weighted = self.weight.is_some() || self.pos_weight.is_some();
+        let of_classes = check::is_class_kind(target.kind()) && self.target_threshold.is_none();
+        if weighted || !of_classes || self.reduction == Reduction::None {
+            return Ok(None);
+        }
+        let entropy = OneOfMany { smoothing: self.label_smoothing };
+        Ok(Some(reduced(&entropy, wide, &[&target.f_to_kind(CLASSES)?], Reduction::Sum)?))
     }
 }
 
@@ -128,16 +141,25 @@ impl Loss for BinaryCrossEntropyLoss {
         }
         super::CrossEntropyLoss::check_target(&input.size(), input, target)?;
         let wide = input.f_to_kind(accumulation_kind(input.kind()))?;
+        if let Some(sum) = self.sum_of_classes(&wide, target)? {
+            let count = match (self.reduction, self.sum_classes) {
+                (Reduction::Mean, true) => input.size()[0],
+                (Reduction::Mean, false) => wide.numel() as i64,
+                _ => 1,
+            };
+            return finish(sum, Reduction::BatchMean, count, input);
+        }
         let target = self.probabilities(&wide, target)?;
         let weight = element_weight("weight", self.weight.as_ref(), &wide)?;
         let pos_weight = element_weight("pos_weight", self.pos_weight.as_ref(), &wide)?;
-        let reduced = |reduction| {
+        let by_libtorch = |reduction| {
             wide.f_binary_cross_entropy_with_logits(&target, weight.as_ref(), pos_weight.as_ref(), reduction)
         };
         if self.sum_classes {
-            let samples = reduced(tch::Reduction::None)?.f_sum_dim_intlist([1i64].as_slice(), false, None)?;
+            let samples =
+                by_libtorch(tch::Reduction::None)?.f_sum_dim_intlist([1i64].as_slice(), false, None)?;
             return finish(samples, self.reduction, input.size()[0], input);
         }
-        Ok(reduced(self.reduction.torch())?.f_to_kind(input.kind())?)
+        Ok(by_libtorch(self.reduction.torch())?.f_to_kind(input.kind())?)
     }
 }

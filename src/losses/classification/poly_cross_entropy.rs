@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::class_entropy::{ClassEntropy, Known};
 use super::rows::{over_classes, reduced, Rows};
 use super::{CrossEntropyLoss, CLASSES};
 use crate::base::precision::accumulation_kind;
@@ -30,8 +31,8 @@ use crate::{Error, Loss, Reduction, Result};
 /// - **Values**: `input` any logits. Classes are in `[0, C)` or the `ignore_index`; a wrong one is [`Error::Torch`] on
 ///   the CPU and a failed device-side assertion on CUDA. Probabilities are not checked. The mean is over the places
 ///   that are not ignored; that of nothing is NaN. f16 and bf16 are computed in f32.
-/// - **Gradients**: to `input` and to probabilities. If the loss of probabilities is reduced and `input` alone requires
-///   one, forward computes the gradient, and second derivatives come out as zero. For second derivatives, take
+/// - **Gradients**: to `input` and to probabilities. If the loss is reduced and `input` alone requires one, forward
+///   computes the gradient, and second derivatives come out as zero. For second derivatives, take
 ///   [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `epsilon` 2, `label_smoothing` 0, `ignore_index` -100, `reduction` mean: timm's.
 /// - **Errors**: shapes, kinds or devices other than these; an `epsilon` outside `[-1000, 1000]`; a
@@ -97,30 +98,17 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<()> {
 
 impl PolyCrossEntropyLoss {
     fn of_classes(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let (kind, none) = (accumulation_kind(input.kind()), tch::Reduction::None);
+        let kind = accumulation_kind(input.kind());
         let wide = input.f_to_kind(kind)?;
         let target = target.f_to_kind(CLASSES)?;
-        let counted = target.f_ne(self.ignore_index)?;
-        let entropy = wide.f_cross_entropy_loss(&target, None::<&Tensor>, none, self.ignore_index, 0.0)?;
-        // Ignored places have 0 here, and 1 - exp(0) there.
-        let missed = entropy.f_neg()?.f_expm1()?.f_neg()?;
-        let losses = if self.label_smoothing == 0.0 {
-            entropy.f_add(&missed.f_mul_scalar(self.epsilon)?)?
-        } else {
-            let (share, axis) = (self.label_smoothing, i64::from(input.dim() > 1));
-            let even = wide.f_log_softmax(axis, None)?.f_mean_dim([axis].as_slice(), false, None)?;
-            let smoothed = entropy.f_mul_scalar(1.0 - share)?.f_sub(&even.f_mul_scalar(share)?)?;
-            // `1 - (1 - s) * p - s / C`.
-            let classes = wide.size()[axis as usize] as f64;
-            let missed = missed.f_mul_scalar(1.0 - share)?.f_add_scalar(share - share / classes)?;
-            smoothed.f_add(&missed.f_mul_scalar(self.epsilon)?)?.f_mul(&counted)?
+        let Known { classes, counted } = Known::of(&target, self.ignore_index, kind)?;
+        let entropy = ClassEntropy { smoothing: self.label_smoothing, epsilon: self.epsilon };
+        let reduced = |reduction| reduced(&entropy, &wide, &[&classes, &counted], reduction);
+        let loss = match self.reduction {
+            Reduction::Mean => mean_of_counted(&reduced(Reduction::Sum)?, &counted.f_sum(None)?)?,
+            reduction => reduced(reduction)?,
         };
-        let reduced = match self.reduction {
-            Reduction::None => losses,
-            Reduction::Mean => mean_of_counted(&losses.f_sum(None)?, &counted.f_sum(kind)?)?,
-            _ => losses.f_sum(None)?,
-        };
-        Ok(reduced.f_to_kind(input.kind())?)
+        Ok(loss.f_to_kind(input.kind())?)
     }
 }
 

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::base::gradient::Wanted;
-use crate::base::pointwise::sum_of_rows;
+use crate::base::pointwise::sum_of_places;
 use crate::base::precision::accumulation_kind;
 use crate::{Reduction, Result};
 
@@ -12,8 +12,29 @@ pub(in crate::losses) trait Rows {
     /// The losses of the places `[N, ...]`. Works in libtorch's graph and without.
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor>;
 
-    /// The sum of the losses, and its slopes with respect to `input`.
+    /// The sum of the losses, and its slopes with respect to `input`. Behind the classes, it has one axis at most.
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)>;
+}
+
+/// A soft-max over the classes, and what its logarithms are: `log p = shifted + largest`.
+///
+/// No exponential is taken twice, and those sums keep the digits of probabilities too small for their kind.
+pub(super) struct Softened {
+    /// The scores less the largest of their place.
+    pub shifted: Tensor,
+    pub probabilities: Tensor,
+    /// The logarithm of the largest probability of each place.
+    pub largest: Tensor,
+}
+
+impl Softened {
+    pub fn of(scores: &Tensor) -> Result<Softened> {
+        let shifted = scores.f_sub(&scores.f_amax([1i64].as_slice(), true)?)?;
+        let probabilities = shifted.f_softmax(1, None)?;
+        // The largest is exp(0) over the sum of all.
+        let largest = probabilities.f_amax([1i64].as_slice(), true)?.f_log_()?;
+        Ok(Softened { shifted, probabilities, largest })
+    }
 }
 
 /// The sum over the classes.
@@ -23,7 +44,7 @@ pub(super) fn over_classes(scores: &Tensor, keep: bool) -> Result<Tensor> {
 
 /// The reduced loss of scores `[C]` or `[N, C, ...]`, in f32 at least. The constants belong to the samples; a single
 /// sample has constants without a batch.
-pub(super) fn reduced(
+pub(in crate::losses) fn reduced(
     loss: &dyn Rows,
     input: &Tensor,
     constants: &[&Tensor],
@@ -45,7 +66,15 @@ pub(super) fn reduced(
         let losses = if single { losses.f_squeeze_dim(0)? } else { losses };
         return finish(losses, reduction, size[0], input);
     }
-    let sum = sum_of_rows(&scores, &constants, &|input, constants| loss.sum_and_slopes(input, constants))?;
+    let behind = size.len() as i64 - 2;
+    let flat = |tensor: &Tensor| match behind {
+        0 | 1 => Ok(tensor.shallow_clone()),
+        _ => tensor.f_flatten(tensor.dim() as i64 - behind, -1),
+    };
+    let constants = constants.iter().map(flat).collect::<std::result::Result<Vec<_>, _>>()?;
+    let sum = sum_of_places(&flat(&scores)?, &constants, &|input, constants| {
+        loss.sum_and_slopes(input, constants)
+    })?;
     let share = match reduction {
         Reduction::Mean => places as f64,
         Reduction::BatchMean => size[0] as f64,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::rows::{over_classes, reduced, Rows};
+use super::rows::{over_classes, reduced, Rows, Softened};
 use crate::base::precision::is_integer;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result, TernaryLoss};
@@ -106,13 +106,10 @@ impl Rows for SoftTargetCrossEntropyLoss {
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let target = &constants[0];
-        let shifted = input.f_sub(&input.f_amax([1i64].as_slice(), true)?)?;
-        let mut slopes = shifted.f_softmax(1, None)?;
-        // The largest is exp(0) over the sum of all. With it, no exponential is taken twice.
-        let logs = slopes.f_amax([1i64].as_slice(), true)?.f_log_()?;
+        let Softened { shifted, probabilities: mut slopes, largest } = Softened::of(input)?;
         let total = over_classes(target, true)?;
         let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let sum = flat(&shifted)?.f_dot(&flat(target)?)?.f_add(&flat(&logs)?.f_dot(&flat(&total)?)?)?;
+        let sum = flat(&shifted)?.f_dot(&flat(target)?)?.f_add(&flat(&largest)?.f_dot(&flat(&total)?)?)?;
         slopes = slopes.f_mul_(&total)?.f_sub_(target)?;
         Ok((sum.f_neg()?, slopes))
     }

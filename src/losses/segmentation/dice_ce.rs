@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::entropy::Entropy;
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
 use crate::base::weight::placed;
 use crate::base::{check, setters};
-use crate::{Error, Loss, Result, WeightTensor};
+use crate::losses::classification::class_entropy::ClassEntropy;
+use crate::losses::classification::rows::reduced;
+use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
 /// Dice loss and cross entropy of logits, added.
 ///
@@ -29,7 +32,8 @@ use crate::{Error, Loss, Result, WeightTensor};
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. If all places are ignored, the cross
 ///   entropy is 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input` and to a floating-point `target`. libtorch has no gradient for `weight` and refuses
-///   one that requires it. Of the Dice loss, second derivatives come out as zero if only `input` requires a gradient.
+///   one that requires it. If only `input` requires a gradient, second derivatives of the Dice loss, and of
+///   the cross entropy of classes, come out as zero.
 /// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and
 ///   class, `smooth_nr` and `smooth_dr` 5e-6, no weights, no `ignore_index`, `label_smoothing` 0, `lambda_dice` and
 ///   `lambda_ce` 1.
@@ -140,31 +144,36 @@ impl DiceCeLoss {
                 None => Ok(elements.f_mean(None)?),
             };
         }
-        let reduced = |target: &Tensor, reduction: tch::Reduction| {
-            logits.f_cross_entropy_loss(target, weight.as_ref(), reduction, -100, self.label_smoothing)
+        let smoothing = self.label_smoothing;
+        let entropy = |target: &Tensor, reduction: tch::Reduction| {
+            logits.f_cross_entropy_loss(target, weight.as_ref(), reduction, -100, smoothing)
         };
-        match (&places.truth, counted) {
-            (Truth::Values(values), _) => Ok(reduced(values, tch::Reduction::Mean)?),
-            (Truth::Classes(classes), None) if self.label_smoothing == 0.0 && classes.numel() > 0 => {
-                Ok(reduced(classes, tch::Reduction::Mean)?)
-            }
-            (Truth::Classes(classes), counted) => {
-                let losses = reduced(classes, tch::Reduction::None)?;
-                // libtorch's mean of nothing is NaN, and its mean with smoothed labels waits for the device.
-                let shares = match &weight {
-                    Some(weight) => {
-                        weight.f_index_select(0, &classes.f_flatten(0, -1)?)?.f_view_as(classes)?
-                    }
-                    None => losses.f_ones_like()?,
-                };
-                match counted {
-                    Some(counted) => {
-                        let counted = counted.f_squeeze_dim(1)?;
-                        mean_of(&losses.f_mul(&counted)?, &shares.f_mul(&counted)?)
-                    }
-                    None => mean_of(&losses, &shares),
-                }
-            }
+        let classes = match &places.truth {
+            Truth::Values(values) => return Ok(entropy(values, tch::Reduction::Mean)?),
+            Truth::Classes(classes) => classes,
+        };
+        let counted = counted.map(|counted| counted.f_squeeze_dim(1)).transpose()?;
+        let of_classes = match &weight {
+            Some(weight) => Some(weight.f_index_select(0, &classes.f_flatten(0, -1)?)?.f_view_as(classes)?),
+            None => None,
+        };
+        let factor = match (of_classes, &counted) {
+            (Some(own), Some(counted)) => Some(own.f_mul(counted)?),
+            (own, counted) => own.or(counted.as_ref().map(Tensor::shallow_clone)),
+        };
+        let by_libtorch = |weight: &Tensor| smoothing > 0.0 || weight.requires_grad();
+        let sum = if weight.as_ref().is_some_and(by_libtorch) {
+            // With smoothed labels, the weights of the other classes count as well.
+            let losses = entropy(classes, tch::Reduction::None)?;
+            counted.map_or(Ok(losses.shallow_clone()), |counted| losses.f_mul(&counted))?.f_sum(None)?
+        } else {
+            let constants: Vec<&Tensor> = [Some(classes), factor.as_ref()].into_iter().flatten().collect();
+            reduced(&ClassEntropy { smoothing, epsilon: 0.0 }, logits, &constants, Reduction::Sum)?
+        };
+        match factor {
+            Some(factor) => quotient(&sum, &factor.f_sum(None)?),
+            // Without places, 0.
+            None => Ok(sum.f_div_scalar((classes.numel() as f64).max(1.0))?),
         }
     }
 }
@@ -201,6 +210,14 @@ impl Loss for DiceCeLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
+        let alike = self.mode == SegmentationMode::Multiclass && self.weight.is_none();
+        if alike && self.label_smoothing == 0.0 && self.lambda_ce > 0.0 {
+            let entropy = Entropy { factor: self.lambda_ce };
+            let both = self.dice().forward_with_entropy(input, target, self.lambda_dice, &entropy)?;
+            if let Some(both) = both {
+                return Ok(both.f_to_kind(input.kind())?);
+            }
+        }
         let dice = self.dice().forward_wide(input, target)?.f_mul_scalar(self.lambda_dice)?;
         let cross_entropy = self.cross_entropy(input, target)?.f_mul_scalar(self.lambda_ce)?;
         Ok(dice.f_add(&cross_entropy)?.f_to_kind(input.kind())?)

@@ -3,6 +3,7 @@
 mod dice;
 mod dice_ce;
 mod dice_focal;
+mod entropy;
 mod focal_tversky;
 mod generalized_dice;
 mod jaccard;
@@ -12,6 +13,7 @@ mod lovasz_softmax;
 mod mode;
 mod overlap;
 mod overlap_loss;
+mod slopes;
 mod soft_bce_with_logits;
 mod soft_cross_entropy;
 mod sums;

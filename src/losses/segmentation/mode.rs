@@ -119,15 +119,14 @@ impl Places {
         let Truth::Classes(classes) = &self.truth else { unreachable!("labels are made of classes") };
         let options = (self.input.kind(), self.input.device());
         let all = Tensor::f_arange(self.classes(), options)?;
-        let classes = classes.f_to_kind(self.input.kind())?;
-        for extreme in [classes.f_min()?, classes.f_max()?] {
-            let _ = all.f_index_select(0, &extreme.f_to_kind(Kind::Int64)?.f_unsqueeze(0)?)?;
+        let (least, largest) = classes.f_aminmax(None, false)?;
+        for extreme in [least, largest] {
+            let _ = all.f_index_select(0, &extreme.f_unsqueeze(0)?)?;
         }
         // In the kind of the labels, libtorch compares several at a time.
-        let size = self.input.size();
-        let mut labels = Tensor::f_empty(size, options)?;
-        labels.f_copy_(&classes.f_unsqueeze(1)?)?;
-        labels = labels.f_eq_tensor_(&all.f_unsqueeze(1)?)?;
+        let classes = classes.f_to_kind(self.input.kind())?.f_unsqueeze(1)?;
+        let mut labels = Tensor::f_empty(self.input.size(), options)?;
+        labels = classes.f_eq_tensor_out(&labels, &all.f_unsqueeze(1)?)?;
         if let Some(counted) = &self.counted {
             labels = labels.f_mul_(counted)?;
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::entropy::Entropy;
 use super::sums::{Reading, Sums};
 use super::{Intersection, SegmentationMode};
 use crate::base::check;
@@ -125,6 +126,18 @@ impl Overlap<'_> {
         let in_graph =
             self.reduction == Reduction::None || self.weight.is_some_and(|own| own.requires_grad());
         self.reading.forward(input, target, in_graph, |sums| self.loss(sums))
+    }
+
+    /// The same and the cross entropy, without weights. `None` where only the graph has the gradient.
+    pub fn forward_with_entropy(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        factor: f64,
+        entropy: &Entropy,
+    ) -> Result<Option<Tensor>> {
+        let loss = |sums: &Sums| Ok(self.loss(sums)?.f_mul_scalar(factor)?);
+        self.reading.forward_with_entropy(input, target, entropy, loss)
     }
 
     /// The classes of the last axis that count.

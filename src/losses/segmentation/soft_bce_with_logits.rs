@@ -8,6 +8,7 @@ use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::weight::{check_weight, placed};
 use crate::base::{check, setters};
+use crate::losses::classification::binary_entropy::BinaryEntropy;
 use crate::{Loss, Reduction, Result, WeightTensor};
 
 /// Binary cross entropy of logits with places to ignore and smoothed labels.
@@ -112,30 +113,28 @@ impl Loss for SoftBceWithLogitsLoss {
 }
 
 impl SoftBceWithLogitsLoss {
-    /// The smoothed labels, and which count.
+    /// The smoothed labels, and 1 for those that count.
     fn labels(&self, target: &Tensor) -> Result<(Tensor, Tensor)> {
         let labels = match self.smooth_factor == 0.0 {
             true => target.shallow_clone(),
             false => target.f_mul_scalar(1.0 - 2.0 * self.smooth_factor)?.f_add_scalar(self.smooth_factor)?,
         };
-        Ok((labels, target.f_ne(self.ignore_index)?))
+        // In the target's kind, libtorch compares several at a time.
+        let plain = target.f_detach()?;
+        let counted = plain.f_ne_scalar_out(&plain.f_empty_like()?, self.ignore_index)?;
+        Ok((labels, counted))
     }
 }
 
 impl Pointwise for SoftBceWithLogitsLoss {
     fn elements(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         let (labels, counted) = self.labels(target)?;
-        let (none, whole) = (None::<&Tensor>, tch::Reduction::None);
-        Ok(input.f_binary_cross_entropy_with_logits(&labels, none, none, whole)?.f_mul(&counted)?)
+        Ok(BinaryEntropy.elements(input, &labels)?.f_mul(&counted)?)
     }
 
     fn elements_and_slopes(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
         let (labels, counted) = self.labels(target)?;
-        // A product with a mask of another kind takes longer.
-        let counted = counted.f_to_kind(input.kind())?;
-        let (none, whole) = (None::<&Tensor>, tch::Reduction::None);
-        let mut elements = input.f_binary_cross_entropy_with_logits(&labels, none, none, whole)?;
-        let slopes = input.f_sigmoid()?.f_sub_(&labels)?.f_mul_(&counted)?;
-        Ok((elements.f_mul_(&counted)?, slopes))
+        let (mut elements, mut slopes) = BinaryEntropy.elements_and_slopes(input, &labels)?;
+        Ok((elements.f_mul_(&counted)?, slopes.f_mul_(&counted)?))
     }
 }

@@ -1,10 +1,12 @@
 //! [`SoftCrossEntropyLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
+use crate::losses::classification::class_entropy::{ClassEntropy, Known};
+use crate::losses::classification::rows::reduced;
 use crate::{Loss, Reduction, Result};
 
 /// Cross entropy of logits with smoothed labels, as segmentation-models-pytorch has it: ignored places count in the
@@ -24,7 +26,8 @@ use crate::{Loss, Reduction, Result};
 /// - **Values**: `input` any logits. Classes are Int64 or Uint8, in `[0, C)` or the `ignore_index`; a wrong one is
 ///   [`Error::Torch`](crate::Error::Torch) on the CPU and a failed device-side assertion on CUDA. If all places are
 ///   ignored, the loss is 0. f16 and bf16 are computed in f32. The mean of nothing is NaN.
-/// - **Gradients**: to `input`.
+/// - **Gradients**: to `input`. If the loss is reduced, forward computes them, and second derivatives come out as zero.
+///   For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `ignore_index` -100, `smooth_factor` 0, `reduction` mean. The original has no default for
 ///   `smooth_factor` that works.
 /// - **Errors**: shapes, kinds or devices other than these; a `smooth_factor` outside `[0, 1]`.
@@ -73,23 +76,9 @@ impl Loss for SoftCrossEntropyLoss {
         self.check_options()?;
         check::classes(input)?;
         check::class_targets(&input.size(), input, target)?;
-        let logits = input.f_to_kind(accumulation_kind(input.kind()))?;
-        let target = target.f_to_kind(tch::Kind::Int64)?;
-        let reduction = match self.reduction {
-            Reduction::None => tch::Reduction::None,
-            _ => tch::Reduction::Sum,
-        };
-        let loss = logits.f_cross_entropy_loss(
-            &target,
-            None::<&Tensor>,
-            reduction,
-            self.ignore_index,
-            self.smooth_factor,
-        )?;
-        let loss = match self.reduction {
-            Reduction::Mean => loss.f_div_scalar(target.numel() as f64)?,
-            _ => loss,
-        };
-        Ok(loss.f_to_kind(input.kind())?)
+        let (kind, target) = (accumulation_kind(input.kind()), target.f_to_kind(Kind::Int64)?);
+        let Known { classes, counted } = Known::of(&target, self.ignore_index, kind)?;
+        let entropy = ClassEntropy { smoothing: self.smooth_factor, epsilon: 0.0 };
+        reduced(&entropy, input, &[&classes, &counted], self.reduction)
     }
 }

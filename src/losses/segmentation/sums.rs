@@ -6,9 +6,11 @@
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Kind, Tensor};
 
+use super::entropy::Entropy;
 use super::mode::{Places, Truth};
 use super::SegmentationMode;
 use crate::base::gradient::{with_gradient, Wanted};
+use crate::base::heap::keep_freed_blocks;
 use crate::{Error, Result};
 
 /// What counts as common to prediction and target: the true positives of an overlap.
@@ -59,6 +61,32 @@ impl Reading {
         in_graph: bool,
         loss: impl Fn(&Sums) -> Result<Tensor>,
     ) -> Result<Tensor> {
+        let places = self.places(input, target)?;
+        let wanted = Wanted::of(input, Some(target))?;
+        if in_graph || wanted != Wanted::InputGradient || places.input.numel() == 0 {
+            let probabilities = self.probabilities(&places.input)?;
+            return loss(&self.sums(&probabilities, &places)?);
+        }
+        self.with_gradient(&places, None, loss)
+    }
+
+    /// The same and the cross entropy, of logits with classes as targets. `None` where only the graph has the gradient.
+    pub fn forward_with_entropy(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        entropy: &Entropy,
+        loss: impl Fn(&Sums) -> Result<Tensor>,
+    ) -> Result<Option<Tensor>> {
+        let places = self.places(input, target)?;
+        let in_graph = Wanted::of(input, None)? != Wanted::InputGradient;
+        if in_graph || places.input.numel() == 0 || matches!(places.truth, Truth::Values(_)) {
+            return Ok(None);
+        }
+        Ok(Some(self.with_gradient(&places, Some(entropy), loss)?))
+    }
+
+    fn places(&self, input: &Tensor, target: &Tensor) -> Result<Places> {
         let places = Places::new(self.mode, self.ignore_index, input, target)?;
         if self.from_logits && self.mode == SegmentationMode::Multiclass && places.classes() == 1 {
             let expected =
@@ -66,18 +94,23 @@ impl Reading {
                     .into();
             return Err(Error::Shape { argument: "input", given: input.size(), expected });
         }
-        let wanted = Wanted::of(input, Some(target))?;
-        if in_graph || wanted != Wanted::InputGradient || places.input.numel() == 0 {
-            let probabilities = self.probabilities(&places.input)?;
-            return loss(&self.sums(&probabilities, &places)?);
-        }
+        Ok(places)
+    }
+
+    /// The loss and its gradient, without libtorch's graph of the places.
+    fn with_gradient(
+        &self,
+        places: &Places,
+        entropy: Option<&Entropy>,
+        loss: impl Fn(&Sums) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         if places.input.device() == Device::Cpu
             && matches!(places.truth, Truth::Classes(_))
             && places.classes() <= FEW
         {
-            return self.labelled().with_slopes(&places, Places::with_labels, loss);
+            return self.labelled().with_slopes(places, entropy, Places::with_labels, loss);
         }
-        self.with_slopes(&places, |places| places.narrow(0, places.input.size()[0]), loss)
+        self.with_slopes(places, entropy, |places| places.narrow(0, places.input.size()[0]), loss)
     }
 
     /// How labels of 0 and 1 are read: their intersections are products, which take less time.
@@ -93,24 +126,44 @@ impl Reading {
     fn with_slopes(
         &self,
         places: &Places,
+        entropy: Option<&Entropy>,
         prepare: impl Fn(&Places) -> Result<Places>,
         loss: impl Fn(&Sums) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let (probabilities, pieces, sums) = no_grad(|| -> Result<_> {
-            let probabilities = self.probabilities(&places.input.f_detach()?)?;
-            let (mut pieces, mut sums) = (Vec::new(), Vec::new());
+        keep_freed_blocks();
+        let (probabilities, pieces, sums, entropies) = no_grad(|| -> Result<_> {
+            let input = places.input.f_detach()?;
+            let probabilities = if self.from_logits { input.f_empty_like()? } else { input };
+            let (mut pieces, mut sums, mut entropies) = (Vec::new(), Vec::new(), Vec::new());
             for (start, length) in places.pieces() {
-                let piece = prepare(&places.narrow(start, length)?)?;
-                sums.push(self.sums(&probabilities.f_narrow(0, start, length)?, &piece)?);
+                let plain = places.narrow(start, length)?;
+                let piece = prepare(&plain)?;
+                let own = probabilities.f_narrow(0, start, length)?;
+                let _ = match (self.from_logits, self.mode) {
+                    (false, _) => own.shallow_clone(),
+                    (true, SegmentationMode::Multiclass) => piece.input.f_softmax_int_out(&own, 1, None)?,
+                    (true, _) => piece.input.f_sigmoid_out(&own)?,
+                };
+                sums.push(self.sums(&own, &piece)?);
+                if entropy.is_some() {
+                    entropies.push(Entropy::sum(&own, &plain)?);
+                }
                 pieces.push(piece);
             }
-            Ok((probabilities, pieces, Sums::joined(&sums)?))
+            Ok((probabilities, pieces, Sums::joined(&sums)?, entropies))
         })?;
         let leaf = |sum: &Tensor| sum.f_detach()?.f_set_requires_grad(true);
         let leaves = Sums { both: leaf(&sums.both)?, predicted: leaf(&sums.predicted)?, ..sums };
         let value = loss(&leaves)?;
         let slopes = Tensor::f_run_backward(&[&value], &[&leaves.both, &leaves.predicted], false, false)?;
-        let gradient = no_grad(|| -> Result<Tensor> {
+        let (value, gradient) = no_grad(|| -> Result<(Tensor, Tensor)> {
+            let divisor = entropy.map(|entropy| entropy.divisor(places)).transpose()?;
+            let value = match &divisor {
+                Some(divisor) => {
+                    value.f_add(&Tensor::f_stack(&entropies, 0)?.f_sum(None)?.f_div(divisor)?)?
+                }
+                None => value.shallow_clone(),
+            };
             let result = match self.from_logits {
                 true => probabilities.shallow_clone(),
                 false => probabilities.f_empty_like()?,
@@ -119,9 +172,18 @@ impl Reading {
                 let own = |tensor: &Tensor| tensor.f_narrow(0, start, length);
                 let right = leaves.right.as_ref().map(own).transpose()?;
                 let slopes = (&own(&slopes[0])?, &own(&slopes[1])?);
-                self.gradient(&own(&probabilities)?, piece, right, slopes, own(&result)?)?;
+                let (probabilities, mut to) = (own(&probabilities)?, own(&result)?);
+                // Before the probabilities give way to the gradient.
+                let beside = match &divisor {
+                    Some(divisor) => Some(Entropy::slopes(&probabilities, piece, divisor)?),
+                    None => None,
+                };
+                self.gradient(&probabilities, piece, right, slopes, to.shallow_clone())?;
+                if let Some(beside) = beside {
+                    let _ = to.f_add_(&beside)?;
+                }
             }
-            Ok(result)
+            Ok((value, result))
         })?;
         with_gradient(&value.f_detach()?, &places.input, &gradient, 1.0)
     }
@@ -177,97 +239,6 @@ impl Reading {
                 })
             }
         }
-    }
-
-    /// Writes the gradient with respect to a piece of the input to `to`, which may be the probabilities' memory. The sums
-    /// have the slopes `of_both` and `of_predicted`.
-    fn gradient(
-        &self,
-        own: &Tensor,
-        places: &Places,
-        right: Option<Tensor>,
-        (of_both, of_predicted): (&Tensor, &Tensor),
-        mut to: Tensor,
-    ) -> Result<()> {
-        let slope = of_predicted.f_unsqueeze(2)?;
-        // Of the areas: the same at all places, unless they are of squares.
-        let areas = match self.intersection {
-            Intersection::Squares => own.f_mul(&slope)?.f_mul_scalar(2.0)?,
-            _ => slope,
-        };
-        let counted = places.counted.as_ref();
-        match &places.truth {
-            Truth::Classes(truth) => {
-                let right = right.expect("sums of classes have it");
-                self.by_classes(own, &right, &areas, &truth.f_unsqueeze(1)?, of_both, &mut to)?;
-                if let Some(counted) = counted {
-                    let _ = to.f_mul_(counted)?;
-                }
-            }
-            Truth::Values(truth) => {
-                let of_both = of_both.f_unsqueeze(2)?;
-                let slopes = match self.intersection {
-                    // The smaller one has the slope; of equal ones each has half of it, as in libtorch.
-                    Intersection::Minimum => {
-                        let half = of_both.f_mul_scalar(0.5)?;
-                        areas.f_add(&half)?.f_addcmul(&truth.f_sub(own)?.f_sgn_()?, &half)?
-                    }
-                    Intersection::Product | Intersection::Squares => areas.f_addcmul(truth, &of_both)?,
-                };
-                to.f_copy_(&self.by_values(own, slopes, counted)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the gradient `to` where it goes, for targets of classes. `areas` are the slopes of all classes, `[n, C,
-    /// 1]` or of each place, and `of_both` `[n, C]` what the true class has beside them.
-    fn by_classes(
-        &self,
-        own: &Tensor,
-        right: &Tensor,
-        areas: &Tensor,
-        truth: &Tensor,
-        of_both: &Tensor,
-        to: &mut Tensor,
-    ) -> Result<()> {
-        let squares = self.intersection == Intersection::Squares;
-        let slopes_of_truth =
-            |slopes: &Tensor| slopes.f_gather(1, &truth.f_squeeze_dim(1)?, false)?.f_unsqueeze(1);
-        let of_area = match squares {
-            true => areas.f_gather(1, truth, false)?,
-            false => slopes_of_truth(&areas.f_squeeze_dim(2)?)?,
-        };
-        let of_both = slopes_of_truth(of_both)?;
-        if self.from_logits {
-            // A softmax has the gradient p (g - Σ p g).
-            let mean = match squares {
-                true => own.f_mul(areas)?.f_sum_dim_intlist([1i64].as_slice(), true, None)?,
-                false => areas.f_transpose(1, 2)?.f_matmul(own)?,
-            };
-            let mean = mean.f_addcmul(&of_both, right)?;
-            let of_truth = of_area.f_add(&of_both)?.f_sub(&mean)?.f_mul(right)?;
-            let _ = to.f_mul_(&areas.f_sub(&mean)?)?;
-            let _ = to.f_scatter_(1, truth, &of_truth)?;
-        } else {
-            to.f_copy_(areas)?;
-            let _ = to.f_scatter_(1, truth, &of_area.f_add(&of_both)?)?;
-        }
-        Ok(())
-    }
-
-    /// The gradient for targets of values, with the slopes of all classes.
-    fn by_values(&self, own: &Tensor, mut slopes: Tensor, counted: Option<&Tensor>) -> Result<Tensor> {
-        if let Some(counted) = counted {
-            slopes = slopes.f_mul_(counted)?;
-        }
-        Ok(match (self.from_logits, self.mode) {
-            (false, _) => slopes,
-            (true, SegmentationMode::Multiclass) => {
-                Tensor::f_internal_softmax_backward_data(&slopes, own, 1, own.kind())?
-            }
-            (true, _) => Tensor::f_sigmoid_backward(&slopes, own)?,
-        })
     }
 }
 

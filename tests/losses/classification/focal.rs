@@ -9,7 +9,7 @@ use tch_losses::{
 use crate::common::{assert_as_in_pytorch, assert_close, noise, value, values, Fixture, Relative, Rounding};
 use crate::support::{differences, indices, integers, leaf, message_of, vector, zeros};
 
-const MODULATIONS: [FocalModulation; 4] = [
+pub(super) const MODULATIONS: [FocalModulation; 4] = [
     FocalModulation::Expectation,
     FocalModulation::Likelihood,
     FocalModulation::Logit,
@@ -183,41 +183,6 @@ fn what_is_ignored_does_not_count() {
         FocalLoss::default().with_reduction(reduction).forward(&scores, &classes).backward();
         assert!(values(&scores.grad()).iter().all(|slope| *slope == 0.0 || slope.is_nan()));
     }
-}
-
-/// Reduced losses have their gradient from forward, in pieces; unreduced ones have libtorch's.
-#[test]
-fn pieces_are_the_graph() {
-    // More than one piece of 2^16 numbers, and a last one that is smaller.
-    let shape = [701, 211];
-    let (input, soft) = (noise(1, &shape, Kind::Double) * 4.0, noise(2, &shape, Kind::Double).sigmoid());
-    let weight = noise(3, &[211], Kind::Double).sigmoid();
-    let compare = |reduced: &dyn Loss, plain: &dyn Loss, target: &Tensor| {
-        let (own, expected) = (leaf(&input), leaf(&input));
-        let loss = reduced.forward(&own, target);
-        loss.backward();
-        let sum = plain.forward(&expected, target).sum(None);
-        sum.backward();
-        assert_close(&format!("{reduced:?}"), &loss.detach(), &sum.detach(), 1e-11, Relative::ToLargest);
-        let (own, expected) = (own.grad(), expected.grad());
-        assert_close(&format!("{reduced:?}"), &own, &expected, 1e-11, Relative::ToLargest);
-    };
-    let [sum, none] = [Reduction::Sum, Reduction::None];
-    for modulation in MODULATIONS {
-        let focal = SigmoidFocalLoss { modulation, gamma: 1.5, ..Default::default() }.with_weight(&weight);
-        compare(&focal.clone().with_reduction(sum), &focal, &soft);
-    }
-    let poly = PolyBinaryCrossEntropyLoss { gamma: 1.5, alpha: Some(0.3), ..Default::default() };
-    compare(&poly.with_reduction(sum), &poly.with_reduction(none), &soft);
-    for detach_focus in [false, true] {
-        let loss = AsymmetricLoss { detach_focus, ..Default::default() }.with_weight(&weight);
-        compare(&loss.clone().with_reduction(sum), &loss.with_reduction(none), &soft);
-    }
-    let loss = PolyCrossEntropyLoss::default();
-    compare(&loss.with_reduction(sum), &loss.with_reduction(none), &soft);
-    let classes = (Tensor::arange(701, (Kind::Int64, input.device())) * 7).remainder(211);
-    let loss = AsymmetricSingleLabelLoss { gamma_neg: 0.5, gamma_pos: 0.5, ..Default::default() };
-    compare(&loss.with_reduction(sum), &loss.with_reduction(none), &classes);
 }
 
 #[test]

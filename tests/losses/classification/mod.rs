@@ -6,5 +6,6 @@ mod extremes;
 mod focal;
 mod linear;
 mod margins;
+mod pieces;
 mod soft;
 mod weights;

@@ -2,11 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 use tch_losses::{
-    DiceCeLoss, DiceFocalLoss, DiceLoss, FocalTverskyLoss, GeneralizedDiceLoss, Loss, LovaszSoftmaxLoss,
-    SegmentationMode, TverskyLoss,
+    CrossEntropyLoss, DiceCeLoss, DiceFocalLoss, DiceLoss, FocalTverskyLoss, GeneralizedDiceLoss, Loss,
+    LovaszSoftmaxLoss, SegmentationMode, TverskyLoss,
 };
 
-use crate::common::{device, noise, value};
+use crate::common::{assert_close, device, noise, value, Relative};
 use crate::support::{indices, leaf, message_of, vector, zeros};
 
 #[test]
@@ -147,4 +147,40 @@ fn a_steep_focus_costs_nothing_where_all_is_right() {
     own.backward();
     assert_eq!(value(&own), 0.0);
     assert!(input.grad().isfinite().all().int64_value(&[]) == 1);
+}
+
+/// Both have one soft-max and one gradient where they can: with few classes and with many, in one piece and in several.
+#[test]
+fn dice_and_entropy_are_their_sum() {
+    for (size, ignore_index) in [
+        ([2i64, 3, 40, 40], None),
+        ([3, 3, 300, 310], Some(1)),
+        ([2, 11, 20, 30], Some(255)),
+        ([2, 11, 20, 30], None),
+    ] {
+        let input = noise(1, &size, Kind::Double) * 4.0;
+        let places = [size[0], size[2], size[3]];
+        let mut target = (noise(2, &places, Kind::Double) * 50.0).round().abs().remainder(size[1] as f64);
+        if let Some(index) = ignore_index {
+            target = target.where_scalarother(&noise(3, &places, Kind::Double).gt(-0.3), index as f64);
+        }
+        let target = target.to_kind(Kind::Int64);
+        let both = DiceCeLoss { ignore_index, lambda_dice: 0.7, lambda_ce: 1.3, ..Default::default() };
+        let dice = DiceLoss {
+            mode: SegmentationMode::Multiclass,
+            from_logits: true,
+            normalize_weight: false,
+            ignore_index,
+            ..DiceLoss::monai()
+        };
+        let entropy = CrossEntropyLoss::default().with_ignore_index(ignore_index.unwrap_or(-100));
+        let (own, expected) = (leaf(&input), leaf(&input));
+        let value = both.forward(&own, &target);
+        let sum = dice.forward(&expected, &target) * 0.7 + entropy.forward(&expected, &target) * 1.3;
+        value.backward();
+        sum.backward();
+        let what = format!("{size:?}");
+        assert_close(&what, &value.detach(), &sum.detach(), 1e-12, Relative::ToLargest);
+        assert_close(&what, &own.grad(), &expected.grad(), 1e-12, Relative::ToLargest);
+    }
 }
