@@ -5,7 +5,7 @@ use tch_losses::{
     BoxIouLoss, CompleteBoxIouLoss, DistanceBoxIouLoss, GeneralizedBoxIouLoss, Loss, Reduction,
 };
 
-use crate::common::{assert_close, value, Relative};
+use crate::common::{assert_close, noise, value, Relative};
 use crate::support::{differences, leaf, matrix, message_of, vector, zeros};
 
 const EPS: f64 = 1e-7;
@@ -16,6 +16,16 @@ fn all() -> [Box<dyn Loss>; 4] {
         Box::new(GeneralizedBoxIouLoss::default()),
         Box::new(DistanceBoxIouLoss::default()),
         Box::new(CompleteBoxIouLoss::default()),
+    ]
+}
+
+fn reduced() -> [Box<dyn Loss>; 4] {
+    let reduction = Reduction::Sum;
+    [
+        Box::new(BoxIouLoss { reduction, ..Default::default() }),
+        Box::new(GeneralizedBoxIouLoss { reduction, ..Default::default() }),
+        Box::new(DistanceBoxIouLoss { reduction, ..Default::default() }),
+        Box::new(CompleteBoxIouLoss { reduction, ..Default::default() }),
     ]
 }
 
@@ -67,10 +77,9 @@ fn boxes_apart_are_drawn_together() {
     }
 }
 
-/// Points and lines, and boxes of which a corner is on the wrong side: no division of 0 by 0, forward or back.
-#[test]
-fn boxes_without_an_area_are_finite() {
-    let boxes = matrix(&[
+/// Points and lines, and boxes of which a corner is on the wrong side.
+fn without_an_area() -> Tensor {
+    matrix(&[
         [1.0, 1.0, 1.0, 1.0],
         [0.0, 2.0, 3.0, 2.0],
         [2.0, 0.0, 2.0, 3.0],
@@ -78,7 +87,13 @@ fn boxes_without_an_area_are_finite() {
         [0.0, 0.0, 0.0, 0.0],
         [0.0, 0.0, 1e-30, 1e-30],
         [0.0, 0.0, 1.0, 1.0],
-    ]);
+    ])
+}
+
+/// No division of 0 by 0, forward or back.
+#[test]
+fn boxes_without_an_area_are_finite() {
+    let boxes = without_an_area();
     for kind in [Kind::Float, Kind::Double] {
         let boxes = boxes.to_kind(kind);
         let count = boxes.size()[0];
@@ -93,6 +108,42 @@ fn boxes_without_an_area_are_finite() {
             for tensor in [&losses, &input.grad(), &target.grad()] {
                 assert!(bool::try_from(tensor.isfinite().all()).unwrap(), "{loss:?} {kind:?} {tensor}");
             }
+        }
+        for loss in reduced() {
+            let input = leaf(&input);
+            let sum = loss.forward(&input, &target);
+            sum.backward();
+            for tensor in [&sum, &input.grad()] {
+                assert!(bool::try_from(tensor.isfinite().all()).unwrap(), "{loss:?} {kind:?} {tensor}");
+            }
+        }
+    }
+}
+
+/// Reduced losses have their gradient from forward, unreduced ones from libtorch: of more boxes than a piece has, of
+/// edges that coincide, and of boxes without an area.
+#[test]
+fn reduced_losses_have_the_gradient_of_the_graph() {
+    let corners = noise(1, &[70_001, 2], Kind::Double) * 50.0;
+    let boxes = Tensor::cat(&[&corners, &(&corners + noise(2, &[70_001, 2], Kind::Double).exp() * 20.0)], 1);
+    // Half of the edges coincide.
+    let near = &boxes + (noise(3, &[70_001, 4], Kind::Double).clamp_min(0.0) * 10.0);
+    let empty = without_an_area();
+    let count = empty.size()[0];
+    let each = |dim: i64| empty.unsqueeze(dim).expand([count, count, 4], false).contiguous();
+    for (input, target) in [(near, boxes), (each(0), each(1))] {
+        for (plain, reduced) in all().iter().zip(reduced()) {
+            let (own, expected) = (leaf(&input), leaf(&input));
+            let sum = plain.forward(&expected, &target).sum(None);
+            let loss = reduced.forward(&own, &target);
+            sum.backward();
+            loss.backward();
+            let what = format!("{reduced:?} {:?}", input.size());
+            assert_close(&what, &loss.detach(), &sum.detach(), 1e-12, Relative::ToLargest);
+            // Each coordinate beside its own size: those of boxes without an area are large.
+            let (own, expected) = (own.grad(), expected.grad());
+            let off = (&own - &expected).abs() / (expected.abs() + 1e-9);
+            assert!(value(&off.max()) < 1e-6, "{what}: {}", value(&off.max()));
         }
     }
 }

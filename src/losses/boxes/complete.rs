@@ -1,9 +1,11 @@
 //! [`CompleteBoxIouLoss`].
 
+use std::f64::consts::PI;
+
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::pair::forward;
+use super::pair::{forward, OfPairs, Pair};
 use super::DistanceBoxIouLoss;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -27,7 +29,9 @@ use crate::{Loss, Reduction, Result};
 ///   is in `[0, 3]`. Where torchvision divides 0 by 0, a box of height 0, the angle is its limit: 90 degrees, or 0
 ///   for a point. Boxes without an area have a finite loss and finite gradients. f16 and bf16 are computed in f32.
 ///   The mean of no boxes is 0, as in torchvision.
-/// - **Gradients**: to both arguments. Where two edges coincide, each gets half of the gradient, as in PyTorch.
+/// - **Gradients**: to both arguments. Where two edges coincide, each gets half of the gradient, as in PyTorch. If the
+///   loss is reduced and `input` alone requires one, forward computes the gradient, and second derivatives come out as
+///   zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `eps` 1e-7, `reduction` none.
 /// - **Errors**: arguments of different shapes, kinds or devices; a last axis that is not 4; an `eps` that is not
 ///   positive and finite.
@@ -64,6 +68,35 @@ impl Default for CompleteBoxIouLoss {
 
 setters!(CompleteBoxIouLoss { with_eps(eps: f64), with_reduction(reduction: Reduction) });
 
+/// What makes 1 of the square of a quarter turn.
+const OF_TURN: f64 = 4.0 / (PI * PI);
+
+impl CompleteBoxIouLoss {
+    /// How much the aspect ratio counts, a constant.
+    fn share(&self, iou: &Tensor, aspect: &Tensor) -> Result<Tensor> {
+        // In this order: beside 1, a small eps would be lost.
+        Ok(aspect.f_div(&iou.f_rsub_scalar(1.0)?.f_add(aspect)?.f_add_scalar(self.eps)?)?)
+    }
+}
+
+impl OfPairs for CompleteBoxIouLoss {
+    fn losses(&self, pair: &Pair) -> Result<Tensor> {
+        let (losses, iou) = DistanceBoxIouLoss::default().with_iou(pair)?;
+        let aspect = pair.turn()?.f_square()?.f_mul_scalar(OF_TURN)?;
+        Ok(losses.f_addcmul(&self.share(&iou.f_detach()?, &aspect.f_detach()?)?, &aspect)?)
+    }
+
+    fn losses_and_slopes(&self, pair: &Pair) -> Result<(Tensor, Tensor)> {
+        let (mut losses, iou, mut slopes) = DistanceBoxIouLoss::default().with_slopes(pair)?;
+        let turn = pair.turn()?;
+        let aspect = turn.f_square()?.f_mul_scalar_(OF_TURN)?;
+        let share = self.share(&iou, &aspect)?;
+        losses = losses.f_addcmul_(&share, &aspect)?;
+        slopes.add_angle(&{ turn }.f_mul_scalar_(-2.0 * OF_TURN)?.f_mul_(&share)?)?;
+        Ok((losses, slopes.joined()?))
+    }
+}
+
 impl Loss for CompleteBoxIouLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
@@ -72,13 +105,6 @@ impl Loss for CompleteBoxIouLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        forward(input, target, self.reduction, |pair| {
-            let (loss, iou) = pair.distance_loss(DistanceBoxIouLoss::default().eps)?;
-            let aspect = pair.aspect()?;
-            let constant = aspect.f_detach()?;
-            // In this order: beside 1, a small eps would be lost.
-            let share = iou.f_detach()?.f_rsub_scalar(1.0)?.f_add(&constant)?.f_add_scalar(self.eps)?;
-            Ok(loss.f_addcmul(&constant.f_div(&share)?, &aspect)?)
-        })
+        forward(self, input, target, self.reduction)
     }
 }

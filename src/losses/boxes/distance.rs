@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::pair::forward;
+use super::pair::{forward, squared_length, OfPairs, Pair};
+use super::slopes::Slopes;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -25,8 +26,9 @@ use crate::{Loss, Reduction, Result};
 /// - **Values**: corners `x1, y1, x2, y2` with `x1 <= x2` and `y1 <= y2`, in any unit; they are not checked. The loss
 ///   is in `[0, 2]`. Boxes without an area have a finite loss and finite gradients. f16 and bf16 are computed in f32.
 ///   The mean of no boxes is 0, as in torchvision.
-/// - **Gradients**: to both arguments, of any order. Where two edges coincide, each gets half of the gradient, as in
-///   PyTorch.
+/// - **Gradients**: to both arguments. Where two edges coincide, each gets half of the gradient, as in PyTorch. If the
+///   loss is reduced and `input` alone requires one, forward computes the gradient, and second derivatives come out as
+///   zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `eps` 1e-7, `reduction` none.
 /// - **Errors**: arguments of different shapes, kinds or devices; a last axis that is not 4; an `eps` that is not
 ///   positive and finite.
@@ -63,6 +65,39 @@ impl Default for DistanceBoxIouLoss {
 
 setters!(DistanceBoxIouLoss { with_eps(eps: f64), with_reduction(reduction: Reduction) });
 
+impl DistanceBoxIouLoss {
+    /// The losses, and the intersection over union.
+    pub(super) fn with_iou(&self, pair: &Pair) -> Result<(Tensor, Tensor)> {
+        let (iou, _) = pair.iou_and_union(self.eps)?;
+        let diagonal = squared_length(&pair.hull()?)?.f_add_scalar(self.eps)?;
+        let apart = squared_length(&pair.apart()?)?.f_mul_scalar(0.25)?;
+        Ok((apart.f_div(&diagonal)?.f_sub(&iou)?.f_add_scalar(1.0)?, iou))
+    }
+
+    /// The same and the slopes.
+    pub(super) fn with_slopes<'a>(&self, pair: &'a Pair) -> Result<(Tensor, Tensor, Slopes<'a>)> {
+        let (iou, union) = pair.iou_and_union(self.eps)?;
+        let (hull, apart) = (pair.hull()?, pair.apart()?);
+        let share = squared_length(&hull)?.f_add_scalar_(self.eps)?.f_reciprocal_()?;
+        let far = squared_length(&apart)?.f_mul_scalar_(0.25)?.f_mul_(&share)?;
+        let mut slopes = Slopes::of_iou(pair, &iou, &union.f_add_scalar(self.eps)?, None)?;
+        slopes.add_sums(&{ apart }.f_mul_scalar_(0.5)?.f_mul_(&share)?)?;
+        slopes.add_hull(&{ hull }.f_mul_scalar_(-2.0)?.f_mul_(&far.f_mul(&share)?)?)?;
+        Ok(({ far }.f_sub_(&iou)?.f_add_scalar_(1.0)?, iou, slopes))
+    }
+}
+
+impl OfPairs for DistanceBoxIouLoss {
+    fn losses(&self, pair: &Pair) -> Result<Tensor> {
+        Ok(self.with_iou(pair)?.0)
+    }
+
+    fn losses_and_slopes(&self, pair: &Pair) -> Result<(Tensor, Tensor)> {
+        let (losses, _, slopes) = self.with_slopes(pair)?;
+        Ok((losses, slopes.joined()?))
+    }
+}
+
 impl Loss for DistanceBoxIouLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
@@ -71,6 +106,6 @@ impl Loss for DistanceBoxIouLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        forward(input, target, self.reduction, |pair| Ok(pair.distance_loss(self.eps)?.0))
+        forward(self, input, target, self.reduction)
     }
 }

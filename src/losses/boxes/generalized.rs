@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::pair::forward;
+use super::pair::{forward, product, OfPairs, Pair};
+use super::slopes::{other, Slopes};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -25,8 +26,9 @@ use crate::{Loss, Reduction, Result};
 /// - **Values**: corners `x1, y1, x2, y2` with `x1 <= x2` and `y1 <= y2`, in any unit; they are not checked. The loss
 ///   is in `[0, 2]`. Boxes without an area have a finite loss and finite gradients. f16 and bf16 are computed in f32.
 ///   The mean of no boxes is 0, as in torchvision.
-/// - **Gradients**: to both arguments, of any order. Where two edges coincide, each gets half of the gradient, as in
-///   PyTorch.
+/// - **Gradients**: to both arguments. Where two edges coincide, each gets half of the gradient, as in PyTorch. If the
+///   loss is reduced and `input` alone requires one, forward computes the gradient, and second derivatives come out as
+///   zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `eps` 1e-7, `reduction` none.
 /// - **Errors**: arguments of different shapes, kinds or devices; a last axis that is not 4; an `eps` that is not
 ///   positive and finite.
@@ -64,6 +66,28 @@ impl Default for GeneralizedBoxIouLoss {
 
 setters!(GeneralizedBoxIouLoss { with_eps(eps: f64), with_reduction(reduction: Reduction) });
 
+impl OfPairs for GeneralizedBoxIouLoss {
+    fn losses(&self, pair: &Pair) -> Result<Tensor> {
+        let (iou, union) = pair.iou_and_union(self.eps)?;
+        let hull = product(&pair.hull()?)?;
+        let empty = hull.f_sub(&union)?.f_div(&hull.f_add_scalar(self.eps)?)?;
+        Ok(empty.f_sub(&iou)?.f_add_scalar(1.0)?)
+    }
+
+    fn losses_and_slopes(&self, pair: &Pair) -> Result<(Tensor, Tensor)> {
+        let (iou, union) = pair.iou_and_union(self.eps)?;
+        let sides = pair.hull()?;
+        let hull = product(&sides)?;
+        let share = hull.f_add_scalar(self.eps)?.f_reciprocal_()?;
+        let mut empty = { hull }.f_sub_(&union)?.f_mul_(&share)?;
+        let mut slopes = Slopes::of_iou(pair, &iou, &union.f_add_scalar(self.eps)?, Some(&share.f_neg()?))?;
+        // Of the empty share: `(1 - empty) / (C + eps)` times the other side.
+        let of_area = empty.f_rsub_scalar(1.0)?.f_mul_(&share)?;
+        slopes.add_hull(&other(&sides)?.f_mul_(&of_area)?)?;
+        Ok((empty.f_sub_(&iou)?.f_add_scalar_(1.0)?, slopes.joined()?))
+    }
+}
+
 impl Loss for GeneralizedBoxIouLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
@@ -72,11 +96,6 @@ impl Loss for GeneralizedBoxIouLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        forward(input, target, self.reduction, |pair| {
-            let (iou, union) = pair.iou_and_union(self.eps)?;
-            let hull = pair.hull_area()?;
-            let empty = hull.f_sub(&union)?.f_div(&hull.f_add_scalar(self.eps)?)?;
-            Ok(empty.f_sub(&iou)?.f_add_scalar(1.0)?)
-        })
+        forward(self, input, target, self.reduction)
     }
 }

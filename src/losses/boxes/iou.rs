@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::pair::forward;
+use super::pair::{forward, OfPairs, Pair};
+use super::slopes::Slopes;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -23,8 +24,9 @@ use crate::{Loss, Reduction, Result};
 /// - **Values**: corners `x1, y1, x2, y2` with `x1 <= x2` and `y1 <= y2`, in any unit; they are not checked. The loss
 ///   is in `[0, 1]`. Boxes without an area have a finite loss and finite gradients. f16 and bf16 are computed in f32.
 ///   The mean of no boxes is 0, as in torchvision.
-/// - **Gradients**: to both arguments, of any order. Where two edges coincide, each gets half of the gradient, as in
-///   PyTorch.
+/// - **Gradients**: to both arguments. Where two edges coincide, each gets half of the gradient, as in PyTorch. If the
+///   loss is reduced and `input` alone requires one, forward computes the gradient, and second derivatives come out as
+///   zero. For second derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `eps` 1e-7, `reduction` none.
 /// - **Errors**: arguments of different shapes, kinds or devices; a last axis that is not 4; an `eps` that is not
 ///   positive and finite.
@@ -60,6 +62,19 @@ impl Default for BoxIouLoss {
 
 setters!(BoxIouLoss { with_eps(eps: f64), with_reduction(reduction: Reduction) });
 
+impl OfPairs for BoxIouLoss {
+    fn losses(&self, pair: &Pair) -> Result<Tensor> {
+        let (iou, _) = pair.iou_and_union(self.eps)?;
+        Ok(iou.f_neg()?.f_add_scalar(1.0)?)
+    }
+
+    fn losses_and_slopes(&self, pair: &Pair) -> Result<(Tensor, Tensor)> {
+        let (iou, union) = pair.iou_and_union(self.eps)?;
+        let slopes = Slopes::of_iou(pair, &iou, &union.f_add_scalar(self.eps)?, None)?;
+        Ok(({ iou }.f_neg_()?.f_add_scalar_(1.0)?, slopes.joined()?))
+    }
+}
+
 impl Loss for BoxIouLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
@@ -68,9 +83,6 @@ impl Loss for BoxIouLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        forward(input, target, self.reduction, |pair| {
-            let (iou, _) = pair.iou_and_union(self.eps)?;
-            Ok(iou.f_neg()?.f_add_scalar(1.0)?)
-        })
+        forward(self, input, target, self.reduction)
     }
 }

@@ -5,6 +5,7 @@ mod distance;
 mod generalized;
 mod iou;
 mod pair;
+mod slopes;
 
 pub use complete::CompleteBoxIouLoss;
 pub use distance::DistanceBoxIouLoss;

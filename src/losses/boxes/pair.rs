@@ -3,6 +3,8 @@
 use tch::Tensor;
 
 use crate::base::check;
+use crate::base::gradient::Wanted;
+use crate::base::pointwise::sum_of_rows;
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::{Error, Reduction, Result};
@@ -10,23 +12,32 @@ use crate::{Error, Reduction, Result};
 /// Boxes by their corners, each of which has the axes first: `[2, ...]`.
 pub(super) struct Boxes {
     /// x1 and y1.
-    low: Tensor,
+    pub low: Tensor,
     /// x2 and y2.
-    high: Tensor,
+    pub high: Tensor,
 }
 
 /// Boxes of `input` with those of `target`.
 pub(super) struct Pair {
-    input: Boxes,
-    target: Boxes,
+    pub input: Boxes,
+    pub target: Boxes,
 }
 
-/// The loss of each pair of boxes, reduced. `loss` gives the losses of the pairs.
+/// A loss of two boxes.
+pub(super) trait OfPairs: Sync {
+    /// The losses of the pairs. Works in libtorch's graph and without.
+    fn losses(&self, pair: &Pair) -> Result<Tensor>;
+
+    /// The losses of pairs `[N]`, and their slopes with respect to the coordinates of `input`, `[4, N]`.
+    fn losses_and_slopes(&self, pair: &Pair) -> Result<(Tensor, Tensor)>;
+}
+
+/// The loss of each pair of boxes, reduced.
 pub(super) fn forward(
+    loss: &dyn OfPairs,
     input: &Tensor,
     target: &Tensor,
     reduction: Reduction,
-    loss: impl FnOnce(&Pair) -> Result<Tensor>,
 ) -> Result<Tensor> {
     check::pair(input, target)?;
     let given = input.size();
@@ -34,7 +45,20 @@ pub(super) fn forward(
         let expected = "[..., 4], boxes as x1, y1, x2, y2".into();
         return Err(Error::Shape { argument: "input", given, expected });
     }
-    let losses = loss(&Pair { input: Boxes::of(input)?, target: Boxes::of(target)? })?;
+    let kind = accumulation_kind(input.kind());
+    let (wide, other) = (input.f_to_kind(kind)?, target.f_to_kind(kind)?);
+    let in_graph = Wanted::of(&wide, Some(&other))? != Wanted::InputGradient;
+    if reduction != Reduction::None && !in_graph && input.numel() > 0 {
+        let rows = |boxes: &Tensor| boxes.f_reshape([-1i64, 4].as_slice());
+        let sum = sum_of_rows(&rows(&wide)?, &[rows(&other)?], &|input, constants| {
+            let pair = Pair { input: Boxes::of(input)?, target: Boxes::of(&constants[0])? };
+            let (losses, slopes) = loss.losses_and_slopes(&pair)?;
+            Ok((losses.f_sum(None)?, slopes.f_transpose(0, 1)?))
+        })?;
+        let count = if reduction == Reduction::Mean { input.numel() as f64 / 4.0 } else { 1.0 };
+        return Ok(sum.f_div_scalar(count)?.f_to_kind(input.kind())?);
+    }
+    let losses = loss.losses(&Pair { input: Boxes::of(&wide)?, target: Boxes::of(&other)? })?;
     // As in torchvision, the mean of no boxes is 0: images without objects are usual.
     let reduction =
         if losses.numel() == 0 && reduction == Reduction::Mean { Reduction::Sum } else { reduction };
@@ -44,12 +68,12 @@ pub(super) fn forward(
 impl Boxes {
     fn of(boxes: &Tensor) -> Result<Boxes> {
         // Coordinates that lie side by side in memory are computed with several at a time.
-        let rows = boxes.f_to_kind(accumulation_kind(boxes.kind()))?.f_movedim_int(-1, 0)?.f_contiguous()?;
+        let rows = Tensor::f_stack(&boxes.f_unbind(-1)?, 0)?;
         Ok(Boxes { low: rows.f_narrow(0, 0, 2)?, high: rows.f_narrow(0, 2, 2)? })
     }
 
     /// Width and height, `[2, ...]`.
-    fn sides(&self) -> Result<Tensor> {
+    pub fn sides(&self) -> Result<Tensor> {
         Ok(self.high.f_sub(&self.low)?)
     }
 
@@ -72,11 +96,16 @@ impl Boxes {
 }
 
 impl Pair {
-    /// The area of the intersection, and that of the union.
-    fn areas(&self) -> Result<(Tensor, Tensor)> {
+    /// Width and height of the intersection, `[2, ...]`.
+    pub fn overlap(&self) -> Result<Tensor> {
         let low = self.input.low.f_maximum(&self.target.low)?;
         let high = self.input.high.f_minimum(&self.target.high)?;
-        let intersection = product(&high.f_sub(&low)?.f_relu()?)?;
+        Ok(high.f_sub(&low)?.f_relu()?)
+    }
+
+    /// The area of the intersection, and that of the union.
+    fn areas(&self) -> Result<(Tensor, Tensor)> {
+        let intersection = product(&self.overlap()?)?;
         let union = self.input.area()?.f_add(&self.target.area()?)?.f_sub(&intersection)?;
         Ok((intersection, union))
     }
@@ -88,40 +117,30 @@ impl Pair {
     }
 
     /// Width and height of the smallest box that holds both, `[2, ...]`.
-    fn hull(&self) -> Result<Tensor> {
+    pub fn hull(&self) -> Result<Tensor> {
         let low = self.input.low.f_minimum(&self.target.low)?;
         let high = self.input.high.f_maximum(&self.target.high)?;
         Ok(high.f_sub(&low)?)
     }
 
-    /// The area of the smallest box that holds both.
-    pub fn hull_area(&self) -> Result<Tensor> {
-        product(&self.hull()?)
-    }
-
-    /// `1 - IoU`, and the squared distance of the centres over the squared diagonal of the smallest box that holds
-    /// both. Returns the intersection over union as well.
-    pub fn distance_loss(&self, eps: f64) -> Result<(Tensor, Tensor)> {
-        let (iou, _) = self.iou_and_union(eps)?;
-        let diagonal = squared_length(&self.hull()?)?.f_add_scalar(eps)?;
+    /// The distance of the centres, twice: `[2, ...]`.
+    pub fn apart(&self) -> Result<Tensor> {
         let twice = |boxes: &Boxes| boxes.low.f_add(&boxes.high);
-        let apart = squared_length(&twice(&self.input)?.f_sub(&twice(&self.target)?)?)?.f_mul_scalar(0.25)?;
-        Ok((apart.f_div(&diagonal)?.f_sub(&iou)?.f_add_scalar(1.0)?, iou))
+        Ok(twice(&self.input)?.f_sub(&twice(&self.target)?)?)
     }
 
-    /// The squared difference of the diagonals' angles, over that of 0 and 90 degrees.
-    pub fn aspect(&self) -> Result<Tensor> {
-        let difference = self.target.angle()?.f_sub(&self.input.angle()?)?;
-        Ok(difference.f_square()?.f_mul_scalar(4.0 / std::f64::consts::PI.powi(2))?)
+    /// The difference of the diagonals' angles, `target`'s less `input`'s.
+    pub fn turn(&self) -> Result<Tensor> {
+        Ok(self.target.angle()?.f_sub(&self.input.angle()?)?)
     }
 }
 
 /// The product of both rows.
-fn product(sides: &Tensor) -> Result<Tensor> {
+pub(super) fn product(sides: &Tensor) -> Result<Tensor> {
     Ok(sides.f_get(0)?.f_mul(&sides.f_get(1)?)?)
 }
 
 /// The sum of the squares of both rows.
-fn squared_length(sides: &Tensor) -> Result<Tensor> {
+pub(super) fn squared_length(sides: &Tensor) -> Result<Tensor> {
     Ok(sides.f_square()?.f_sum_dim_intlist([0i64].as_slice(), false, None)?)
 }
