@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::check::Named;
 use super::integer::div_ceil;
+use super::workers::available;
 use crate::{Error, Result};
 
 /// What a caller needs besides a loss's value.
@@ -113,11 +114,14 @@ pub(crate) fn with_gradients(
 /// How many numbers of f32 are a megabyte.
 pub(crate) const MEGABYTE: i64 = 1 << 18;
 
-/// How many parts of so many `elements` to work on at a time. On a CPU they have `most` elements together, which stay
-/// in the cache. One at least.
-pub(crate) fn at_once(device: Device, elements: i64, most: i64) -> i64 {
+/// How many numbers of a plane a thread works on at a time, where a loss has a handful of planes.
+pub(crate) const PER_THREAD: i64 = MEGABYTE / 2;
+
+/// How many parts of so many `elements` to work on at a time. On a CPU they have `per_thread` elements together for each
+/// thread, which stay in the cache of its core. One at least.
+pub(crate) fn at_once(device: Device, elements: i64, per_thread: i64) -> i64 {
     match device {
-        Device::Cpu => (most / elements).max(1),
+        Device::Cpu => (per_thread * available() as i64 / elements).max(1),
         // Elsewhere it is launches of kernels that cost.
         _ => i64::MAX,
     }

@@ -5,10 +5,9 @@
 
 use tch::{no_grad, Tensor};
 
-use super::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use super::gradient::{at_once, pieces, with_gradient, Wanted, PER_THREAD};
 use super::heap::keep_freed_blocks;
 use super::precision::accumulation_kind;
-use super::workers::available;
 use crate::Result;
 
 /// A loss of single numbers, each with a constant of its own.
@@ -43,7 +42,7 @@ pub(crate) fn sum_of_elements(
         constants.push(flat(&factor.f_to_kind(kind)?.f_expand_as(&input)?)?);
     }
     let input = flat(&input)?;
-    let pieces = Piece::of_rows(&input, PER_THREAD * available() as i64);
+    let pieces = Piece::of_rows(&input);
     sum_of_pieces(&input, &constants, &pieces, &|input, constants| {
         let (elements, mut slopes) = loss.elements_and_slopes(input, &constants[0])?;
         Ok(match constants.get(1) {
@@ -53,22 +52,18 @@ pub(crate) fn sum_of_elements(
     })
 }
 
-/// How many elements of f32 each thread works on at a time. A loss has a handful of tensors for them, which all stay in
-/// the cache of a core.
-const PER_THREAD: i64 = MEGABYTE / 4;
-
 /// What computes the sum of some rows, and its gradient with respect to them. It has the same rows of the constants.
 type Part<'a> = dyn Fn(&Tensor, &[Tensor]) -> Result<(Tensor, Tensor)> + 'a;
 
 /// The sum of the losses of the rows of `input`, of which there is one at least.
 pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
-    sum_of_pieces(input, constants, &Piece::of_rows(input, MEGABYTE), part)
+    sum_of_pieces(input, constants, &Piece::of_rows(input), part)
 }
 
 /// The sum of the losses of the places of `input`, of which there is one at least. It is `[N, C]`, or `[N, C, P]` with
 /// constants whose last axis is `P`.
 pub(crate) fn sum_of_places(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
-    sum_of_pieces(input, constants, &Piece::of_places(input, MEGABYTE), part)
+    sum_of_pieces(input, constants, &Piece::of_places(input), part)
 }
 
 /// A part of the first axis, and one of the last: start and length of each.
@@ -78,19 +73,19 @@ struct Piece {
 }
 
 impl Piece {
-    /// Whole rows, as many as have about `most` elements.
-    fn of_rows(input: &Tensor, most: i64) -> Vec<Piece> {
+    /// Whole rows.
+    fn of_rows(input: &Tensor) -> Vec<Piece> {
         let rows = input.size()[0];
-        let most = at_once(input.device(), (input.numel() as i64 / rows).max(1), most);
+        let most = at_once(input.device(), (input.numel() as i64 / rows).max(1), PER_THREAD);
         pieces(rows, most).map(|rows| Piece { rows, places: None }).collect()
     }
 
-    /// The same, and rows that have more places than that are cut.
-    fn of_places(input: &Tensor, most: i64) -> Vec<Piece> {
+    /// The same, and rows are cut that have more places than are worked on at a time.
+    fn of_places(input: &Tensor) -> Vec<Piece> {
         let size = input.size();
-        let of_classes = at_once(input.device(), size[1], most);
+        let of_classes = at_once(input.device(), size[1], PER_THREAD);
         if size.len() == 2 || size[2] <= of_classes {
-            return Piece::of_rows(input, most);
+            return Piece::of_rows(input);
         }
         let of_row = |row| {
             pieces(size[2], of_classes).map(move |places| Piece { rows: (row, 1), places: Some(places) })

@@ -143,9 +143,21 @@ fn reduced_losses_have_the_gradient_of_the_graph() {
             // Each coordinate beside its own size: those of boxes without an area are large.
             let (own, expected) = (own.grad(), expected.grad());
             let off = (&own - &expected).abs() / (expected.abs() + 1e-9);
-            assert!(value(&off.max()) < 1e-6, "{what}: {}", value(&off.max()));
+            assert!(value(&off.max()) < 1e-6, "{what}: {own} {expected}");
         }
     }
+}
+
+/// Boxes whose squared diagonals f32 has no digits for, or has rounded to 0.
+#[test]
+fn tiny_boxes_have_finite_slopes() {
+    let tiny = matrix(&[[0.0, 0.0, 1e-20, 2e-20], [0.0, 0.0, 1e-40, 1e-40], [0.0, 0.0, 1e-22, 3e-19]]);
+    let unit = matrix(&[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 3.0], [0.0, 0.0, 1.0, 1.0]]);
+    let input = leaf(&tiny.to_kind(Kind::Float));
+    for loss in reduced() {
+        loss.forward(&input, &unit.to_kind(Kind::Float)).backward();
+    }
+    assert!(bool::try_from(input.grad().isfinite().all()).unwrap(), "{}", input.grad());
 }
 
 /// Of the complete IoU, the weight of the aspect ratio is a constant. With it held fast, differences have the slope.

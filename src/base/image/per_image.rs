@@ -6,7 +6,7 @@
 use tch::{no_grad, Device, Tensor};
 
 use super::DataRange;
-use crate::base::gradient::{at_once, pieces, with_gradients, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradients, Wanted, PER_THREAD};
 use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::Result;
@@ -23,7 +23,7 @@ pub(crate) trait PerImage {
 
     /// How many images of so many pixels to work on at a time.
     fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        at_once(device, pixels, MEGABYTE)
+        at_once(device, pixels, PER_THREAD)
     }
 }
 

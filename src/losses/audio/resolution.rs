@@ -3,7 +3,7 @@
 use tch::{no_grad, Kind, Tensor};
 
 use crate::base::check;
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, PER_THREAD};
 use crate::base::integer::div_ceil;
 use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::{Error, Result};
@@ -208,7 +208,7 @@ impl Resolution {
         // Sums of squared differences, of squares of the target, of differences of logarithms, of differences.
         let mut sums: [Vec<Tensor>; 4] = Default::default();
         let mut kept = Vec::new();
-        for (start, rows) in pieces(rows, at_once(input.device(), coefficients, MEGABYTE)) {
+        for (start, rows) in pieces(rows, at_once(input.device(), coefficients, PER_THREAD)) {
             let spectra = |waves: &Tensor| self.spectra(&waves.f_narrow(0, start, rows)?, &window);
             let spectrum = spectra(input)?;
             let own = energies(&spectrum)?.f_clamp_min_(terms.eps)?.f_sqrt_()?;

@@ -73,13 +73,13 @@ impl Slopes<'_> {
     pub fn add_angle(&mut self, factor: &Tensor) -> Result<()> {
         let sides = self.pair.input.sides()?;
         let (width, height) = (sides.f_get(0)?, sides.f_get(1)?);
-        let length = width.f_hypot(&height)?;
         // A point has the angle that it would have above a height of 1.
-        let is_point = length.f_eq(0.0)?.f_to_kind(length.kind())?;
-        let length = { length }.f_add_(&is_point)?;
-        // Divided twice: the square of a small length would be 0.
-        let across = |side: &Tensor| side.f_div(&length)?.f_div_(&length)?.f_mul_(factor);
-        let slopes = Tensor::f_stack(&[across(&height.f_add(&is_point)?)?, across(&width)?.f_neg_()?], 0)?;
+        let is_point = width.f_eq(0.0)?.f_logical_and(&height.f_eq(0.0)?)?.f_to_kind(width.kind())?;
+        let height = height.f_add(&is_point)?;
+        let squares = width.f_square()?.f_addcmul_(&height, &height)?;
+        // Of boxes so small that their squares are 0, libtorch's arcus tangent has no slope.
+        let share = factor.f_div(&squares)?.f_masked_fill_(&squares.f_eq(0.0)?, 0.0)?;
+        let slopes = Tensor::f_stack(&[{ height }.f_mul_(&share)?, { share }.f_mul_(&width)?.f_neg_()?], 0)?;
         self.add_sides(&slopes)
     }
 

@@ -29,9 +29,9 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 /// - **Values**: `input` any logits. Classes are in `[0, C)`; a wrong one is [`Error::Torch`] on the CPU and a failed
 ///   device-side assertion on CUDA. Probabilities are not checked. f16 and bf16 are computed in f32. The mean of nothing
 ///   is NaN.
-/// - **Gradients**: to `input` and to probabilities. If targets are classes and the loss is reduced and has no weights,
-///   forward computes the gradient, and second derivatives come out as zero. For second derivatives, take
-///   [`Reduction::None`] and reduce its result.
+/// - **Gradients**: to `input` and to probabilities. If targets are classes and the loss is reduced and has neither
+///   weights nor a threshold, forward computes the gradient, and second derivatives come out as zero. For second
+///   derivatives, take [`Reduction::None`] and reduce its result.
 /// - **Defaults**: `label_smoothing` 0.1, no `target_threshold`, `sum_classes` and `smooth_dense` false, no weights,
 ///   `reduction` mean: timm's.
 /// - **Errors**: shapes, kinds or devices other than these; a `label_smoothing` or a `target_threshold` outside

@@ -50,13 +50,18 @@ impl Rows for OneOfMany {
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let (classes, even) = (constants[0].f_unsqueeze(1)?, self.even(input));
-        // Of the label 0, `-log σ(-x)`. A label takes its share of `x` from that.
-        let negative = input.f_neg()?.f_log_sigmoid()?.f_sum(None)?;
+        // `log σ(-x)` of the other classes, `log σ(x)` of the right one: of labels 0 and 1, all that there is.
         let right = input.f_gather(1, &classes, false)?;
-        let labelled = right.f_sum(None)?.f_mul_scalar(1.0 - self.smoothing)?;
-        let labelled = labelled.f_add(&input.f_sum(None)?.f_mul_scalar(even)?)?;
-        let slopes = input.f_sigmoid()?.f_sub_scalar_(even)?;
-        let slopes = { slopes }.f_scatter_add_(1, &classes, &right.f_full_like(self.smoothing - 1.0)?)?;
-        Ok((negative.f_add(&labelled)?.f_neg()?, slopes))
+        let logs = input.f_neg()?.f_log_sigmoid()?;
+        let mut sum = { logs }.f_scatter_(1, &classes, &right.f_log_sigmoid()?)?.f_sum(None)?;
+        let mut slopes = input.f_sigmoid()?;
+        if self.smoothing > 0.0 {
+            // Shares before the sums: those of the largest numbers would be infinite.
+            sum = sum.f_add_(&input.f_mul_scalar(even)?.f_sum(None)?)?;
+            sum = sum.f_sub_(&right.f_mul_scalar(self.smoothing)?.f_sum(None)?)?;
+            slopes = slopes.f_sub_scalar_(even)?;
+        }
+        let slopes = slopes.f_scatter_add_(1, &classes, &right.f_full_like(self.smoothing - 1.0)?)?;
+        Ok((sum.f_neg_()?, slopes))
     }
 }

@@ -32,6 +32,19 @@ impl Known {
     }
 }
 
+/// What libtorch ignores where it is not to ignore anything.
+pub(in crate::losses) const NOT_A_CLASS: i64 = i64::MIN;
+
+/// 0 where the factor is. A product alone would keep what is infinite there.
+pub(in crate::losses) fn counted(losses: &Tensor, factor: &Tensor) -> Result<Tensor> {
+    Ok(losses.f_masked_fill(&factor.f_eq(0.0)?, 0.0)?)
+}
+
+/// The losses times their factors. Where that is 0, whatever the loss is does not count.
+pub(in crate::losses) fn counting(losses: &Tensor, factor: &Tensor) -> Result<Tensor> {
+    counted(&losses.f_mul(factor)?, factor)
+}
+
 impl ClassEntropy {
     /// `1 - s` and `s / C`.
     fn shares(&self, input: &Tensor) -> (f64, f64) {
@@ -49,8 +62,8 @@ impl ClassEntropy {
 impl Rows for ClassEntropy {
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
         let entropy = |smoothing| {
-            let (weight, ignored) = (None::<&Tensor>, -100);
-            input.f_cross_entropy_loss(&constants[0], weight, tch::Reduction::None, ignored, smoothing)
+            let (weight, none) = (None::<&Tensor>, tch::Reduction::None);
+            input.f_cross_entropy_loss(&constants[0], weight, none, NOT_A_CLASS, smoothing)
         };
         let mut losses = entropy(self.smoothing)?;
         if self.epsilon != 0.0 {
@@ -58,7 +71,7 @@ impl Rows for ClassEntropy {
             losses = losses.f_add(&self.missed(&right, self.shares(input))?.f_mul_scalar(self.epsilon)?)?;
         }
         Ok(match constants.get(1) {
-            Some(factor) => losses.f_mul(factor)?,
+            Some(factor) => counting(&losses, factor)?,
             None => losses,
         })
     }
@@ -87,7 +100,7 @@ impl Rows for ClassEntropy {
         slopes = slopes.f_scatter_add_(1, &classes, &of_right)?;
         if let Some(factor) = constants.get(1) {
             let factor = factor.f_unsqueeze(1)?;
-            losses = losses.f_mul_(&factor)?;
+            losses = counting(&losses, &factor)?;
             slopes = slopes.f_mul_(&factor)?;
         }
         Ok((losses.f_sum(None)?, slopes))

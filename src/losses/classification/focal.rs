@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::class_entropy::{counted, NOT_A_CLASS};
 use super::rows::{reduced, Rows};
 use super::{class_weight, CLASSES};
 use crate::base::precision::{accumulation_kind, smallest_normal};
@@ -126,16 +127,16 @@ fn missed(entropy: &Tensor) -> Result<Tensor> {
 /// Of `input`, the classes `[N, ...]` and a factor of each place.
 impl Rows for FocalLoss {
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
-        let (weight, ignored) = (None::<&Tensor>, -100);
-        let entropy =
-            input.f_cross_entropy_loss(&constants[0], weight, tch::Reduction::None, ignored, 0.0)?;
+        let (weight, none) = (None::<&Tensor>, tch::Reduction::None);
+        let entropy = input.f_cross_entropy_loss(&constants[0], weight, none, NOT_A_CLASS, 0.0)?;
+        let entropy = counted(&entropy, &constants[1])?;
         Ok(missed(&entropy)?.f_pow_tensor_scalar(self.gamma)?.f_mul(&entropy)?.f_mul(&constants[1])?)
     }
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let (classes, factors) = (constants[0].f_unsqueeze(1)?, constants[1].f_unsqueeze(1)?);
         let mut slopes = input.f_log_softmax(1, None)?;
-        let entropy = slopes.f_gather(1, &classes, false)?.f_neg_()?;
+        let entropy = counted(&slopes.f_gather(1, &classes, false)?.f_neg_()?, &factors)?;
         let missed = missed(&entropy)?;
         let power = missed.f_pow_tensor_scalar(self.gamma)?.f_mul_(&factors)?;
         let sum = power.f_mul(&entropy)?.f_sum(None)?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{no_grad, Tensor};
 
 use super::pyramid::{adjoint, detail};
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, PER_THREAD};
 use crate::base::precision::{accumulation_kind, channel_mean};
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -80,7 +80,7 @@ impl EdgeLoss {
     fn sum(&self, input: &Tensor, target: &Tensor, gradient: Option<&Tensor>) -> Result<Tensor> {
         let size = input.size();
         let mut sum = Tensor::f_zeros([0i64; 0], (input.kind(), input.device()))?;
-        for (start, length) in pieces(size[0], at_once(input.device(), size[2] * size[3], MEGABYTE)) {
+        for (start, length) in pieces(size[0], at_once(input.device(), size[2] * size[3], PER_THREAD)) {
             let piece = |planes: &Tensor| planes.f_narrow(0, start, length);
             let mut difference = detail(&piece(input)?.f_sub(&piece(target)?)?)?;
             let root = difference.f_square()?.f_add_scalar_(self.eps)?.f_sqrt_()?;

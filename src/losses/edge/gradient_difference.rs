@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, PER_THREAD};
 use crate::base::precision::{accumulation_kind, channel_mean};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -121,7 +121,7 @@ impl GradientDifferenceLoss {
         let wide = input.f_to_kind(kind)?;
         let gradient = wide.f_detach()?.f_empty_like()?;
         let mut loss = Tensor::f_zeros([0i64; 0], (kind, input.device()))?;
-        let most = at_once(input.device(), size[1] * size[2] * size[3], MEGABYTE);
+        let most = at_once(input.device(), size[1] * size[2] * size[3], PER_THREAD);
         for (start, length) in pieces(size[0], most) {
             let leaf = wide.f_detach()?.f_narrow(0, start, length)?.f_set_requires_grad(true)?;
             let own = self.reduced(&leaf, &target.f_narrow(0, start, length)?, &size)?;

@@ -7,9 +7,10 @@ use super::entropy::Entropy;
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
+use crate::base::gradient::Wanted;
 use crate::base::weight::placed;
 use crate::base::{check, setters};
-use crate::losses::classification::class_entropy::ClassEntropy;
+use crate::losses::classification::class_entropy::{counting, ClassEntropy};
 use crate::losses::classification::rows::reduced;
 use crate::{Error, Loss, Reduction, Result, WeightTensor};
 
@@ -32,8 +33,8 @@ use crate::{Error, Loss, Reduction, Result, WeightTensor};
 ///   [`Error::Torch`] on the CPU and a failed device-side assertion on CUDA. If all places are ignored, the cross
 ///   entropy is 0. f16 and bf16 are computed in f32.
 /// - **Gradients**: to `input` and to a floating-point `target`. libtorch has no gradient for `weight` and refuses
-///   one that requires it. If only `input` requires a gradient, second derivatives of the Dice loss, and of
-///   the cross entropy of classes, come out as zero.
+///   one that requires it. If only `input` requires a gradient, second derivatives of the Dice loss come out
+///   as zero, and those of the cross entropy of classes, unless it has a `weight` and smoothed labels.
 /// - **Defaults**: `mode` multiclass, `include_background` true, `intersection` product, `score` per sample and
 ///   class, `smooth_nr` and `smooth_dr` 5e-6, no weights, no `ignore_index`, `label_smoothing` 0, `lambda_dice` and
 ///   `lambda_ce` 1.
@@ -165,7 +166,7 @@ impl DiceCeLoss {
         let sum = if weight.as_ref().is_some_and(by_libtorch) {
             // With smoothed labels, the weights of the other classes count as well.
             let losses = entropy(classes, tch::Reduction::None)?;
-            counted.map_or(Ok(losses.shallow_clone()), |counted| losses.f_mul(&counted))?.f_sum(None)?
+            counted.map_or(Ok(losses.shallow_clone()), |own| counting(&losses, &own))?.f_sum(None)?
         } else {
             let constants: Vec<&Tensor> = [Some(classes), factor.as_ref()].into_iter().flatten().collect();
             reduced(&ClassEntropy { smoothing, epsilon: 0.0 }, logits, &constants, Reduction::Sum)?
@@ -185,12 +186,12 @@ fn mean_of(losses: &Tensor, shares: &Tensor) -> Result<Tensor> {
 
 /// A sum over a count, 0 where nothing counts.
 pub(super) fn quotient(sum: &Tensor, count: &Tensor) -> Result<Tensor> {
-    Ok(sum.f_div(&at_least_tiny(count)?)?)
+    Ok(sum.f_div(&not_zero(count)?)?)
 }
 
-/// A divisor that is not 0.
-pub(super) fn at_least_tiny(count: &Tensor) -> Result<Tensor> {
-    Ok(count.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)
+/// A divisor: 1 in place of 0. A tiny one would make slopes infinite.
+pub(super) fn not_zero(count: &Tensor) -> Result<Tensor> {
+    Ok(count.f_masked_fill(&count.f_eq(0.0)?, 1.0)?)
 }
 
 impl Loss for DiceCeLoss {
@@ -210,8 +211,11 @@ impl Loss for DiceCeLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
-        let alike = self.mode == SegmentationMode::Multiclass && self.weight.is_none();
-        if alike && self.label_smoothing == 0.0 && self.lambda_ce > 0.0 {
+        let plain = self.mode == SegmentationMode::Multiclass
+            && check::is_class_kind(target.f_kind()?)
+            && self.weight.is_none()
+            && self.label_smoothing == 0.0;
+        if plain && self.lambda_ce > 0.0 && Wanted::of(input, None)? == Wanted::InputGradient {
             let entropy = Entropy { factor: self.lambda_ce };
             let both = self.dice().forward_with_entropy(input, target, self.lambda_dice, &entropy)?;
             if let Some(both) = both {

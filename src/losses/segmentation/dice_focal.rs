@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Tensor};
 
-use super::dice_ce::{at_least_tiny, quotient};
+use super::dice_ce::{not_zero, quotient};
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
@@ -150,7 +150,7 @@ impl DiceFocalLoss {
             }
             let total = |parts: &[Tensor]| Tensor::f_stack(parts, 0)?.f_sum(None);
             let (sum, count) = (total(&sums)?, total(&counts)?);
-            let _ = gradient.f_div_(&at_least_tiny(&count)?)?;
+            let _ = gradient.f_div_(&not_zero(&count)?)?;
             Ok((sum, count, gradient))
         })?;
         with_gradient(&quotient(&sum, &count)?, &places.input, &gradient, 1.0)

@@ -2,8 +2,9 @@
 
 use tch::Tensor;
 
-use super::dice_ce::at_least_tiny;
+use super::dice_ce::not_zero;
 use super::mode::{Places, Truth};
+use crate::losses::classification::class_entropy::counting;
 use crate::Result;
 
 /// The mean cross entropy of classes, times a factor. It has the soft-max of the loss that it is beside.
@@ -22,9 +23,12 @@ impl Entropy {
     pub fn divisor(&self, places: &Places) -> Result<Tensor> {
         let count = match &places.counted {
             Some(counted) => counted.f_sum(None)?,
-            None => classes_of(places)?.f_ones_like()?.f_sum(places.input.kind())?,
+            None => {
+                let options = (places.input.kind(), places.input.device());
+                Tensor::f_full([0i64; 0].as_slice(), classes_of(places)?.numel() as i64, options)?
+            }
         };
-        Ok(at_least_tiny(&count)?.f_div_scalar(self.factor)?)
+        Ok(not_zero(&count)?.f_div_scalar(self.factor)?)
     }
 
     /// The sum over a piece of the places, of which these are the probabilities.
@@ -34,7 +38,7 @@ impl Entropy {
         // `log p`: the largest score has exp(0) over the sum of all.
         let logs = { scores }.f_sub_(&largest(&piece.input)?)?.f_add_(&largest(probabilities)?.f_log_()?)?;
         let sum = match &piece.counted {
-            Some(counted) => logs.f_mul(counted)?.f_sum(None)?,
+            Some(counted) => counting(&logs, counted)?.f_sum(None)?,
             None => logs.f_sum(None)?,
         };
         Ok(sum.f_neg()?)

@@ -5,7 +5,7 @@ use tch::{no_grad, Device, Kind, Tensor};
 
 use super::lattice::{Lattice, Lengths, Occupancy};
 use super::lengths::{check_labels, check_lengths};
-use crate::base::gradient::{at_once, pieces, with_gradient, with_gradients, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradient, with_gradients, Wanted, PER_THREAD};
 use crate::base::precision::{accumulation_kind, is_integer};
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -207,7 +207,7 @@ impl Batch<'_> {
     /// The sequences to work on at a time: start and length of each piece.
     fn pieces(&self) -> impl Iterator<Item = (i64, i64)> {
         let batch = self.logits.size()[0];
-        pieces(batch, at_once(self.logits.device(), self.logits.numel() as i64 / batch, MEGABYTE))
+        pieces(batch, at_once(self.logits.device(), self.logits.numel() as i64 / batch, PER_THREAD))
     }
 
     /// The labels of some sequences, as an index of their `[B, T, U, C]`.

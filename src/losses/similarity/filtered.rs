@@ -5,7 +5,7 @@
 
 use tch::{Device, Tensor};
 
-use crate::base::gradient::{at_once, MEGABYTE};
+use crate::base::gradient::{at_once, PER_THREAD};
 use crate::base::image::color::Row;
 use crate::base::image::per_image::PerImage;
 use crate::Result;
@@ -25,7 +25,7 @@ pub(super) trait Filtered {
     /// How many pixels of images to work on at a time, so that the planes stay in the cache of a CPU. Most measures
     /// have planes of a quarter of that: 256 kilobytes in f32.
     fn pixels_at_once(&self) -> i64 {
-        MEGABYTE
+        PER_THREAD
     }
 }
 

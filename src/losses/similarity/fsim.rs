@@ -179,7 +179,7 @@ impl PerImage for Measure {
 
     /// One of 256x256 pixels: its responses are 32 planes and more.
     fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        at_once(device, pixels, 1 << 16)
+        at_once(device, pixels, 1 << 15)
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {

@@ -5,7 +5,7 @@ use tch::{no_grad, Device, Tensor};
 
 use super::formula::{Formula, Means, Part};
 use super::options::{SsimPadding, SsimWindow};
-use crate::base::gradient::{at_once, MEGABYTE};
+use crate::base::gradient::{at_once, PER_THREAD};
 use crate::base::image::per_image::{by_autograd, per_image, PerImage};
 use crate::base::image::window::{packed, Window};
 use crate::base::image::{pool, DataRange};
@@ -304,7 +304,7 @@ impl PerImage for Measure<'_> {
 pub(super) fn images_at_once(device: Device, pixels: i64, channels: i64, closed_form: bool) -> i64 {
     match device {
         Device::Cpu if closed_form => (16 / channels).max(1),
-        _ => at_once(device, pixels, MEGABYTE),
+        _ => at_once(device, pixels, PER_THREAD),
     }
 }
 

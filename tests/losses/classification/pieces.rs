@@ -1,15 +1,15 @@
 //! Losses whose gradient is computed with them, in pieces.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use tch_losses::{
-    AsymmetricLoss, AsymmetricSingleLabelLoss, BinaryCrossEntropyLoss, FocalLoss, Loss,
-    PolyBinaryCrossEntropyLoss, PolyCrossEntropyLoss, Reduction, SigmoidFocalLoss, SoftCrossEntropyLoss,
-    SoftTargetCrossEntropyLoss,
+    AsymmetricLoss, AsymmetricSingleLabelLoss, BinaryCrossEntropyLoss, CrossEntropyLoss, DiceCeLoss, Error,
+    FocalLoss, Loss, PolyBinaryCrossEntropyLoss, PolyCrossEntropyLoss, Reduction, SigmoidFocalLoss,
+    SoftCrossEntropyLoss, SoftTargetCrossEntropyLoss,
 };
 
 use super::focal::MODULATIONS;
-use crate::common::{assert_close, noise, Relative};
-use crate::support::leaf;
+use crate::common::{assert_close, device, noise, Relative};
+use crate::support::{integers, leaf, matrix};
 
 /// Reduced losses have their gradient from forward, in pieces; unreduced ones have libtorch's.
 #[test]
@@ -101,5 +101,75 @@ fn pieces_of_images_are_the_graph() {
         let what = format!("{reduced:?}");
         assert_close(&what, &loss.detach(), &whole.detach(), 1e-11, Relative::ToLargest);
         assert_close(&what, &own.grad(), &expected.grad(), 1e-11, Relative::ToLargest);
+    }
+}
+
+/// The sum over classes is as near to f64 as libtorch's, whatever the network is sure of: with labels of 0 and 1 and with
+/// smoothed ones.
+#[test]
+fn sure_answers_keep_their_digits() {
+    let classes = (Tensor::arange(64, (Kind::Int64, device())) * 7).remainder(10);
+    let right = classes.one_hot(10).to_kind(Kind::Double);
+    for size in [2.0, 8.0, 14.0, 20.0] {
+        let input = (&right * 2.0 - 1.0) * size + noise(1, &[64, 10], Kind::Double);
+        for label_smoothing in [0.0, 0.1] {
+            let loss = BinaryCrossEntropyLoss { label_smoothing, ..Default::default() };
+            let target = &right * (1.0 - label_smoothing) + label_smoothing / 10.0;
+            let expected =
+                input.binary_cross_entropy_with_logits::<Tensor>(&target, None, None, tch::Reduction::Mean);
+            let own = loss.forward(&leaf(&input.to_kind(Kind::Float)), &classes).to_kind(Kind::Double);
+            // The logits themselves are rounded.
+            assert_close(&format!("{size} {label_smoothing}"), &own, &expected, 1e-5, Relative::ToLargest);
+        }
+    }
+    // Logits that stand for classes left out.
+    let input = leaf(&Tensor::from_slice2(&[[f32::MIN, f32::MIN, 1.0]]).to_device(device()));
+    let class = Tensor::from_slice(&[2i64]).to_device(device());
+    let value = BinaryCrossEntropyLoss::default().with_label_smoothing(0.0).forward(&input, &class);
+    value.backward();
+    assert!((value.double_value(&[]) - (1.0 + (-1f64).exp()).ln() / 3.0).abs() < 1e-7);
+    assert!(input.grad().isfinite().all().int64_value(&[]) == 1);
+}
+
+/// Whatever the logits of an ignored place are, and a class that is neither there nor ignored is an error: with a
+/// gradient and without, reduced and not.
+#[test]
+fn ignored_places_and_wrong_classes() {
+    let infinite = f64::NEG_INFINITY;
+    let input = matrix(&[[infinite, 1.0, 2.0], [0.0, 1.0, 2.0]]);
+    let images = input.transpose(0, 1).view([1, 3, 2]);
+    for reduction in [Reduction::None, Reduction::Sum] {
+        let losses: [Box<dyn Loss>; 3] = [
+            Box::new(SoftCrossEntropyLoss { ignore_index: 255, reduction, ..Default::default() }),
+            Box::new(PolyCrossEntropyLoss { ignore_index: 255, reduction, ..Default::default() }),
+            Box::new(FocalLoss { ignore_index: 255, reduction, ..Default::default() }),
+        ];
+        for loss in losses {
+            for tracked in [false, true] {
+                let own = if tracked { leaf(&input) } else { input.shallow_clone() };
+                let value = loss.forward(&own, &integers(&[255, 1])).sum(None);
+                let expected = loss.forward(&input.narrow(0, 1, 1), &integers(&[1])).sum(None);
+                assert_close(&format!("{loss:?}"), &value.detach(), &expected, 1e-12, Relative::ToLargest);
+                if tracked {
+                    value.backward();
+                    assert!(own.grad().isfinite().all().int64_value(&[]) == 1, "{loss:?}");
+                }
+                if input.device() == Device::Cpu {
+                    let wrong = loss.try_forward(&own, &integers(&[-100, 1]));
+                    assert!(matches!(wrong, Err(Error::Torch(_))), "{loss:?} {tracked}");
+                }
+            }
+        }
+    }
+    for weight in [None, Some([1.0, 1.0, 1.0].into())] {
+        let loss = DiceCeLoss { ignore_index: Some(255), lambda_dice: 0.0, weight, ..Default::default() };
+        let value = loss.forward(&leaf(&images), &integers(&[255, 1]).view([1, 2]));
+        let expected = CrossEntropyLoss::default().forward(&input.narrow(0, 1, 1), &integers(&[1]));
+        assert_close("Dice", &value.detach(), &expected, 1e-12, Relative::ToLargest);
+        // Large factors, where nothing counts.
+        let input = leaf(&images.to_kind(Kind::Float));
+        let value = loss.with_lambda_ce(1e5).forward(&input, &integers(&[255, 255]).view([1, 2]));
+        (&value * 65536.0).backward();
+        assert_eq!((value.double_value(&[]), input.grad().abs().max().double_value(&[])), (0.0, 0.0));
     }
 }

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::weights::{weights, Weights};
-use crate::base::gradient::{at_once, pieces, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, PER_THREAD};
 use crate::base::precision::accumulation_kind;
 use crate::losses::perceptual::comparison::{Comparison, Other};
 use crate::Result;
@@ -35,7 +35,7 @@ const PLACES: [i64; 2] = [2, 3];
 /// As many rows of a map as stay in the cache while they are worked on. All of them if it is on another device than a CPU.
 fn rows_at_once(map: &Tensor) -> i64 {
     let size = map.size();
-    at_once(map.device(), size[0] * size[1] * size[3], MEGABYTE / 2)
+    at_once(map.device(), size[0] * size[1] * size[3], PER_THREAD / 2)
 }
 
 /// A part of a map, its rows from the first number, without its mean.

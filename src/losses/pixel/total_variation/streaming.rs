@@ -3,7 +3,7 @@
 use tch::{no_grad, Tensor};
 
 use super::{TotalVariationLoss, TotalVariationNorm};
-use crate::base::gradient::{at_once, pieces, with_gradient, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradient, PER_THREAD};
 use crate::base::image;
 use crate::base::precision::accumulation_kind;
 use crate::{Reduction, Result};
@@ -29,7 +29,7 @@ pub(super) fn streamed(loss: &TotalVariationLoss, input: &Tensor) -> Result<Tens
         let images = rows.f_detach()?.f_contiguous()?;
         let options = (images.kind(), images.device());
         let gradient = Tensor::f_empty([count, elements], options)?;
-        let most = at_once(images.device(), elements, MEGABYTE).min(count);
+        let most = at_once(images.device(), elements, PER_THREAD).min(count);
         let room = Tensor::f_zeros([most, 2 * elements + 1 + size[3]], options)?;
         let mut sum: Option<Tensor> = None;
         for (start, length) in pieces(count, most) {
