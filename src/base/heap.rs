@@ -5,7 +5,7 @@ use std::sync::Once;
 use tch::{Device, Kind, Tensor};
 
 /// In bytes. Larger blocks in the heap would leave larger holes in it.
-const BLOCK: i64 = 16 << 20;
+const BLOCK: i64 = 31 << 20;
 
 /// Makes glibc take blocks of up to 16 MB from its heap, and keep up to 32 MB of free memory at its end for the next
 /// ones.

@@ -6,8 +6,8 @@ use tch_losses::{
     TernaryLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
 };
 
-use crate::common::value;
-use crate::support::{assert_values, integers, matrix, message_of, vector, zeros};
+use crate::common::{value, values};
+use crate::support::{assert_values, integers, leaf, matrix, message_of, vector, zeros};
 
 #[test]
 fn by_hand() {
@@ -132,4 +132,21 @@ fn triplets_with_a_distance_are_printed_and_sent() {
     });
     // From the positive to the negative it is 1, from the anchor 5.
     assert_eq!(thread.join().unwrap(), 4.0 - 1.0 + 1.0);
+}
+
+/// The reduced loss has its gradient from forward: for other labels too, at the margin, and for infinite distances.
+#[test]
+fn the_reduced_hinge_is_the_sum_of_the_elements() {
+    let input = vector(&[0.5, 2.0, 3.0, f64::INFINITY, 2.0, 0.25, 1.0, 5.0]);
+    let target = vector(&[1.0, -1.0, -1.0, -1.0, 1.0, 0.0, 2.0, 0.0]);
+    let hinge = HingeEmbeddingLoss { margin: 2.0, reduction: Reduction::Sum };
+    for target in [target.shallow_clone(), target.to_kind(Kind::Int64)] {
+        let (own, expected) = (leaf(&input), leaf(&input));
+        let loss = hinge.forward(&own, &target);
+        let sum = hinge.with_reduction(Reduction::None).forward(&expected, &target).sum(None);
+        loss.backward();
+        sum.backward();
+        assert_eq!(values(&loss), values(&sum));
+        assert_eq!(values(&own.grad()), values(&expected.grad()));
+    }
 }

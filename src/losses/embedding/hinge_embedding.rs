@@ -1,8 +1,10 @@
 //! [`HingeEmbeddingLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
+use crate::base::pointwise::{sum_of_elements, Pointwise};
+use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -60,6 +62,23 @@ impl Default for HingeEmbeddingLoss {
 
 setters!(HingeEmbeddingLoss { with_margin(margin: f64), with_reduction(reduction: Reduction) });
 
+impl Pointwise for HingeEmbeddingLoss {
+    fn elements(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+        Ok(input.f_hinge_embedding_loss(target, self.margin, tch::Reduction::None)?)
+    }
+
+    fn elements_and_slopes(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {
+        let other_than = |label: f64| target.f_ne_scalar_out(&target.f_empty_like()?, label);
+        let (similar, dissimilar) = (other_than(-1.0)?, other_than(1.0)?);
+        let left = input.f_rsub_scalar(self.margin)?;
+        let near = { left.f_ge_scalar_out(&left.f_empty_like()?, 0.0)? }.f_mul_(&dissimilar)?;
+        // A choice, not a product: 0 times an infinite distance is not 0.
+        let distances = input.f_where_scalarother(&similar.f_to_kind(Kind::Bool)?, 0.0)?;
+        let elements = { left }.f_clamp_min_(0.0)?.f_mul_(&dissimilar)?.f_add_(&distances)?;
+        Ok((elements, { similar }.f_sub_(&near)?))
+    }
+}
+
 impl Loss for HingeEmbeddingLoss {
     fn check_options(&self) -> Result<()> {
         self.reduction.check_without_batch_mean()?;
@@ -71,6 +90,16 @@ impl Loss for HingeEmbeddingLoss {
         check::floating("input", input)?;
         check::signs(("input", input), ("target", target))?;
         check::broadcast(&[("input", input), ("target", target)])?;
-        Ok(input.f_hinge_embedding_loss(target, self.margin, self.reduction.torch())?)
+        let kind = input.kind();
+        let alike = input.size() == target.size() && kind == accumulation_kind(kind);
+        if self.reduction == Reduction::None || !alike {
+            return Ok(input.f_hinge_embedding_loss(target, self.margin, self.reduction.torch())?);
+        }
+        // The slopes are constants, so that nothing is lost of second derivatives.
+        let sum = sum_of_elements(self, input, &target.f_to_kind(kind)?, None)?;
+        Ok(match self.reduction {
+            Reduction::Mean => sum.f_div_scalar(input.numel() as f64)?,
+            _ => sum,
+        })
     }
 }

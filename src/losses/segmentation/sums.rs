@@ -67,7 +67,7 @@ impl Reading {
             let probabilities = self.probabilities(&places.input)?;
             return loss(&self.sums(&probabilities, &places)?);
         }
-        self.with_gradient(&places, None, loss)
+        self.in_closed_form(&places, None, loss)
     }
 
     /// The same and the cross entropy, of logits with classes as targets. `None` where only the graph has the gradient.
@@ -83,7 +83,7 @@ impl Reading {
         if in_graph || places.input.numel() == 0 || matches!(places.truth, Truth::Values(_)) {
             return Ok(None);
         }
-        Ok(Some(self.with_gradient(&places, Some(entropy), loss)?))
+        Ok(Some(self.in_closed_form(&places, Some(entropy), loss)?))
     }
 
     fn places(&self, input: &Tensor, target: &Tensor) -> Result<Places> {
@@ -98,7 +98,7 @@ impl Reading {
     }
 
     /// The loss and its gradient, without libtorch's graph of the places.
-    fn with_gradient(
+    fn in_closed_form(
         &self,
         places: &Places,
         entropy: Option<&Entropy>,
