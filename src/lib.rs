@@ -177,7 +177,7 @@
 //!
 //! On Linux, glibc's allocator returns the memory of large tensors to the system, which clears it again page by page.
 //! Losses on networks keep up to 128 MB in the process, for the next batch. Many other losses make glibc take blocks of up
-//! to 16 MB from its heap, and keep 32 MB of free memory there. For larger tensors and the rest of a training program on
+//! to 31 MB from its heap, and keep 62 MB of free memory there. For larger tensors and the rest of a training program on
 //! the CPU, set
 //!
 //! ```text

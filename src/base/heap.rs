@@ -7,8 +7,8 @@ use tch::{Device, Kind, Tensor};
 /// In bytes. Larger blocks in the heap would leave larger holes in it.
 const BLOCK: i64 = 31 << 20;
 
-/// Makes glibc take blocks of up to 16 MB from its heap, and keep up to 32 MB of free memory at its end for the next
-/// ones.
+/// Makes glibc take blocks of up to 31 MB from its heap, and keep up to 62 MB of free memory at its end for the next
+/// ones. Its limit for such blocks is 32 MB.
 ///
 /// At first it maps blocks from 128 kB on separately, and gives free memory back to the system beyond twice that. The
 /// system hands it out again page by page and clears each, which took a tenth of SSIM's time, and half of that of

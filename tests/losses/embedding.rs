@@ -137,8 +137,11 @@ fn triplets_with_a_distance_are_printed_and_sent() {
 /// The reduced loss has its gradient from forward: for other labels too, at the margin, and for infinite distances.
 #[test]
 fn the_reduced_hinge_is_the_sum_of_the_elements() {
-    let input = vector(&[0.5, 2.0, 3.0, f64::INFINITY, 2.0, 0.25, 1.0, 5.0]);
+    let input = vector(&[0.5, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY, 0.25, 1.0, 5.0]);
     let target = vector(&[1.0, -1.0, -1.0, -1.0, 1.0, 0.0, 2.0, 0.0]);
+    // More than a piece, which has 2^17 numbers for each thread. All of them are multiples of 1/4.
+    let times = 20_000 * i64::from(tch::get_num_threads());
+    let (input, target) = (input.repeat([times]), target.repeat([times]));
     let hinge = HingeEmbeddingLoss { margin: 2.0, reduction: Reduction::Sum };
     for target in [target.shallow_clone(), target.to_kind(Kind::Int64)] {
         let (own, expected) = (leaf(&input), leaf(&input));

@@ -130,8 +130,9 @@ fn quantile_huber() {
 /// More rows than one piece has.
 #[test]
 fn pieces_are_the_graph() {
-    let (input, target) = (noise(1, &[40_001, 4], Kind::Double), noise(2, &[40_001], Kind::Double));
-    let taus = noise(3, &[40_001, 4], Kind::Double).sigmoid();
+    let rows = 40_001 * i64::from(tch::get_num_threads());
+    let (input, target) = (noise(1, &[rows, 4], Kind::Double), noise(2, &[rows], Kind::Double));
+    let taus = noise(3, &[rows, 4], Kind::Double).sigmoid();
     let check = |what: &str, reduced: &dyn Fn(&Tensor) -> Tensor, plain: &dyn Fn(&Tensor) -> Tensor| {
         let (own, expected) = (leaf(&input), leaf(&input));
         let (loss, sum) = (reduced(&own), plain(&expected).sum(None));
@@ -153,7 +154,7 @@ fn pieces_are_the_graph() {
     }
     let loss = |reduction| HlGaussLoss { reduction, ..Default::default() };
     check("histograms", &|x| loss(sum).forward(x, &target), &|x| loss(none).forward(x, &target));
-    let moments = noise(4, &[40_001, 4], Kind::Double);
+    let moments = noise(4, &[rows, 4], Kind::Double);
     let loss = |reduction| NormalKlLoss { reduction };
     check("normal", &|x| loss(sum).forward(x, &moments), &|x| loss(none).forward(x, &moments));
     let counts = (&taus * 9.0).floor();

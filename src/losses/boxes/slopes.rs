@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::pair::Pair;
+use crate::base::precision::smallest_normal;
 use crate::Result;
 
 /// Slopes of the corners, `[2, N]` each, and what they are made of.
@@ -77,8 +78,9 @@ impl Slopes<'_> {
         let is_point = width.f_eq(0.0)?.f_logical_and(&height.f_eq(0.0)?)?.f_to_kind(width.kind())?;
         let height = height.f_add(&is_point)?;
         let squares = width.f_square()?.f_addcmul_(&height, &height)?;
-        // Of boxes so small that their squares are 0, libtorch's arcus tangent has no slope.
-        let share = factor.f_div(&squares)?.f_masked_fill_(&squares.f_eq(0.0)?, 0.0)?;
+        // Boxes whose squares have no digits left have no slope.
+        let share = factor.f_div(&squares)?;
+        let share = { share }.f_masked_fill_(&squares.f_lt(smallest_normal(squares.kind()))?, 0.0)?;
         let slopes = Tensor::f_stack(&[{ height }.f_mul_(&share)?, { share }.f_mul_(&width)?.f_neg_()?], 0)?;
         self.add_sides(&slopes)
     }

@@ -124,19 +124,20 @@ fn missed(entropy: &Tensor) -> Result<Tensor> {
     Ok(entropy.f_neg()?.f_expm1()?.f_neg()?.f_clamp_min(smallest_normal(entropy.kind()))?)
 }
 
-/// Of `input`, the classes `[N, ...]` and a factor of each place.
+/// Of `input`, the classes `[N, ...]`, a factor of each place, and 1 for those that count.
 impl Rows for FocalLoss {
     fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
         let (weight, none) = (None::<&Tensor>, tch::Reduction::None);
         let entropy = input.f_cross_entropy_loss(&constants[0], weight, none, NOT_A_CLASS, 0.0)?;
-        let entropy = counted(&entropy, &constants[1])?;
+        let entropy = counted(&entropy, &constants[2])?;
         Ok(missed(&entropy)?.f_pow_tensor_scalar(self.gamma)?.f_mul(&entropy)?.f_mul(&constants[1])?)
     }
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
-        let (classes, factors) = (constants[0].f_unsqueeze(1)?, constants[1].f_unsqueeze(1)?);
+        let place = |index: usize| constants[index].f_unsqueeze(1);
+        let (classes, factors) = (place(0)?, place(1)?);
         let mut slopes = input.f_log_softmax(1, None)?;
-        let entropy = counted(&slopes.f_gather(1, &classes, false)?.f_neg_()?, &factors)?;
+        let entropy = counted(&slopes.f_gather(1, &classes, false)?.f_neg_()?, &place(2)?)?;
         let missed = missed(&entropy)?;
         let power = missed.f_pow_tensor_scalar(self.gamma)?.f_mul_(&factors)?;
         let sum = power.f_mul(&entropy)?.f_sum(None)?;
@@ -169,9 +170,10 @@ impl Loss for FocalLoss {
         let counted = target.f_ne(self.ignore_index)?;
         // Class 0 stands in for the ignored ones, for theirs may not exist.
         let known = target.f_mul(&counted)?;
+        let counted = counted.f_to_kind(kind)?;
         let weights = match weight {
             Some(weight) => weight.f_take(&known)?.f_mul(&counted)?,
-            None => counted.f_to_kind(kind)?,
+            None => counted.shallow_clone(),
         };
         let factors = match self.alpha {
             Some(alpha) => {
@@ -181,9 +183,9 @@ impl Loss for FocalLoss {
             None => weights.shallow_clone(),
         };
         if self.reduction == Reduction::None {
-            return reduced(self, input, &[&known, &factors], Reduction::None);
+            return reduced(self, input, &[&known, &factors, &counted], Reduction::None);
         }
-        let sum = reduced(self, &wide, &[&known, &factors], Reduction::Sum)?;
+        let sum = reduced(self, &wide, &[&known, &factors, &counted], Reduction::Sum)?;
         let loss = match (self.reduction, self.mean) {
             (Reduction::Mean, FocalMean::Logits) => sum.f_div_scalar(input.numel() as f64)?,
             (Reduction::Mean, FocalMean::Places) => mean_of_counted(&sum, &weights.f_sum(None)?)?,

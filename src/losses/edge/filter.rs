@@ -13,7 +13,7 @@
 
 use tch::{no_grad, Tensor};
 
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, MEGABYTE};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, PER_THREAD};
 use crate::base::precision::accumulation_kind;
 use crate::{Reduction, Result};
 
@@ -54,7 +54,8 @@ pub(super) fn streamed(
     let gradient = input_grey.f_detach()?;
     let sum = no_grad(|| -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
-        for (start, length) in pieces(count, at_once(input.device(), height * width, MEGABYTE)) {
+        // Twice the usual size: many short operations on few planes.
+        for (start, length) in pieces(count, at_once(input.device(), height * width, 2 * PER_THREAD)) {
             let piece = |tensor: &Tensor| tensor.f_narrow(0, start, length);
             let out = match wanted {
                 Wanted::InputGradient => Some(piece(&gradient)?),

@@ -73,8 +73,10 @@ impl Pointwise for HingeEmbeddingLoss {
         let left = input.f_rsub_scalar(self.margin)?;
         let near = { left.f_ge_scalar_out(&left.f_empty_like()?, 0.0)? }.f_mul_(&dissimilar)?;
         // A choice, not a product: 0 times an infinite distance is not 0.
-        let distances = input.f_where_scalarother(&similar.f_to_kind(Kind::Bool)?, 0.0)?;
-        let elements = { left }.f_clamp_min_(0.0)?.f_mul_(&dissimilar)?.f_add_(&distances)?;
+        let chosen =
+            |tensor: &Tensor, side: &Tensor| tensor.f_where_scalarother(&side.f_to_kind(Kind::Bool)?, 0.0);
+        let elements =
+            chosen(&{ left }.f_clamp_min_(0.0)?, &dissimilar)?.f_add_(&chosen(input, &similar)?)?;
         Ok((elements, { similar }.f_sub_(&near)?))
     }
 }

@@ -141,7 +141,7 @@ impl DiceCeLoss {
             let elements =
                 logits.f_binary_cross_entropy_with_logits(labels, None::<&Tensor>, weight.as_ref(), none)?;
             return match counted {
-                Some(counted) => mean_of(&elements.f_mul(counted)?, counted),
+                Some(counted) => mean_of(&counting(&elements, counted)?, counted),
                 None => Ok(elements.f_mean(None)?),
             };
         }
@@ -211,6 +211,8 @@ impl Loss for DiceCeLoss {
 
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
+        check::floating("input", input)?;
+        check::dense("target", target)?;
         let plain = self.mode == SegmentationMode::Multiclass
             && check::is_class_kind(target.f_kind()?)
             && self.weight.is_none()

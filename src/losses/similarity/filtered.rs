@@ -22,8 +22,8 @@ pub(super) trait Filtered {
     /// The values `[N]` for the planes of both images, in libtorch's graph.
     fn compare(&self, input: &[Tensor], target: &[Tensor]) -> Result<Tensor>;
 
-    /// How many pixels of images to work on at a time, so that the planes stay in the cache of a CPU. Most measures
-    /// have planes of a quarter of that: 256 kilobytes in f32.
+    /// How many pixels of images a thread works on at a time, so that the planes stay in the cache of its core. Most
+    /// measures have planes of a quarter of that: 128 kilobytes in f32.
     fn pixels_at_once(&self) -> i64 {
         PER_THREAD
     }

@@ -7,7 +7,7 @@ use super::gradient_magnitude::{dissimilarity, Operator};
 use super::phase::{Bank, Wavelets};
 use super::weighted::Weighted;
 use super::yiq::{color_similarity, grey, grey_gradient};
-use crate::base::gradient::at_once;
+use crate::base::gradient::{at_once, PER_THREAD};
 use crate::base::image::per_image::{per_image, PerImage};
 use crate::base::image::pool::{average, average_gradient, factor_to_256};
 use crate::base::image::score::loss_of_clamped;
@@ -177,9 +177,9 @@ impl PerImage for Measure {
         self.weighted(input, target)?.scores()
     }
 
-    /// One of 256x256 pixels: its responses are 32 planes and more.
+    /// An eighth of the usual: its responses are 32 planes and more.
     fn images_at_once(&self, device: Device, pixels: i64) -> i64 {
-        at_once(device, pixels, 1 << 15)
+        at_once(device, pixels, PER_THREAD / 4)
     }
 
     fn values_and_gradient(&self, input: &Tensor, target: &Tensor) -> Result<(Tensor, Tensor)> {

@@ -8,6 +8,7 @@ use tch::Tensor;
 use super::filtered::{channels_back, Filtered};
 use super::gradient_magnitude::{Lengths, Operator};
 use super::map::enlarged;
+use crate::base::gradient::PER_THREAD;
 use crate::base::image::per_image::per_image;
 use crate::base::image::{color, pool, DataRange};
 use crate::base::precision::smallest_normal;
@@ -271,7 +272,7 @@ fn power_of_complex(base: &Complex, exponent: f64) -> Result<Complex> {
 impl Filtered for MdsiLoss {
     /// The planes have as many pixels as the images, or as those that are shrunk to about 256 by 256.
     fn pixels_at_once(&self) -> i64 {
-        1 << 16
+        PER_THREAD / 2
     }
 
     fn filter(&self, images: &Tensor) -> Result<Vec<Tensor>> {

@@ -14,8 +14,8 @@ use crate::support::{integers, leaf, matrix};
 /// Reduced losses have their gradient from forward, in pieces; unreduced ones have libtorch's.
 #[test]
 fn pieces_are_the_graph() {
-    // More than one piece of 2^16 numbers, and a last one that is smaller.
-    let shape = [701, 211];
+    // More than a piece, which has 2^17 numbers for each thread.
+    let shape = [701 * i64::from(tch::get_num_threads()), 211];
     let (input, soft) = (noise(1, &shape, Kind::Double) * 4.0, noise(2, &shape, Kind::Double).sigmoid());
     let weight = noise(3, &[211], Kind::Double).sigmoid();
     let compare = |reduced: &dyn Loss, plain: &dyn Loss, target: &Tensor| {
@@ -41,7 +41,7 @@ fn pieces_are_the_graph() {
     }
     let loss = PolyCrossEntropyLoss::default();
     compare(&loss.with_reduction(sum), &loss.with_reduction(none), &soft);
-    let classes = (Tensor::arange(701, (Kind::Int64, input.device())) * 7).remainder(211);
+    let classes = (Tensor::arange(shape[0], (Kind::Int64, input.device())) * 7).remainder(211);
     let loss = AsymmetricSingleLabelLoss { gamma_neg: 0.5, gamma_pos: 0.5, ..Default::default() };
     compare(&loss.with_reduction(sum), &loss.with_reduction(none), &classes);
     let loss = PolyCrossEntropyLoss { label_smoothing: 0.1, ..Default::default() };
@@ -51,10 +51,10 @@ fn pieces_are_the_graph() {
     compare(&loss.clone().with_reduction(sum), &loss.with_reduction(none), &soft);
 }
 
-/// Images of which one alone has more than a piece, 2^18 numbers: their places are cut.
+/// Images of which one alone has more than a piece: their places are cut.
 #[test]
 fn pieces_of_images_are_the_graph() {
-    let size = [3, 5, 233, 257];
+    let size = [3, 5, 120 * i64::from(tch::get_num_threads()), 257];
     let input = noise(1, &size, Kind::Double) * 4.0;
     let soft = noise(2, &size, Kind::Double).softmax(1, Kind::Double);
     let classes = soft.argmax(1, false);
@@ -131,8 +131,8 @@ fn sure_answers_keep_their_digits() {
     assert!(input.grad().isfinite().all().int64_value(&[]) == 1);
 }
 
-/// Whatever the logits of an ignored place are, and a class that is neither there nor ignored is an error: with a
-/// gradient and without, reduced and not.
+/// An ignored place may have an infinite logit, and a class that is neither there nor ignored is an error: with a gradient
+/// and without, reduced and not.
 #[test]
 fn ignored_places_and_wrong_classes() {
     let infinite = f64::NEG_INFINITY;
