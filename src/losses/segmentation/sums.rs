@@ -136,7 +136,7 @@ impl Reading {
             let input = places.input.f_detach()?;
             let probabilities = if self.from_logits { input.f_empty_like()? } else { input };
             let (mut pieces, mut sums, mut entropies) = (Vec::new(), Vec::new(), Vec::new());
-            for (start, length) in spans.iter().copied() {
+            for &(start, length) in &spans {
                 let plain = places.narrow(start, length)?;
                 let piece = prepare(&plain)?;
                 let own = probabilities.f_narrow(0, start, length)?;
@@ -169,7 +169,7 @@ impl Reading {
                 true => probabilities.shallow_clone(),
                 false => probabilities.f_empty_like()?,
             };
-            for ((start, length), piece) in spans.iter().copied().zip(&pieces) {
+            for (&(start, length), piece) in spans.iter().zip(&pieces) {
                 let own = |tensor: &Tensor| tensor.f_narrow(0, start, length);
                 let right = leaves.right.as_ref().map(own).transpose()?;
                 let slopes = (&own(&slopes[0])?, &own(&slopes[1])?);
