@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::class_entropy::{counted, NOT_A_CLASS};
+use super::class_entropy::{counted, Known, NOT_A_CLASS};
 use super::rows::{reduced, Rows};
 use super::{class_weight, CLASSES};
 use crate::base::precision::{accumulation_kind, smallest_normal};
@@ -167,10 +167,7 @@ impl Loss for FocalLoss {
         let weight = class_weight(self.weight.as_ref(), &wide, classes)?;
         check::class_targets(&input.size(), input, target)?;
         let target = target.f_to_kind(CLASSES)?;
-        let counted = target.f_ne(self.ignore_index)?;
-        // Class 0 stands in for the ignored ones, for theirs may not exist.
-        let known = target.f_mul(&counted)?;
-        let counted = counted.f_to_kind(kind)?;
+        let Known { classes: known, counted } = Known::of(&target, self.ignore_index, kind)?;
         let weights = match weight {
             Some(weight) => weight.f_take(&known)?.f_mul(&counted)?,
             None => counted.shallow_clone(),

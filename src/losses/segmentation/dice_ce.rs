@@ -7,7 +7,6 @@ use super::entropy::Entropy;
 use super::mode::{Places, Truth};
 use super::overlap::Overlap;
 use super::{DiceLoss, Intersection, OverlapScore, SegmentationMode};
-use crate::base::gradient::Wanted;
 use crate::base::weight::placed;
 use crate::base::{check, setters};
 use crate::losses::classification::class_entropy::{counting, ClassEntropy};
@@ -213,11 +212,7 @@ impl Loss for DiceCeLoss {
         self.check_options()?;
         check::floating("input", input)?;
         check::dense("target", target)?;
-        let plain = self.mode == SegmentationMode::Multiclass
-            && check::is_class_kind(target.f_kind()?)
-            && self.weight.is_none()
-            && self.label_smoothing == 0.0;
-        if plain && self.lambda_ce > 0.0 && Wanted::of(input, None)? == Wanted::InputGradient {
+        if self.weight.is_none() && self.label_smoothing == 0.0 && self.lambda_ce > 0.0 {
             let entropy = Entropy { factor: self.lambda_ce };
             let both = self.dice().forward_with_entropy(input, target, self.lambda_dice, &entropy)?;
             if let Some(both) = both {

@@ -9,6 +9,7 @@ use tch::{no_grad, Device, Kind, Tensor};
 use super::entropy::Entropy;
 use super::mode::{Places, Truth};
 use super::SegmentationMode;
+use crate::base::check;
 use crate::base::gradient::{with_gradient, Wanted};
 use crate::base::heap::keep_freed_blocks;
 use crate::{Error, Result};
@@ -78,12 +79,12 @@ impl Reading {
         entropy: &Entropy,
         loss: impl Fn(&Sums) -> Result<Tensor>,
     ) -> Result<Option<Tensor>> {
-        let places = self.places(input, target)?;
+        let of_classes = self.mode == SegmentationMode::Multiclass && check::is_class_kind(target.f_kind()?);
         let in_graph = Wanted::of(input, None)? != Wanted::InputGradient;
-        if in_graph || places.input.numel() == 0 || matches!(places.truth, Truth::Values(_)) {
+        if in_graph || !of_classes || input.numel() == 0 {
             return Ok(None);
         }
-        Ok(Some(self.in_closed_form(&places, Some(entropy), loss)?))
+        Ok(Some(self.in_closed_form(&self.places(input, target)?, Some(entropy), loss)?))
     }
 
     fn places(&self, input: &Tensor, target: &Tensor) -> Result<Places> {
