@@ -4,6 +4,7 @@ pub(crate) mod atomic;
 pub(crate) mod average;
 pub(crate) mod check;
 mod error;
+pub(crate) mod exponential;
 pub(crate) mod gradient;
 pub(crate) mod heap;
 pub(crate) mod image;

@@ -5,7 +5,7 @@
 
 use tch::{no_grad, Tensor};
 
-use super::gradient::{at_once, pieces, with_gradient, Wanted, PER_THREAD};
+use super::gradient::{at_once, pieces, with_gradient, Wanted, NUMBERS_PER_THREAD};
 use super::heap::keep_freed_blocks;
 use super::precision::accumulation_kind;
 use crate::Result;
@@ -76,14 +76,14 @@ impl Piece {
     /// Whole rows.
     fn of_rows(input: &Tensor) -> Vec<Piece> {
         let rows = input.size()[0];
-        let most = at_once(input.device(), (input.numel() as i64 / rows).max(1), PER_THREAD);
+        let most = at_once(input.device(), (input.numel() as i64 / rows).max(1), NUMBERS_PER_THREAD);
         pieces(rows, most).map(|rows| Piece { rows, places: None }).collect()
     }
 
     /// The same, and rows are cut that have more places than are worked on at a time.
     fn of_places(input: &Tensor) -> Vec<Piece> {
         let size = input.size();
-        let of_classes = at_once(input.device(), size[1], PER_THREAD);
+        let of_classes = at_once(input.device(), size[1], NUMBERS_PER_THREAD);
         if size.len() == 2 || size[2] <= of_classes {
             return Piece::of_rows(input);
         }

@@ -6,7 +6,7 @@ use tch_losses::{
 };
 
 use crate::common::{assert_close, noise, value, Relative};
-use crate::support::{differences, leaf, matrix, message_of, vector, zeros};
+use crate::support::{differences, leaf, longer_than_a_piece, matrix, message_of, vector, zeros};
 
 const EPS: f64 = 1e-7;
 
@@ -124,7 +124,7 @@ fn boxes_without_an_area_are_finite() {
 /// edges that coincide, and of boxes without an area.
 #[test]
 fn reduced_losses_have_the_gradient_of_the_graph() {
-    let pairs = 35_001 * i64::from(tch::get_num_threads());
+    let pairs = longer_than_a_piece() / 4 + 1;
     let corners = noise(1, &[pairs, 2], Kind::Double) * 50.0;
     let boxes = Tensor::cat(&[&corners, &(&corners + noise(2, &[pairs, 2], Kind::Double).exp() * 20.0)], 1);
     // Half of the edges coincide.

@@ -7,7 +7,7 @@ use tch_losses::{
 };
 
 use crate::common::{value, values};
-use crate::support::{assert_values, integers, leaf, matrix, message_of, vector, zeros};
+use crate::support::{assert_values, integers, leaf, longer_than_a_piece, matrix, message_of, vector, zeros};
 
 #[test]
 fn by_hand() {
@@ -139,8 +139,8 @@ fn triplets_with_a_distance_are_printed_and_sent() {
 fn the_reduced_hinge_is_the_sum_of_the_elements() {
     let input = vector(&[0.5, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY, 0.25, 1.0, 5.0]);
     let target = vector(&[1.0, -1.0, -1.0, -1.0, 1.0, 0.0, 2.0, 0.0]);
-    // More than a piece, which has 2^17 numbers for each thread. All of them are multiples of 1/4.
-    let times = 20_000 * i64::from(tch::get_num_threads());
+    // All of them are multiples of 1/4, so that sums are exact.
+    let times = longer_than_a_piece() / 8 + 1;
     let (input, target) = (input.repeat([times]), target.repeat([times]));
     let hinge = HingeEmbeddingLoss { margin: 2.0, reduction: Reduction::Sum };
     for target in [target.shallow_clone(), target.to_kind(Kind::Int64)] {

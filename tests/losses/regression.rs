@@ -7,7 +7,9 @@ use tch_losses::{
 };
 
 use crate::common::{assert_close, noise, value, values, Relative};
-use crate::support::{assert_values, indices, integers, leaf, matrix, message_of, vector, zeros};
+use crate::support::{
+    assert_values, indices, integers, leaf, longer_than_a_piece, matrix, message_of, vector, zeros,
+};
 
 #[test]
 fn powers() {
@@ -130,7 +132,7 @@ fn quantile_huber() {
 /// More rows than one piece has.
 #[test]
 fn pieces_are_the_graph() {
-    let rows = 40_001 * i64::from(tch::get_num_threads());
+    let rows = longer_than_a_piece() / 4 + 1;
     let (input, target) = (noise(1, &[rows, 4], Kind::Double), noise(2, &[rows], Kind::Double));
     let taus = noise(3, &[rows, 4], Kind::Double).sigmoid();
     let check = |what: &str, reduced: &dyn Fn(&Tensor) -> Tensor, plain: &dyn Fn(&Tensor) -> Tensor| {

@@ -11,6 +11,11 @@ pub fn zeros(shape: &[i64]) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, device()))
 }
 
+/// How many numbers are more than losses without neighbours work on at a time: 2^19 for each thread, of eight at most.
+pub fn longer_than_a_piece() -> i64 {
+    (i64::from(tch::get_num_threads()).min(8) << 19) + 1
+}
+
 pub fn indices(shape: &[i64]) -> Tensor {
     Tensor::zeros(shape, (Kind::Int64, device()))
 }

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::rows::{over_classes, reduced, Rows};
 use super::CLASSES;
+use crate::base::exponential::exp_in_place;
 use crate::base::precision::smallest_normal;
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
@@ -111,7 +112,7 @@ impl Rows for AsymmetricSingleLabelLoss {
         let right = logs.f_gather(1, classes, false)?;
         let (of_right, missed) = self.of_right(&right)?;
         // Slopes with respect to the logarithms: p^g (g log p + 1) at the others ...
-        let mut slopes = logs.f_mul_scalar(self.gamma_neg)?.f_exp_()?.f_mul_scalar_(off)?;
+        let mut slopes = exp_in_place(logs.f_mul_scalar(self.gamma_neg)?)?.f_mul_scalar_(off)?;
         let mut others = slopes.f_mul(&logs)?;
         slopes = slopes.f_add_(&others.f_mul_scalar(self.gamma_neg)?)?;
         // ... and (1 - p)^g - g p (1 - p)^(g - 1) log p at the right one.
@@ -122,7 +123,7 @@ impl Rows for AsymmetricSingleLabelLoss {
         others = others.f_scatter_(1, classes, &of_right.f_mul_scalar(on)?)?;
         let total = over_classes(&slopes, true)?;
         // Behind the soft-max, with the sign of the loss: p * Σ - slope.
-        slopes = { logs }.f_exp_()?.f_mul_(&total)?.f_sub_(&slopes)?;
+        slopes = exp_in_place(logs)?.f_mul_(&total)?.f_sub_(&slopes)?;
         Ok((others.f_sum(None)?.f_neg()?, slopes))
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::rows::{over_classes, reduced, Rows};
+use crate::base::exponential::{exp, exp_in_place};
 use crate::base::{check, setters};
 use crate::{Loss, Reduction, Result};
 
@@ -89,11 +90,11 @@ impl Rows for DistillationLoss {
 
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let (student, teacher) = (self.logs(input)?, self.teacher(&constants[0])?);
-        let probabilities = teacher.f_exp()?;
+        let probabilities = exp(&teacher)?;
         let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
         let difference = { teacher }.f_sub_(&student)?;
         let sum = flat(&probabilities)?.f_dot(&flat(&difference)?)?;
-        let slopes = { student }.f_exp_()?.f_sub_(&probabilities)?.f_mul_scalar_(self.temperature)?;
+        let slopes = exp_in_place(student)?.f_sub_(&probabilities)?.f_mul_scalar_(self.temperature)?;
         Ok((sum.f_mul_scalar(self.temperature * self.temperature)?, slopes))
     }
 }

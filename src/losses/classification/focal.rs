@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::class_entropy::{counted, Known, NOT_A_CLASS};
 use super::rows::{reduced, Rows};
 use super::{class_weight, CLASSES};
+use crate::base::exponential::exp_in_place;
 use crate::base::precision::{accumulation_kind, smallest_normal};
 use crate::base::reduction::mean_of_counted;
 use crate::base::weight::check_weight;
@@ -146,7 +147,7 @@ impl Rows for FocalLoss {
         // The entropy of a sure answer is 0: the division by next to nothing comes last.
         let odds = missed.f_rsub_scalar(1.0)?.f_mul_(&entropy)?.f_mul_scalar_(self.gamma)?.f_div_(&missed)?;
         let steep = { odds }.f_add_scalar_(1.0)?.f_mul_(&power)?;
-        slopes = slopes.f_exp_()?.f_mul_(&steep)?.f_scatter_add_(1, &classes, &steep.f_neg()?)?;
+        slopes = exp_in_place(slopes)?.f_mul_(&steep)?.f_scatter_add_(1, &classes, &steep.f_neg()?)?;
         Ok((sum, slopes))
     }
 }

@@ -5,7 +5,8 @@ use tch::{no_grad, Tensor};
 
 use super::rows::finish;
 use super::CLASSES;
-use crate::base::gradient::{with_gradient, Wanted};
+use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, NUMBERS_PER_THREAD};
+use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
 use crate::{Error, Loss, Reduction, Result};
@@ -122,6 +123,22 @@ impl JsdCrossEntropyLoss {
         Ok(entropy.f_add(&divergences.f_mul_scalar(self.alpha / self.num_splits as f64)?)?)
     }
 
+    /// The sum of the losses of the samples, of which there is one at least, and its slopes with respect to the scores.
+    fn sum_and_slopes(&self, scores: &Tensor, classes: &Tensor) -> Result<(Tensor, Tensor)> {
+        keep_freed_blocks();
+        let (slopes, mut sums) = (scores.f_empty_like()?, Vec::new());
+        let size = scores.size();
+        for (start, samples) in
+            pieces(size[1], at_once(scores.device(), size[0] * size[2], NUMBERS_PER_THREAD))
+        {
+            let classes = classes.f_narrow(0, start, samples)?;
+            let mixture = self.mixture(&scores.f_narrow(1, start, samples)?)?;
+            sums.push(self.samples(&mixture, &classes)?.f_sum(None)?);
+            slopes.f_narrow(1, start, samples)?.f_copy_(&self.slopes(mixture, &classes)?)?;
+        }
+        Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, slopes))
+    }
+
     /// The slopes of the samples' losses with respect to the scores.
     fn slopes(&self, mixture: Mixture, classes: &Tensor) -> Result<Tensor> {
         let Mixture { probabilities, mean, ratios, .. } = mixture;
@@ -162,11 +179,7 @@ impl Loss for JsdCrossEntropyLoss {
         if in_graph || self.reduction == Reduction::None || samples == 0 {
             return finish(self.samples(&self.mixture(&scores)?, &classes)?, self.reduction, samples, input);
         }
-        let (sum, slopes) = no_grad(|| -> Result<(Tensor, Tensor)> {
-            let mixture = self.mixture(&scores)?;
-            let sum = self.samples(&mixture, &classes)?.f_sum(None)?;
-            Ok((sum, self.slopes(mixture, &classes)?))
-        })?;
+        let (sum, slopes) = no_grad(|| self.sum_and_slopes(&scores.f_detach()?, &classes))?;
         let factor = if self.reduction == Reduction::Mean { 1.0 / samples as f64 } else { 1.0 };
         let loss = with_gradient(&sum.f_mul_scalar(factor)?, &scores, &slopes, factor)?;
         Ok(loss.f_to_kind(input.kind())?)

@@ -6,6 +6,7 @@ use tch::Tensor;
 use super::class_entropy::{ClassEntropy, Known};
 use super::rows::{over_classes, reduced, Rows};
 use super::{CrossEntropyLoss, CLASSES};
+use crate::base::exponential::exp_in_place;
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::mean_of_counted;
 use crate::base::{check, setters};
@@ -125,7 +126,7 @@ impl Rows for PolyCrossEntropyLoss {
         let (target, epsilon) = (&constants[0], self.epsilon);
         let logs = input.f_log_softmax(1, None)?;
         let entropy = logs.f_mul(target)?.f_sum(None)?;
-        let mut slopes = { logs }.f_exp_()?;
+        let mut slopes = exp_in_place(logs)?;
         let (total, hit) = (over_classes(target, true)?, over_classes(&slopes.f_mul(target)?, true)?);
         let places = hit.numel() as f64;
         let sum = hit.f_sum(None)?.f_rsub_scalar(places)?.f_mul_scalar(epsilon)?.f_sub(&entropy)?;

@@ -19,7 +19,7 @@ pub(in crate::losses) trait Rows {
 /// A soft-max over the classes, and what its logarithms are: `log p = shifted + largest`.
 ///
 /// No exponential is taken twice, and those sums keep the digits of probabilities too small for their kind.
-pub(super) struct Softened {
+pub(in crate::losses) struct Softened {
     /// The scores less the largest of their place.
     pub shifted: Tensor,
     pub probabilities: Tensor,
@@ -38,7 +38,7 @@ impl Softened {
 }
 
 /// The sum over the classes.
-pub(super) fn over_classes(scores: &Tensor, keep: bool) -> Result<Tensor> {
+pub(in crate::losses) fn over_classes(scores: &Tensor, keep: bool) -> Result<Tensor> {
     Ok(scores.f_sum_dim_intlist([1i64].as_slice(), keep, None)?)
 }
 

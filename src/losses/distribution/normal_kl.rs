@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::base::exponential::exp_in_place;
 use crate::base::gradient::Wanted;
 use crate::base::pointwise::sum_of_rows;
 use crate::base::precision::accumulation_kind;
@@ -109,7 +110,7 @@ impl NormalKlLoss {
 fn sum_and_slopes(first: &Tensor, second: &Tensor) -> Result<(Tensor, Tensor)> {
     let halves = |moments: &Tensor| moments.f_chunk(2, 1);
     let (first, second) = (halves(first)?, halves(second)?);
-    let inverse = second[1].f_mul_scalar(-0.5)?.f_exp_()?;
+    let inverse = exp_in_place(second[1].f_mul_scalar(-0.5)?)?;
     let scaled = first[0].f_sub(&second[0])?.f_mul_(&inverse)?;
     let mut ratio = first[1].f_sub(&second[1])?;
     // Of the logarithm of the variance, twice its slope.

@@ -5,6 +5,7 @@ use tch::Tensor;
 
 use super::elementwise::{difference, forward, Elementwise};
 use super::map_of_elements;
+use crate::base::exponential::exp_in_place;
 use crate::base::setters;
 use crate::{Loss, Reduction, Result};
 
@@ -59,9 +60,9 @@ impl Elementwise for WelschLoss {
     }
 
     fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
-        let mut exponents = difference.f_square()?.f_mul_scalar_(-0.5)?;
+        let exponents = difference.f_square()?.f_mul_scalar_(-0.5)?;
         let sum = exponents.f_expm1()?.f_sum(None)?.f_neg()?;
-        let _ = difference.f_mul_(&exponents.f_exp_()?)?;
+        let _ = difference.f_mul_(&exp_in_place(exponents)?)?;
         Ok(sum)
     }
 }

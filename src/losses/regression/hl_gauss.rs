@@ -5,12 +5,10 @@ use std::f64::consts::SQRT_2;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::base::gradient::Wanted;
-use crate::base::pointwise::sum_of_rows;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
-use crate::losses::classification::rows::Rows;
-use crate::{Error, Loss, Reduction, Result, SoftTargetCrossEntropyLoss};
+use crate::losses::classification::rows::{over_classes, reduced, Rows, Softened};
+use crate::{Error, Loss, Reduction, Result};
 
 /// HL-Gauss: a number as a histogram. The network classifies into bins, the target is a normal distribution around the
 /// number.
@@ -97,17 +95,82 @@ impl HlGaussLoss {
         Ok(Tensor::f_linspace(self.min_value, self.max_value, input.size()[1] + 1, options)?)
     }
 
-    /// The shares of the bins, `[N, B]`.
-    fn shares(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
+    /// Which bins of `input` have a share, and the shares.
+    fn histogram(&self, input: &Tensor, target: &Tensor) -> Result<Histogram> {
         let bins = input.size()[1];
-        let deviation = self.sigma_ratio * (self.max_value - self.min_value) / bins as f64;
         let edges = self.edges(input, target.kind())?;
         let target = target.f_clamp(self.min_value, self.max_value)?.f_unsqueeze(1)?;
+        let near = self.near(&target, bins)?;
+        let edges = match &near {
+            Some(near) => {
+                edges.f_take(&Tensor::f_cat(&[near, &near.f_narrow(1, -1, 1)?.f_add_scalar(1)?], 1)?)?
+            }
+            None => edges,
+        };
+        let deviation = self.sigma_ratio * (self.max_value - self.min_value) / bins as f64;
         // Both are scaled while they are small.
         let scaled = |tensor: &Tensor| tensor.f_div_scalar(SQRT_2 * deviation);
         let distribution = scaled(&edges)?.f_sub(&scaled(&target)?)?.f_erf()?;
+        let last = distribution.size()[1] - 1;
         let edge = |index: i64, count: i64| distribution.f_narrow(1, index, count);
-        Ok(edge(1, bins)?.f_sub(&edge(0, bins)?)?.f_div(&edge(bins, 1)?.f_sub(&edge(0, 1)?)?)?)
+        let shares = edge(1, last)?.f_sub(&edge(0, last)?)?.f_div(&edge(last, 1)?.f_sub(&edge(0, 1)?)?)?;
+        Ok(Histogram { near, shares })
+    }
+
+    /// The bins around each target, `[N, near]`, or `None` where that is all of them. Others have no share: so far from
+    /// the target, the error function rounds to 1.
+    fn near(&self, target: &Tensor, bins: i64) -> Result<Option<Tensor>> {
+        let saturated = if target.kind() == Kind::Double { 6.0 } else { 4.0 };
+        // On each side, with one for a target that rounding puts into the bin beside its own.
+        let reach = (saturated * SQRT_2 * self.sigma_ratio).ceil() + 1.0;
+        if 2.0 * reach + 1.0 >= bins as f64 {
+            return Ok(None);
+        }
+        let near = 2 * reach as i64 + 1;
+        let width = (self.max_value - self.min_value) / bins as f64;
+        let own = target.f_sub_scalar(self.min_value)?.f_div_scalar(width)?.f_floor()?;
+        let first = own.f_sub_scalar(reach)?.f_to_kind(Kind::Int64)?.f_clamp(0, bins - near)?;
+        Ok(Some(first.f_add(&Tensor::f_arange(near, (Kind::Int64, target.device()))?)?))
+    }
+}
+
+/// The shares of bins, which add up to 1 for each target.
+struct Histogram {
+    /// The indices of the bins, `[N, near]`, or `None` for all of them.
+    near: Option<Tensor>,
+    /// `[N, near]`.
+    shares: Tensor,
+}
+
+impl Histogram {
+    /// What `scores` `[N, B]` have at the bins.
+    fn of(&self, scores: &Tensor) -> Result<Tensor> {
+        Ok(match &self.near {
+            Some(near) => scores.f_gather(1, near, false)?,
+            None => scores.shallow_clone(),
+        })
+    }
+}
+
+/// Of logits and numbers.
+impl Rows for HlGaussLoss {
+    fn places(&self, input: &Tensor, constants: &[Tensor]) -> Result<Tensor> {
+        let histogram = self.histogram(input, &constants[0])?;
+        let logs = histogram.of(&input.f_log_softmax(1, None)?)?;
+        Ok(over_classes(&logs.f_mul(&histogram.shares)?, false)?.f_neg()?)
+    }
+
+    fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
+        let histogram = self.histogram(input, &constants[0])?;
+        let Softened { shifted, probabilities, largest } = Softened::of(input)?;
+        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
+        let sum =
+            flat(&histogram.of(&shifted)?)?.f_dot(&flat(&histogram.shares)?)?.f_add(&largest.f_sum(None)?)?;
+        let slopes = match &histogram.near {
+            Some(near) => { probabilities }.f_scatter_add_(1, near, &histogram.shares.f_neg()?)?,
+            None => { probabilities }.f_sub_(&histogram.shares)?,
+        };
+        Ok((sum.f_neg()?, slopes))
     }
 }
 
@@ -141,18 +204,6 @@ impl Loss for HlGaussLoss {
             let expected = format!("{:?}, a number for each row of `input`", &input.size()[..1]);
             return Err(Error::Shape { argument: "target", given: target.size(), expected });
         }
-        let wide = input.f_to_kind(accumulation_kind(input.kind()))?;
-        let target = target.f_to_kind(wide.kind())?;
-        let in_graph = Wanted::of(&wide, Some(&target))? != Wanted::InputGradient;
-        if self.reduction == Reduction::None || in_graph || wide.numel() == 0 {
-            let entropy = SoftTargetCrossEntropyLoss { reduction: self.reduction };
-            let loss = entropy.try_forward(&wide, &self.shares(&wide, &target)?)?;
-            return Ok(loss.f_to_kind(input.kind())?);
-        }
-        let sum = sum_of_rows(&wide.f_contiguous()?, &[target], &|input, constants| {
-            SoftTargetCrossEntropyLoss::default().sum_and_slopes(input, &[self.shares(input, &constants[0])?])
-        })?;
-        let samples = if self.reduction == Reduction::Mean { wide.size()[0] as f64 } else { 1.0 };
-        Ok(sum.f_div_scalar(samples)?.f_to_kind(input.kind())?)
+        reduced(self, input, &[target], self.reduction)
     }
 }

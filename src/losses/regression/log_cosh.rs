@@ -54,14 +54,13 @@ impl Elementwise for LogCoshLoss {
         Ok(size.f_add(&rest)?)
     }
 
-    fn sum_and_slopes(&self, difference: Tensor) -> Result<Tensor> {
+    fn sum_and_slopes(&self, mut difference: Tensor) -> Result<Tensor> {
         let size = difference.f_abs()?;
         let sum = size.f_sum(None)?;
         // `exp(-2 |d|) - 1`, of which the rest is made; libtorch's own tanh takes longer.
         let fallen = { size }.f_mul_scalar_(-2.0)?.f_expm1_()?;
-        // The hyperbolic tangent, with the sign of the difference.
-        let slopes = fallen.f_div(&fallen.f_add_scalar(2.0)?)?;
-        let _ = slopes.f_copysign_out(&difference, &difference)?;
+        // The hyperbolic tangent of the size is `-fallen / (fallen + 2)`.
+        let _ = difference.f_sgn_()?.f_mul_(&fallen)?.f_div_(&fallen.f_rsub_scalar(-2.0)?)?;
         let sum = sum.f_add(&{ fallen }.f_mul_scalar_(0.5)?.f_log1p_()?.f_sum(None)?)?;
         Ok(sum)
     }

@@ -168,7 +168,7 @@ impl DiceFocalLoss {
         let from = i64::from(!self.include_background && classes > 1);
         let counting = |tensor: &Tensor| tensor.f_narrow(1, from, classes - from);
         let (logits, labels) = (counting(&places.input)?, counting(&places.labels()?)?);
-        let signs = labels.f_mul_scalar(-2.0)?.f_add_scalar(1.0)?;
+        let signs = labels.f_mul_scalar(-2.0)?.f_add_scalar_(1.0)?;
         let signed = logits.f_mul(&signs)?;
         // With labels of 0 and 1, one sigmoid is enough. Behind its power, the graph would have a slope of 0 *
         // infinity.
@@ -178,7 +178,8 @@ impl DiceFocalLoss {
         };
         let (cost, mut factor) = match &wrong {
             Some(wrong) => {
-                (signed.f_neg()?.f_log_sigmoid()?.f_neg()?, wrong.f_pow_tensor_scalar(self.gamma)?)
+                let cost = signed.f_neg()?.f_log_sigmoid()?.f_neg_()?;
+                (cost, wrong.f_pow_tensor_scalar(self.gamma)?)
             }
             None => {
                 let none = tch::Reduction::None;
@@ -210,16 +211,15 @@ impl DiceFocalLoss {
             // Of the cost, and of the factor in front of it.
             let slopes = match &wrong {
                 Some(wrong) => {
-                    let of_factor =
-                        cost.f_mul(&wrong.f_neg()?.f_add_scalar(1.0)?)?.f_mul_scalar(self.gamma)?;
-                    of_factor.f_add(wrong)?.f_mul(&signs)?
+                    let of_factor = wrong.f_rsub_scalar(1.0)?.f_mul_(&cost)?.f_mul_scalar_(self.gamma)?;
+                    { of_factor }.f_add_(wrong)?.f_mul_(&signs)?
                 }
                 None => {
                     let of_factor = signed.f_neg()?.f_sigmoid()?.f_mul(&signs)?.f_mul(&cost)?;
                     logits.f_sigmoid()?.f_sub(&labels)?.f_add(&of_factor.f_mul_scalar(self.gamma)?)?
                 }
             };
-            counting(&to)?.f_copy_(&slopes.f_mul(&factor)?)?;
+            let _ = slopes.f_mul_out(&counting(&to)?, &factor)?;
         }
         Ok((factor.f_mul(&cost)?.f_sum(None)?, count))
     }

@@ -9,7 +9,7 @@ use tch_losses::{
 
 use super::focal::MODULATIONS;
 use crate::common::{assert_close, device, noise, Relative};
-use crate::support::{integers, leaf, matrix};
+use crate::support::{integers, leaf, longer_than_a_piece, matrix};
 
 /// The reduced loss, which has its gradient from forward in pieces, is the sum of the unreduced one, which has libtorch's.
 fn compare(input: &Tensor, reduced: &dyn Loss, plain: &dyn Loss, target: &Tensor) {
@@ -25,8 +25,7 @@ fn compare(input: &Tensor, reduced: &dyn Loss, plain: &dyn Loss, target: &Tensor
 
 #[test]
 fn pieces_are_the_graph() {
-    // More than a piece, which has 2^17 numbers for each thread.
-    let shape = [701 * i64::from(tch::get_num_threads()), 211];
+    let shape = [longer_than_a_piece() / 211 + 1, 211];
     let (input, soft) = (noise(1, &shape, Kind::Double) * 4.0, noise(2, &shape, Kind::Double).sigmoid());
     let weight = noise(3, &[211], Kind::Double).sigmoid();
     let [sum, none] = [Reduction::Sum, Reduction::None];
@@ -55,7 +54,7 @@ fn pieces_are_the_graph() {
 /// Images of which one alone has more than a piece: their places are cut.
 #[test]
 fn pieces_of_images_are_the_graph() {
-    let size = [3, 5, 120 * i64::from(tch::get_num_threads()), 257];
+    let size = [2, 5, longer_than_a_piece() / (5 * 257) + 1, 257];
     let input = noise(1, &size, Kind::Double) * 4.0;
     let soft = noise(2, &size, Kind::Double).softmax(1, Kind::Double);
     let classes = soft.argmax(1, false);
