@@ -118,18 +118,23 @@ pub(crate) const MEGABYTE: i64 = 1 << 18;
 /// of its core.
 pub(crate) const PER_THREAD: i64 = MEGABYTE / 2;
 
-/// The same of numbers that depend on no neighbours. Their planes stay in the cache that the cores share. Longer pieces
-/// are fewer waits for the slowest thread, which is what counts beside other programs.
-pub(crate) const NUMBERS_PER_THREAD: i64 = 2 * MEGABYTE;
-
 /// How many parts of so many `elements` to work on at a time. On a CPU they have `per_thread` elements together for each
-/// thread, up to 16 MB of f32: larger planes would need more memory than their caches save time. One at least.
+/// thread, which stay in the cache of its core. One at least. Beyond 32 threads, the planes would need more memory than
+/// their cores' caches save time.
 pub(crate) fn at_once(device: Device, elements: i64, per_thread: i64) -> i64 {
     match device {
-        Device::Cpu => ((per_thread * available() as i64).min(16 * MEGABYTE) / elements).max(1),
+        Device::Cpu => (per_thread * available().min(32) as i64 / elements).max(1),
         // Elsewhere it is launches of kernels that cost.
         _ => i64::MAX,
     }
+}
+
+/// The same for losses of numbers that depend on no neighbours and need a handful of planes. These are longer, up to 8 MB
+/// of f32 where threads are few: that saves waits for the slowest thread, which take most time beside other programs.
+pub(crate) fn numbers_at_once(device: Device, elements: i64) -> i64 {
+    let threads = available() as i64;
+    let longer = (4 * PER_THREAD * threads).min(8 * MEGABYTE) / threads;
+    at_once(device, elements, longer.max(PER_THREAD))
 }
 
 /// How many rows of a matrix of all pairs to work on at a time, of `columns` each. One at least. On a CPU they have four

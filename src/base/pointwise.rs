@@ -5,7 +5,7 @@
 
 use tch::{no_grad, Tensor};
 
-use super::gradient::{at_once, pieces, with_gradient, Wanted, NUMBERS_PER_THREAD};
+use super::gradient::{numbers_at_once, pieces, with_gradient, Wanted};
 use super::heap::keep_freed_blocks;
 use super::precision::accumulation_kind;
 use crate::Result;
@@ -46,7 +46,7 @@ pub(crate) fn sum_of_elements(
     sum_of_pieces(&input, &constants, &pieces, &|input, constants| {
         let (elements, mut slopes) = loss.elements_and_slopes(input, &constants[0])?;
         Ok(match constants.get(1) {
-            Some(factor) => (elements.f_dot(factor)?, slopes.f_mul_(factor)?),
+            Some(factor) => ({ elements }.f_mul_(factor)?.f_sum(None)?, slopes.f_mul_(factor)?),
             None => (elements.f_sum(None)?, slopes),
         })
     })
@@ -58,6 +58,16 @@ type Part<'a> = dyn Fn(&Tensor, &[Tensor]) -> Result<(Tensor, Tensor)> + 'a;
 /// The sum of the losses of the rows of `input`, of which there is one at least.
 pub(crate) fn sum_of_rows(input: &Tensor, constants: &[Tensor], part: &Part) -> Result<Tensor> {
     sum_of_pieces(input, constants, &Piece::of_rows(input), part)
+}
+
+/// The same where a row of `input` needs so many `numbers`.
+pub(crate) fn sum_of_long_rows(
+    input: &Tensor,
+    numbers: i64,
+    constants: &[Tensor],
+    part: &Part,
+) -> Result<Tensor> {
+    sum_of_pieces(input, constants, &Piece::of_long_rows(input, numbers), part)
 }
 
 /// The sum of the losses of the places of `input`, of which there is one at least. It is `[N, C]`, or `[N, C, P]` with
@@ -75,15 +85,19 @@ struct Piece {
 impl Piece {
     /// Whole rows.
     fn of_rows(input: &Tensor) -> Vec<Piece> {
-        let rows = input.size()[0];
-        let most = at_once(input.device(), (input.numel() as i64 / rows).max(1), NUMBERS_PER_THREAD);
-        pieces(rows, most).map(|rows| Piece { rows, places: None }).collect()
+        Piece::of_long_rows(input, input.numel() as i64 / input.size()[0])
+    }
+
+    /// Whole rows, of which each needs so many `numbers`.
+    fn of_long_rows(input: &Tensor, numbers: i64) -> Vec<Piece> {
+        let most = numbers_at_once(input.device(), numbers.max(1));
+        pieces(input.size()[0], most).map(|rows| Piece { rows, places: None }).collect()
     }
 
     /// The same, and rows are cut that have more places than are worked on at a time.
     fn of_places(input: &Tensor) -> Vec<Piece> {
         let size = input.size();
-        let of_classes = at_once(input.device(), size[1], NUMBERS_PER_THREAD);
+        let of_classes = numbers_at_once(input.device(), size[1]);
         if size.len() == 2 || size[2] <= of_classes {
             return Piece::of_rows(input);
         }

@@ -6,7 +6,7 @@ use tch_losses::{
     NegativeBinomialNllLoss, NormalKlLoss, QuantileHuberLoss, QuantileLoss, Reduction, RmseLoss, TernaryLoss,
 };
 
-use crate::common::{assert_close, noise, value, values, Relative};
+use crate::common::{assert_close, device, noise, value, values, Relative};
 use crate::support::{
     assert_values, indices, integers, leaf, longer_than_a_piece, matrix, message_of, vector, zeros,
 };
@@ -154,8 +154,6 @@ fn pieces_are_the_graph() {
         let zeros = input.zeros_like();
         check("Lp", &|x| loss(sum).forward(x, &zeros), &|x| loss(none).forward(x, &zeros));
     }
-    let loss = |reduction| HlGaussLoss { reduction, ..Default::default() };
-    check("histograms", &|x| loss(sum).forward(x, &target), &|x| loss(none).forward(x, &target));
     let moments = noise(4, &[rows, 4], Kind::Double);
     let loss = |reduction| NormalKlLoss { reduction };
     check("normal", &|x| loss(sum).forward(x, &moments), &|x| loss(none).forward(x, &moments));
@@ -169,13 +167,43 @@ fn pieces_are_the_graph() {
     }
 }
 
+/// More histograms than one piece has: all bins of each, and those near the target. In f32, the sums keep their digits.
+#[test]
+fn histograms_in_pieces() {
+    for bins in [4, 90] {
+        let rows = longer_than_a_piece() / bins + 1;
+        let (input, target) = (noise(1, &[rows, bins], Kind::Double), noise(2, &[rows], Kind::Double) * 1.2);
+        let mean = HlGaussLoss::default().with_min_value(-1.0);
+        let (own, expected) = (leaf(&input), leaf(&input));
+        let loss = mean.forward(&own, &target);
+        let of_rows = mean.with_reduction(Reduction::None).forward(&expected, &target).mean(None);
+        loss.backward();
+        of_rows.backward();
+        assert_close("value", &loss.detach(), &of_rows.detach(), 1e-12, Relative::ToLargest);
+        assert_close("slopes", &own.grad(), &expected.grad(), 1e-11, Relative::ToLargest);
+        let single = mean.forward(&leaf(&input.to_kind(Kind::Float)), &target.to_kind(Kind::Float));
+        assert_close("f32", &single.to_kind(Kind::Double), &of_rows, 1e-6, Relative::ToLargest);
+    }
+}
+
+/// Bins that f32 cannot tell from each other: some have the whole share of a target, and none is lost.
+#[test]
+fn bins_narrower_than_rounding() {
+    let target = Tensor::arange(50, (Kind::Float, device())) / 50.0 + 1e6;
+    let input = leaf(&noise(1, &[50, 201], Kind::Float));
+    let loss = HlGaussLoss::default().with_min_value(1e6).with_max_value(1e6 + 1.0).forward(&input, &target);
+    loss.backward();
+    assert!(value(&loss).is_finite() && value(&input.grad().sum(None)).abs() < 1e-5);
+}
+
 #[test]
 fn empty_batches() {
     for (reduction, expected) in [(Reduction::Mean, f64::NAN), (Reduction::Sum, 0.0)] {
-        let losses: [(Box<dyn Loss>, Tensor); 5] = [
+        let losses: [(Box<dyn Loss>, Tensor); 6] = [
             (Box::new(CoralLoss { reduction, ..Default::default() }), indices(&[0])),
             (Box::new(CornLoss { reduction }), indices(&[0])),
             (Box::new(HlGaussLoss { reduction, ..Default::default() }), zeros(&[0])),
+            (Box::new(HlGaussLoss { reduction, ..Default::default() }.with_sigma_ratio(0.01)), zeros(&[0])),
             (Box::new(LpLoss { reduction, ..Default::default() }), zeros(&[0, 3])),
             (Box::new(NormalKlLoss { reduction }), zeros(&[0, 4])),
         ];

@@ -91,9 +91,7 @@ impl Rows for DistillationLoss {
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let (student, teacher) = (self.logs(input)?, self.teacher(&constants[0])?);
         let probabilities = exp(&teacher)?;
-        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let difference = { teacher }.f_sub_(&student)?;
-        let sum = flat(&probabilities)?.f_dot(&flat(&difference)?)?;
+        let sum = { teacher }.f_sub_(&student)?.f_mul_(&probabilities)?.f_sum(None)?;
         let slopes = exp_in_place(student)?.f_sub_(&probabilities)?.f_mul_scalar_(self.temperature)?;
         Ok((sum.f_mul_scalar(self.temperature * self.temperature)?, slopes))
     }

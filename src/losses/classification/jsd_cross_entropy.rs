@@ -5,7 +5,7 @@ use tch::{no_grad, Tensor};
 
 use super::rows::finish;
 use super::CLASSES;
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, NUMBERS_PER_THREAD};
+use crate::base::gradient::{numbers_at_once, pieces, with_gradient, Wanted};
 use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, setters};
@@ -126,17 +126,24 @@ impl JsdCrossEntropyLoss {
     /// The sum of the losses of the samples, of which there is one at least, and its slopes with respect to the scores.
     fn sum_and_slopes(&self, scores: &Tensor, classes: &Tensor) -> Result<(Tensor, Tensor)> {
         keep_freed_blocks();
-        let (slopes, mut sums) = (scores.f_empty_like()?, Vec::new());
+        let of = |scores: &Tensor, classes: &Tensor| -> Result<(Tensor, Tensor)> {
+            let mixture = self.mixture(scores)?;
+            let sum = self.samples(&mixture, classes)?.f_sum(None)?;
+            Ok((sum, self.slopes(mixture, classes)?))
+        };
         let size = scores.size();
-        for (start, samples) in
-            pieces(size[1], at_once(scores.device(), size[0] * size[2], NUMBERS_PER_THREAD))
-        {
-            let classes = classes.f_narrow(0, start, samples)?;
-            let mixture = self.mixture(&scores.f_narrow(1, start, samples)?)?;
-            sums.push(self.samples(&mixture, &classes)?.f_sum(None)?);
-            slopes.f_narrow(1, start, samples)?.f_copy_(&self.slopes(mixture, &classes)?)?;
+        let most = numbers_at_once(scores.device(), size[0] * size[2]);
+        if size[1] <= most {
+            return of(scores, classes);
         }
-        Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, slopes))
+        let (gradient, mut sums) = (scores.f_empty_like()?, Vec::new());
+        for (start, samples) in pieces(size[1], most) {
+            let part = scores.f_narrow(1, start, samples)?;
+            let (sum, slopes) = of(&part, &classes.f_narrow(0, start, samples)?)?;
+            gradient.f_narrow(1, start, samples)?.f_copy_(&slopes)?;
+            sums.push(sum);
+        }
+        Ok((Tensor::f_stack(&sums, 0)?.f_sum(None)?, gradient))
     }
 
     /// The slopes of the samples' losses with respect to the scores.

@@ -108,8 +108,8 @@ impl Rows for SoftTargetCrossEntropyLoss {
         let target = &constants[0];
         let Softened { shifted, probabilities: mut slopes, largest } = Softened::of(input)?;
         let total = over_classes(target, true)?;
-        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let sum = flat(&shifted)?.f_dot(&flat(target)?)?.f_add(&flat(&largest)?.f_dot(&flat(&total)?)?)?;
+        let sum =
+            { shifted }.f_mul_(target)?.f_sum(None)?.f_add(&{ largest }.f_mul_(&total)?.f_sum(None)?)?;
         slopes = slopes.f_mul_(&total)?.f_sub_(target)?;
         Ok((sum.f_neg()?, slopes))
     }

@@ -99,7 +99,7 @@ impl Elementwise for CharbonnierLoss {
         let inverse = squares.f_rsqrt()?;
         let sum = match self.from_zero {
             true => self.elements(&difference)?.f_sum(None)?,
-            false => squares.f_dot(&inverse)?,
+            false => { squares }.f_mul_(&inverse)?.f_sum(None)?,
         };
         let _ = difference.f_mul_(&inverse)?;
         Ok(sum)

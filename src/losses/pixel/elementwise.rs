@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use tch::{no_grad, Tensor};
 
 use crate::base::check;
-use crate::base::gradient::{at_once, pieces, with_gradient, Wanted, NUMBERS_PER_THREAD};
+use crate::base::gradient::{numbers_at_once, pieces, with_gradient, Wanted};
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::{Reduction, Result};
@@ -47,7 +47,7 @@ pub(in crate::losses) fn forward(
     let gradient = difference.f_detach()?;
     let sum = no_grad(|| -> Result<Tensor> {
         let mut sum: Option<Tensor> = None;
-        for (start, length) in pieces(count, at_once(input.device(), 1, NUMBERS_PER_THREAD)) {
+        for (start, length) in pieces(count, numbers_at_once(input.device(), 1)) {
             let part = loss.sum_and_slopes(gradient.f_narrow(0, start, length)?)?;
             sum = Some(match sum {
                 Some(mut sum) => sum.f_add_(&part)?,

@@ -117,17 +117,19 @@ impl HlGaussLoss {
         Ok(Histogram { near, shares })
     }
 
-    /// The bins around each target, `[N, near]`, or `None` where that is all of them. Others have no share: so far from
-    /// the target, the error function rounds to 1.
+    /// The bins around each target, `[N, near]`, or `None` where all of them are computed: because they are few, or too
+    /// narrow for the kind. Other bins have no share: so far from the target, the error function rounds to 1.
     fn near(&self, target: &Tensor, bins: i64) -> Result<Option<Tensor>> {
-        let saturated = if target.kind() == Kind::Double { 6.0 } else { 4.0 };
+        let (saturated, digits) = if target.kind() == Kind::Double { (6.0, 1e-14) } else { (4.0, 1e-6) };
         // On each side, with one for a target that rounding puts into the bin beside its own.
         let reach = (saturated * SQRT_2 * self.sigma_ratio).ceil() + 1.0;
-        if 2.0 * reach + 1.0 >= bins as f64 {
+        let width = (self.max_value - self.min_value) / bins as f64;
+        // Picking some bins takes as long as computing three times as many.
+        let few = 3.0 * (2.0 * reach + 1.0) > bins as f64;
+        if few || width < digits * self.min_value.abs().max(self.max_value.abs()) {
             return Ok(None);
         }
         let near = 2 * reach as i64 + 1;
-        let width = (self.max_value - self.min_value) / bins as f64;
         let own = target.f_sub_scalar(self.min_value)?.f_div_scalar(width)?.f_floor()?;
         let first = own.f_sub_scalar(reach)?.f_to_kind(Kind::Int64)?.f_clamp(0, bins - near)?;
         Ok(Some(first.f_add(&Tensor::f_arange(near, (Kind::Int64, target.device()))?)?))
@@ -163,9 +165,8 @@ impl Rows for HlGaussLoss {
     fn sum_and_slopes(&self, input: &Tensor, constants: &[Tensor]) -> Result<(Tensor, Tensor)> {
         let histogram = self.histogram(input, &constants[0])?;
         let Softened { shifted, probabilities, largest } = Softened::of(input)?;
-        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let sum =
-            flat(&histogram.of(&shifted)?)?.f_dot(&flat(&histogram.shares)?)?.f_add(&largest.f_sum(None)?)?;
+        let products = histogram.of(&shifted)?.f_mul(&histogram.shares)?;
+        let sum = products.f_sum(None)?.f_add(&largest.f_sum(None)?)?;
         let slopes = match &histogram.near {
             Some(near) => { probabilities }.f_scatter_add_(1, near, &histogram.shares.f_neg()?)?,
             None => { probabilities }.f_sub_(&histogram.shares)?,

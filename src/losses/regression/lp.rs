@@ -72,7 +72,7 @@ impl Elementwise for LpLoss {
         let sum = match self.p < 1.0 {
             // An infinite difference has a power of 0 then.
             true => self.elements(&difference)?.f_sum(None)?,
-            false => size.f_dot(&power)?,
+            false => { size }.f_mul_(&power)?.f_sum(None)?,
         };
         let _ = difference.f_sign_()?.f_mul_(&power)?.f_mul_scalar_(self.p)?;
         Ok(sum)

@@ -133,10 +133,9 @@ impl Loss for QuantileLoss {
         let rows = wide.f_reshape([-1, self.count()].as_slice())?;
         let other = other.f_reshape([-1i64, 1].as_slice())?;
         let sum = sum_of_rows(&rows, &[other], &|input, constants| {
-            let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
             let difference = input.f_sub(&constants[0])?;
             let slopes = difference.f_sign()?.f_mul_scalar_(0.5)?.f_add_(&offsets)?;
-            Ok((flat(&difference)?.f_dot(&flat(&slopes)?)?, slopes))
+            Ok(({ difference }.f_mul_(&slopes)?.f_sum(None)?, slopes))
         })?;
         let count = if self.reduction == Reduction::Mean { wide.numel() as f64 } else { 1.0 };
         Ok(sum.f_div_scalar(count)?.f_to_kind(input.kind())?)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::base::gradient::Wanted;
-use crate::base::pointwise::sum_of_rows;
+use crate::base::pointwise::sum_of_long_rows;
 use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
 use crate::base::{check, setters};
@@ -121,8 +121,7 @@ impl QuantileHuberLoss {
         // The slope `c` of Huber's loss, which itself is `c * (d - c / 2)`.
         let _ = differences.f_sub_(&clamped.f_mul_scalar(0.5)?)?;
         let weighted = { clamped }.f_mul_(&weights)?;
-        let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-        let sum = flat(&weighted)?.f_dot(&flat(&differences)?)?;
+        let sum = { differences }.f_mul_(&weighted)?.f_sum(None)?;
         let slopes = weighted.f_sum_dim_intlist([1i64].as_slice(), false, None)?;
         let share = self.share(target);
         Ok((sum.f_mul_scalar(share)?, slopes.f_mul_scalar(share)?))
@@ -147,7 +146,8 @@ impl TernaryLoss for QuantileHuberLoss {
         if self.reduction == Reduction::None || in_graph || wide.numel() == 0 || target.numel() == 0 {
             return reduce(&self.samples(&wide, &target, &taus)?, self.reduction, input.kind());
         }
-        let sum = sum_of_rows(&wide.f_contiguous()?, &[target, taus], &|input, constants| {
+        let pairs = wide.size()[1] * target.size()[1];
+        let sum = sum_of_long_rows(&wide.f_contiguous()?, pairs, &[target, taus], &|input, constants| {
             self.sum_and_slopes(input, &constants[0], &constants[1])
         })?;
         let count = if self.reduction == Reduction::Mean { wide.size()[0] as f64 } else { 1.0 };

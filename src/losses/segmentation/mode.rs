@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::base::check;
-use crate::base::gradient::{at_once, pieces, NUMBERS_PER_THREAD};
+use crate::base::gradient::{numbers_at_once, pieces};
 use crate::base::precision::{accumulation_kind, is_floating};
 use crate::{Error, Result};
 
@@ -137,7 +137,7 @@ impl Places {
     /// Cuts the batch into pieces that stay in the cache: start and length of each.
     pub fn pieces(&self) -> impl Iterator<Item = (i64, i64)> {
         let size = self.input.size();
-        pieces(size[0], at_once(self.input.device(), size[1] * size[2], NUMBERS_PER_THREAD))
+        pieces(size[0], numbers_at_once(self.input.device(), size[1] * size[2]))
     }
 
     /// The targets as values `[N, C, P]`: 1 for the class of a place, 0 for the others.

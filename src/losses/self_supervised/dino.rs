@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{nn, no_grad, Kind, Tensor};
 
 use crate::base::average::average_kind;
-use crate::base::gradient::{at_once, is_tracked, pieces, with_gradient, NUMBERS_PER_THREAD};
+use crate::base::gradient::{is_tracked, numbers_at_once, pieces, with_gradient};
 use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
 use crate::base::tensor::scalar;
@@ -226,7 +226,7 @@ impl DinoLoss {
         let weights = [scalar(teachers as f64, student)?, scalar((teachers - 1) as f64, student)?];
         let gradient = wanted.then(|| Tensor::f_empty(&size, (kind, device))).transpose()?;
         let mut sums = Vec::new();
-        for (start, length) in pieces(images, at_once(device, (teachers + 2) * outputs, NUMBERS_PER_THREAD)) {
+        for (start, length) in pieces(images, numbers_at_once(device, (teachers + 2) * outputs)) {
             let part = |tensor: &Tensor| tensor.f_narrow(1, start, length);
             let mut sharpened = part(teacher)?.f_to_kind(kind)?.f_sub(&center)?;
             let negative = sharpened.f_div_(&temperature)?.f_softmax(-1, None)?.f_neg_()?;
@@ -243,8 +243,7 @@ impl DinoLoss {
                 let below = largest.f_addcmul(&scores, &factor)?;
                 let shares = below.f_softmax(-1, None)?;
                 let logarithms = shares.f_amax([-1i64].as_slice(), false)?.f_log_()?;
-                let flat = |tensor: &Tensor| tensor.f_reshape([-1i64].as_slice());
-                let products = flat(&below)?.f_dot(&flat(target)?)?;
+                let products = { below }.f_mul_(target)?.f_sum(None)?;
                 sums.push(products.f_sub(&logarithms.f_sum(None)?.f_mul_(weight)?)?);
                 if let Some(gradient) = &gradient {
                     let _ = target.f_addcmul_out(&part(gradient)?.f_select(0, view)?, &shares, weight)?;

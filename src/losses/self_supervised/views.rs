@@ -35,13 +35,12 @@ pub(super) fn diagonal_and_rest(a: &Tensor, b: Option<&Tensor>, divisor: f64) ->
     }
     // The sum of all squares is that of the products of `aaᵀ` and `bbᵀ`, which are smaller. The rank of the matrix is
     // less than D / 2, so the squares beside the diagonal are not small against those on it.
-    let products = |tensor: &Tensor| -> Result<Tensor> {
-        Ok(tensor.f_mm(&tensor.f_tr()?)?.f_div_scalar(divisor)?.f_flatten(0, 1)?)
-    };
+    let products =
+        |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.f_mm(&tensor.f_tr()?)?.f_div_scalar(divisor)?) };
     let of_a = products(a)?;
     let all = match b {
-        Some(b) => of_a.f_dot(&products(b)?)?,
-        None => of_a.f_dot(&of_a)?,
+        Some(b) => of_a.f_mul(&products(b)?)?.f_sum(None)?,
+        None => of_a.f_square()?.f_sum(None)?,
     };
     let diagonal =
         a.f_mul(other)?.f_sum_dim_intlist([0i64].as_slice(), false, None)?.f_div_scalar(divisor)?;

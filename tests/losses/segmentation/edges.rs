@@ -7,7 +7,7 @@ use tch_losses::{
 };
 
 use crate::common::{assert_close, device, noise, value, Relative};
-use crate::support::{indices, leaf, message_of, vector, zeros};
+use crate::support::{indices, leaf, longer_than_a_piece, message_of, vector, zeros};
 
 #[test]
 fn bad_input() {
@@ -154,7 +154,7 @@ fn a_steep_focus_costs_nothing_where_all_is_right() {
 fn dice_and_entropy_are_their_sum() {
     for (size, ignore_index) in [
         ([2i64, 3, 40, 40], None),
-        ([2 * i64::from(tch::get_num_threads()), 3, 300, 310], Some(1)),
+        ([longer_than_a_piece() / (3 * 300 * 310) + 1, 3, 300, 310], Some(1)),
         ([2, 11, 20, 30], Some(255)),
         ([2, 11, 20, 30], None),
     ] {
@@ -182,5 +182,26 @@ fn dice_and_entropy_are_their_sum() {
         let what = format!("{size:?}");
         assert_close(&what, &value.detach(), &sum.detach(), 1e-12, Relative::ToLargest);
         assert_close(&what, &own.grad(), &expected.grad(), 1e-12, Relative::ToLargest);
+    }
+}
+
+/// With a weight that requires a gradient, libtorch's graph computes; without one, the loss has its gradient from forward,
+/// of several pieces.
+#[test]
+fn dice_and_focal_are_the_graph() {
+    let size = [longer_than_a_piece() / (3 * 300 * 310) + 1, 3, 300, 310];
+    let input = noise(1, &size, Kind::Double) * 4.0;
+    let places = [size[0], size[2], size[3]];
+    let target = (noise(2, &places, Kind::Double) * 50.0).round().abs().remainder(3.0).to_kind(Kind::Int64);
+    let ones = leaf(&Tensor::ones([3], (Kind::Double, device())));
+    for (include_background, gamma) in [(true, 2.0), (false, 1.5)] {
+        let loss = DiceFocalLoss { include_background, gamma, ignore_index: Some(1), ..Default::default() };
+        let (own, expected) = (leaf(&input), leaf(&input));
+        let value = loss.forward(&own, &target);
+        let of_graph = loss.with_weight(&ones).forward(&expected, &target);
+        value.backward();
+        of_graph.backward();
+        assert_close("value", &value.detach(), &of_graph.detach(), 1e-12, Relative::ToLargest);
+        assert_close("slopes", &own.grad(), &expected.grad(), 1e-11, Relative::ToLargest);
     }
 }

@@ -135,7 +135,7 @@ fn gradients_are_slopes_in_pieces_too() {
         // The third derivative is that of logits over a temperature of 0.1: some thousands.
         assert_close("student", &student.grad(), &slopes, 1e-6, Relative::ToLargest);
     }
-    let outputs = longer_than_a_piece() / 8;
+    let outputs = longer_than_a_piece() / 4;
     let (_vs, loss) = made(Kind::Double, config(outputs));
     let (student, teacher) =
         (leaf(&noise(1, &[3, 4, outputs], Kind::Double)), noise(2, &[2, 4, outputs], Kind::Double));

@@ -114,11 +114,6 @@ impl Differences {
 fn sum_of_each(norm: TotalVariationNorm, rows: &Tensor) -> Result<Tensor> {
     let elements = match norm {
         TotalVariationNorm::L1 => rows.f_abs()?,
-        // The same in one pass over memory.
-        _ if rows.size()[0] == 1 => {
-            let row = rows.f_view([-1])?;
-            return Ok(row.f_dot(&row)?.f_view([1, 1])?);
-        }
         TotalVariationNorm::L2 | TotalVariationNorm::L2Squared => rows.f_square()?,
     };
     Ok(elements.f_sum_dim_intlist([1i64].as_slice(), true, elements.kind())?)
