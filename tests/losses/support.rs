@@ -11,11 +11,11 @@ pub fn zeros(shape: &[i64]) -> Tensor {
     Tensor::zeros(shape, (Kind::Float, device()))
 }
 
-/// More numbers than losses without neighbours work on at a time: that is 2^19 for each thread, up to 2^21 together, or
+/// More numbers than losses without neighbours work on at a time: that is 2^18 for each thread, up to 2^21 together, or
 /// 2^17 for each of 32 at most if that is more.
 pub fn longer_than_a_piece() -> i64 {
     let threads = i64::from(tch::get_num_threads());
-    (threads << 19).min(1 << 21).max(threads.min(32) << 17) + 1
+    (threads << 18).min(1 << 21).max(threads.min(32) << 17) + 1
 }
 
 pub fn indices(shape: &[i64]) -> Tensor {
