@@ -1,4 +1,4 @@
-//! Exponentials that are fast on every CPU, for losses that are computed without libtorch's graph.
+//! Exponentials that are fast on every CPU, for losses with a gradient of their own.
 //!
 //! On a CPU, libtorch's `exp` of a tensor is MKL's. On AMD processors it takes up to twice as long as `exp2` of a product,
 //! and eight times as long as usual where results are below the smallest normal number. The product is rounded: in f32,

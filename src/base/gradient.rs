@@ -119,7 +119,7 @@ pub(crate) const MEGABYTE: i64 = 1 << 18;
 pub(crate) const PER_THREAD: i64 = MEGABYTE / 2;
 
 /// How many parts of so many `elements` to work on at a time. On a CPU they have `per_thread` elements together for each
-/// thread, which stay in the cache of its core. One at least. Beyond 32 threads, the planes would need more memory than
+/// thread. One at least. Beyond 32 threads, the planes would need more memory than
 /// their cores' caches save time.
 pub(crate) fn at_once(device: Device, elements: i64, per_thread: i64) -> i64 {
     match device {

@@ -5,6 +5,7 @@ use tch::{no_grad, Tensor};
 
 use super::rows::finish;
 use super::CLASSES;
+use crate::base::exponential::exp;
 use crate::base::gradient::{numbers_at_once, pieces, with_gradient, Wanted};
 use crate::base::heap::keep_freed_blocks;
 use crate::base::precision::accumulation_kind;
@@ -99,7 +100,7 @@ impl JsdCrossEntropyLoss {
 
     fn mixture(&self, scores: &Tensor) -> Result<Mixture> {
         let logs = scores.f_log_softmax(2, None)?;
-        let probabilities = logs.f_exp()?;
+        let probabilities = exp(&logs)?;
         let mean = probabilities.f_mean_dim([0i64].as_slice(), false, None)?;
         // Of a class that cannot be, `p * log p` is 0. Below, the exponential is 0 in f64, too.
         let finite = logs.f_clamp_min(-1e3)?;

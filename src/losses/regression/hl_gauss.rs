@@ -26,7 +26,7 @@ use crate::{Error, Loss, Reduction, Result};
 ///
 /// - **Shapes**: `input` `[N, B]` with two bins at least, `target` `[N]`. The loss is a scalar, or `[N]` with
 ///   [`Reduction::None`].
-/// - **Values**: `input` any logits. A `target` beyond the range counts as its end. f16 and bf16 are computed in f32. The
+/// - **Values**: `input` any finite logits. A `target` beyond the range counts as its end. f16 and bf16 are computed in f32. The
 ///   mean of nothing is NaN.
 /// - **Gradients**: to both arguments. If the loss is reduced and `target` requires none, forward computes the
 ///   gradient, and second derivatives come out as zero. For second derivatives, take [`Reduction::None`] and reduce its
@@ -140,7 +140,7 @@ impl HlGaussLoss {
 struct Histogram {
     /// The indices of the bins, `[N, near]`, or `None` for all of them.
     near: Option<Tensor>,
-    /// `[N, near]`.
+    /// `[N, near]`, or `[N, B]` for all of them.
     shares: Tensor,
 }
 

@@ -214,7 +214,8 @@ impl Reading {
                 };
                 let areas = area(probabilities)?;
                 let predicted = match counted {
-                    Some(counted) => areas.f_matmul(&counted.f_transpose(1, 2)?)?.f_squeeze_dim(2)?,
+                    // A product of matrices would lose digits of large images.
+                    Some(counted) => over_places(areas.f_mul(counted)?)?,
                     None => over_places(areas)?,
                 };
                 Ok(Sums {

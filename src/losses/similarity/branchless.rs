@@ -20,7 +20,7 @@ pub(super) fn choose(mask: &Tensor, yes: &Tensor, no: &Tensor) -> Result<Tensor>
 }
 
 /// `exp` of negative numbers, of at least a few times the smallest normal number. Those below, and that number itself,
-/// libtorch's vector library takes one by one, which took ten times as long.
+/// libtorch's MKL takes one by one, which took ten times as long.
 pub(super) fn decay(exponent: &Tensor) -> Result<Tensor> {
     Ok(exponent.f_clamp_min(smallest_normal(exponent.kind()).ln() + 1.0)?.f_exp_()?)
 }

@@ -81,7 +81,7 @@ fn distillation() {
 
 #[test]
 fn pieces_are_the_graph() {
-    // With one row more, JSD's three splits.
+    // With one row more, these are the three splits of JSD.
     let samples = longer_than_a_piece() / (3 * 211) + 2;
     let shape = [3 * samples - 1, 211];
     let (input, other) = (noise(1, &shape, Kind::Double) * 3.0, noise(2, &shape, Kind::Double) * 3.0);
