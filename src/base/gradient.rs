@@ -119,8 +119,7 @@ pub(crate) const MEGABYTE: i64 = 1 << 18;
 pub(crate) const PER_THREAD: i64 = MEGABYTE / 2;
 
 /// How many parts of so many `elements` to work on at a time. On a CPU they have `per_thread` elements together for each
-/// thread. One at least. Beyond 32 threads, the planes would need more memory than
-/// their cores' caches save time.
+/// thread. One at least. Beyond 32 threads, the planes would need more memory than their cores' caches save time.
 pub(crate) fn at_once(device: Device, elements: i64, per_thread: i64) -> i64 {
     match device {
         Device::Cpu => (per_thread * available().min(32) as i64 / elements).max(1),
@@ -132,9 +131,8 @@ pub(crate) fn at_once(device: Device, elements: i64, per_thread: i64) -> i64 {
 /// The same for losses of numbers that depend on no neighbours. Up to 8 MB of f32 these are twice as long: that saves waits
 /// for the slowest thread, which take most time beside other programs, and still stays in the cache that the cores share.
 pub(crate) fn numbers_at_once(device: Device, elements: i64) -> i64 {
-    let threads = available() as i64;
-    let longer = (2 * PER_THREAD * threads).min(8 * MEGABYTE) / threads;
-    at_once(device, elements, longer.max(PER_THREAD))
+    let share = 8 * MEGABYTE / available() as i64;
+    at_once(device, elements, share.clamp(PER_THREAD, 2 * PER_THREAD))
 }
 
 /// How many rows of a matrix of all pairs to work on at a time, of `columns` each. One at least. On a CPU they have four

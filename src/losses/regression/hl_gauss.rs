@@ -100,11 +100,9 @@ impl HlGaussLoss {
         let bins = input.size()[1];
         let edges = self.edges(input, target.kind())?;
         let target = target.f_clamp(self.min_value, self.max_value)?.f_unsqueeze(1)?;
-        let near = self.near(&target, bins)?;
+        let near = self.edges_near(&target, bins)?;
         let edges = match &near {
-            Some(near) => {
-                edges.f_take(&Tensor::f_cat(&[near, &near.f_narrow(1, -1, 1)?.f_add_scalar(1)?], 1)?)?
-            }
+            Some(near) => edges.f_take(near)?,
             None => edges,
         };
         let deviation = self.sigma_ratio * (self.max_value - self.min_value) / bins as f64;
@@ -114,12 +112,15 @@ impl HlGaussLoss {
         let last = distribution.size()[1] - 1;
         let edge = |index: i64, count: i64| distribution.f_narrow(1, index, count);
         let shares = edge(1, last)?.f_sub(&edge(0, last)?)?.f_div(&edge(last, 1)?.f_sub(&edge(0, 1)?)?)?;
+        // A bin has the index of its first edge.
+        let near = near.map(|near| near.f_narrow(1, 0, last)).transpose()?;
         Ok(Histogram { near, shares })
     }
 
-    /// The bins around each target, `[N, near]`, or `None` where all of them are computed: because they are few, or too
-    /// narrow for the kind. Other bins have no share: so far from the target, the error function rounds to 1.
-    fn near(&self, target: &Tensor, bins: i64) -> Result<Option<Tensor>> {
+    /// The indices of the edges of `near` bins around each target, `[N, near + 1]`, or `None` where all bins are computed:
+    /// because they are few, or too narrow for the kind. Other bins have no share: so far from the target, the error
+    /// function rounds to 1.
+    fn edges_near(&self, target: &Tensor, bins: i64) -> Result<Option<Tensor>> {
         let (saturated, digits) = if target.kind() == Kind::Double { (6.0, 1e-14) } else { (4.0, 1e-6) };
         // On each side, with one for a target that rounding puts into the bin beside its own.
         let reach = (saturated * SQRT_2 * self.sigma_ratio).ceil() + 1.0;
@@ -132,7 +133,7 @@ impl HlGaussLoss {
         let near = 2 * reach as i64 + 1;
         let own = target.f_sub_scalar(self.min_value)?.f_div_scalar(width)?.f_floor()?;
         let first = own.f_sub_scalar(reach)?.f_to_kind(Kind::Int64)?.f_clamp(0, bins - near)?;
-        Ok(Some(first.f_add(&Tensor::f_arange(near, (Kind::Int64, target.device()))?)?))
+        Ok(Some(first.f_add(&Tensor::f_arange(near + 1, (Kind::Int64, target.device()))?)?))
     }
 }
 
