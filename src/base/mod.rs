@@ -2,6 +2,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod average;
+pub(crate) mod chain;
 pub(crate) mod check;
 mod error;
 pub(crate) mod exponential;

@@ -7,6 +7,7 @@ mod support;
 mod adversarial;
 mod audio;
 mod boxes;
+mod chains;
 mod classification;
 mod contextual;
 mod contracts;

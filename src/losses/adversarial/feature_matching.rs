@@ -7,7 +7,7 @@ use super::predictions::{count, empty, same_kind_and_device};
 use super::ListReduction;
 use crate::base::precision::accumulation_kind;
 use crate::base::{check, or_panic, setters};
-use crate::{Error, FeatureCriterion, Result};
+use crate::{Error, FeatureCriterion, L1Loss, Loss, Result};
 
 /// Feature matching: how far a discriminator's features of fake images are from those of real ones.
 ///
@@ -183,10 +183,10 @@ impl FeatureMatchingLoss {
     fn compared(&self, own: &Tensor, other: &Tensor) -> Result<Tensor> {
         let kind = accumulation_kind(own.kind());
         let (own, other) = (own.f_to_kind(kind)?, other.f_detach()?.f_to_kind(kind)?);
-        Ok(match self.criterion {
-            FeatureCriterion::Mse => own.f_mse_loss(&other, Reduction::Mean)?,
-            _ => own.f_l1_loss(&other, Reduction::Mean)?,
-        })
+        match self.criterion {
+            FeatureCriterion::Mse => Ok(own.f_mse_loss(&other, Reduction::Mean)?),
+            _ => L1Loss::default().try_forward(&own, &other),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::element_weight;
 use crate::base::weight::check_weight;
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::losses::map_of_elements;
 use crate::{Loss, Reduction, Result, WeightTensor};
 
@@ -68,13 +68,19 @@ impl BceWithLogitsLoss {
     fn reduced(&self, input: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
         let weight = element_weight("weight", self.weight.as_ref(), input)?;
         let pos_weight = element_weight("pos_weight", self.pos_weight.as_ref(), input)?;
-        let reduction = reduction.torch();
-        Ok(input.f_binary_cross_entropy_with_logits(
-            target,
-            weight.as_ref(),
-            pos_weight.as_ref(),
-            reduction,
-        )?)
+        let whole = |[input, target]: [&Tensor; 2], reduction: Reduction| {
+            let (weight, pos_weight) = (weight.as_ref(), pos_weight.as_ref());
+            let reduction = reduction.torch();
+            Ok(input.f_binary_cross_entropy_with_logits(target, weight, pos_weight, reduction)?)
+        };
+        // Any other weight has its places in the whole.
+        let one_for_all = |weight: &Option<Tensor>| {
+            weight.as_ref().is_none_or(|weight| weight.numel() == 1 && weight.dim() <= 1)
+        };
+        match one_for_all(&weight) && one_for_all(&pos_weight) {
+            true => chain::of_numbers([input, target], reduction, whole),
+            false => whole([input, target], reduction),
+        }
     }
 }
 

@@ -99,9 +99,9 @@ impl Loss for MultiLabelSoftMarginLoss {
         let weight = placed("weight", self.weight.as_ref(), input)?;
         MultiLabelSoftMarginLoss::check_arguments(input, target, weight.as_ref())?;
         let scores = input.f_to_kind(accumulation_kind(input.kind()))?;
-        let present = scores.f_log_sigmoid()?.f_mul(target)?;
-        let absent = scores.f_neg()?.f_log_sigmoid()?.f_mul(&target.f_rsub_scalar(1i64)?)?;
-        let mut elements = present.f_add(&absent)?;
+        let target = target.f_to_kind(scores.kind())?;
+        let (present, absent) = (scores.f_log_sigmoid()?, scores.f_neg()?.f_log_sigmoid()?);
+        let mut elements = present.f_mul(&target)?.f_addcmul(&absent, &target.f_rsub_scalar(1i64)?)?;
         if let Some(weight) = &weight {
             elements = elements.f_mul(weight)?;
         }

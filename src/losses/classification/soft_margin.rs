@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::{Error, Loss, Reduction, Result};
 
 /// Logistic loss of scores with labels 1 and -1.
@@ -63,6 +63,8 @@ impl Loss for SoftMarginLoss {
             let expected = format!("one that broadcasts to {:?}, the shape of `input`", input.size());
             return Err(Error::Shape { argument: "target", given: target.size(), expected });
         }
-        Ok(input.f_soft_margin_loss(target, self.reduction.torch())?)
+        chain::of_numbers([input, target], self.reduction, |[input, target], reduction| {
+            Ok(input.f_soft_margin_loss(target, reduction.torch())?)
+        })
     }
 }

@@ -5,8 +5,9 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 use tch::{no_grad, Device, Tensor};
 
+use crate::base::precision::accumulation_kind;
 use crate::base::reduction::reduce;
-use crate::base::{check, or_panic, setters};
+use crate::base::{chain, check, or_panic, setters};
 use crate::{Error, Reduction, Result, TernaryLoss};
 
 /// The variance that a [`GaussianNllLoss`] is given: a tensor, or one number for all.
@@ -51,8 +52,8 @@ impl From<f64> for Variance<'_> {
 ///   a scalar, or has `input`'s shape with [`Reduction::None`].
 /// - **Values**: `input` and `target` any; `var` 0 or more. A `var` below `eps` counts as `eps`, with the
 ///   gradient at `eps` instead of 0, so that it can grow again, as in PyTorch. A negative `var` is an error
-///   on the CPU; on CUDA it makes the loss NaN, because a check would wait for the device. The mean of
-///   nothing is NaN.
+///   on the CPU; on CUDA it makes the loss NaN, because a check would wait for the device. f16 and bf16 are
+///   computed in f32. The mean of nothing is NaN.
 /// - **Defaults**: `full` false, `eps` 1e-6, `reduction` mean.
 /// - **Errors**: arguments of other shapes, or of different kinds or devices; an `eps` that is negative or
 ///   not finite.
@@ -112,19 +113,42 @@ impl GaussianNllLoss {
             let expected = format!("{:?}, the shape of `input`, or that with one size of 1", input.size());
             return Err(Error::Shape { argument: "target", given: target.size(), expected });
         }
-        let var = match var.into() {
-            Variance::Tensor(var) => clamped(&broadcastable(var, input)?, self.eps)?,
+        let kind = input.kind();
+        let wide = |tensor: &Tensor| tensor.f_to_kind(accumulation_kind(kind));
+        let (wide_input, wide_target) = (wide(input)?, wide(target)?);
+        let pair = [&wide_input, &wide_target];
+        let loss = match var.into() {
+            Variance::Tensor(var) => {
+                let arguments = [pair[0], pair[1], &wide(&broadcastable(var, input)?)?];
+                chain::of_numbers(arguments, self.reduction, |[input, target, var], reduction| {
+                    self.of_clamped(input, target, &clamped(var, self.eps)?, reduction)
+                })
+            }
             Variance::Constant(var) => {
                 check::non_negative("var", var)?;
-                input.f_full_like(var.max(self.eps))?
+                chain::of_numbers(pair, self.reduction, |[input, target], reduction| {
+                    self.of_clamped(input, target, &input.f_full_like(var.max(self.eps))?, reduction)
+                })
             }
         };
-        let squares = input.f_sub(target)?.f_square()?;
-        let mut loss = var.f_log()?.f_add(&squares.f_div(&var)?)?.f_mul_scalar(0.5)?;
+        Ok(loss?.f_to_kind(kind)?)
+    }
+
+    /// The loss where the variance is `eps` at least.
+    fn of_clamped(
+        &self,
+        input: &Tensor,
+        target: &Tensor,
+        var: &Tensor,
+        reduction: Reduction,
+    ) -> Result<Tensor> {
+        // One operation forward and one back, which takes arguments of one shape.
+        let squares = input.f_mse_loss(&target.f_expand_as(input)?, tch::Reduction::None)?;
+        let mut twice = var.f_log()?.f_add(&squares.f_div(var)?)?;
         if self.full {
-            loss = loss.f_add_scalar(0.5 * (2.0 * PI).ln())?;
+            twice = twice.f_add_scalar((2.0 * PI).ln())?;
         }
-        reduce(&loss, self.reduction, input.kind())
+        Ok(reduce(&twice, reduction, input.kind())?.f_mul_scalar(0.5)?)
     }
 
     /// The loss of `input` against `target`, whose variance is `var`: a tensor or a number.
@@ -176,7 +200,7 @@ fn broadcastable(var: &Tensor, input: &Tensor) -> Result<Tensor> {
 /// The variance, at least `eps`, with the gradient passing as if it were not.
 fn clamped(var: &Tensor, eps: f64) -> Result<Tensor> {
     let negative = var.f_lt(0.0)?;
-    // A copy that keeps the graph.
+    // A copy that keeps the graph. libtorch's own clamp would not let the gradient pass.
     let mut clamped = var.f_mul_scalar(1.0)?;
     if var.device() == Device::Cpu {
         if negative.f_any()?.f_int64_value(&[])? != 0 {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::{Loss, Reduction, Result};
 
 /// Kullback-Leibler divergence of log-probabilities from a target distribution.
@@ -55,7 +55,9 @@ setters!(KlDivLoss { with_log_target(log_target: bool), with_reduction(reduction
 impl Loss for KlDivLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         check::pair(input, target)?;
-        let reduced = input.f_kl_div(target, self.reduction.torch(), self.log_target)?;
+        let reduced = chain::of_numbers([input, target], self.reduction, |[input, target], reduction| {
+            Ok(input.f_kl_div(target, reduction.torch(), self.log_target)?)
+        })?;
         match (self.reduction, input.size().first()) {
             (Reduction::BatchMean, Some(&batch)) => Ok(reduced.f_div_scalar(batch)?),
             _ => Ok(reduced),

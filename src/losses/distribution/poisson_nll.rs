@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::{Loss, Reduction, Result};
 
 /// Negative log-likelihood of counts under Poisson distributions, given their expected values.
@@ -72,7 +72,9 @@ impl Loss for PoissonNllLoss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
         check::pair(input, target)?;
-        let reduction = self.reduction.torch();
-        Ok(input.f_poisson_nll_loss(target, self.log_input, self.full, self.eps, reduction)?)
+        chain::of_numbers([input, target], self.reduction, |[input, target], reduction| {
+            let reduction = reduction.torch();
+            Ok(input.f_poisson_nll_loss(target, self.log_input, self.full, self.eps, reduction)?)
+        })
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::{Error, Reduction, Result, TernaryLoss};
 
 /// Turns embeddings of similar things to one direction, and those of dissimilar things apart.
@@ -82,6 +82,8 @@ impl TernaryLoss for CosineEmbeddingLoss {
             let expected = format!("{batch:?}, one for each vector of `input1` and `input2`");
             return Err(Error::Shape { argument: "target", given: target.size(), expected });
         }
-        Ok(Tensor::f_cosine_embedding_loss(input1, input2, target, self.margin, self.reduction.torch())?)
+        chain::of_rows([input1, input2, target], self.reduction, |[input1, input2, target], reduction| {
+            Ok(Tensor::f_cosine_embedding_loss(input1, input2, target, self.margin, reduction.torch())?)
+        })
     }
 }

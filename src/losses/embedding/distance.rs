@@ -8,6 +8,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tch::Tensor;
 
+use crate::base::precision::is_floating;
 use crate::{Result, TripletMarginLoss};
 
 /// The distance of two batches of embeddings, one number for each pair. It is an option of
@@ -62,7 +63,7 @@ impl Distance {
         Ok(match self {
             Distance::Pairwise => {
                 let TripletMarginLoss { p, eps, .. } = TripletMarginLoss::default();
-                Tensor::f_pairwise_distance(a, b, p, eps, false)?
+                pairwise(a, b, p, eps)?
             }
             Distance::Cosine => Tensor::f_cosine_similarity(a, b, -1, 1e-8)?.f_rsub_scalar(1i64)?,
             Distance::Chebyshev => a.f_sub(b)?.f_abs()?.f_amax([-1i64].as_slice(), false)?,
@@ -81,6 +82,16 @@ impl Distance {
             Distance::Custom(_) => "custom",
         }
     }
+}
+
+/// PyTorch's `pairwise_distance`, with a tensor less.
+pub(super) fn pairwise(a: &Tensor, b: &Tensor, p: f64, eps: f64) -> Result<Tensor> {
+    let mut differences = a.f_sub(b)?;
+    differences = match is_floating(differences.kind()) {
+        true => differences.f_add_scalar_(eps)?,
+        false => differences.f_add_scalar(eps)?,
+    };
+    Ok(differences.f_norm_scalaropt_dim(p, [-1i64].as_slice(), false)?)
 }
 
 /// Custom distances are equal when one is a clone of the other.

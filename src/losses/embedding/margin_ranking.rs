@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::{Reduction, Result, TernaryLoss};
 
 /// Ranks one score above another, or below it, by a margin.
@@ -64,6 +64,8 @@ impl TernaryLoss for MarginRankingLoss {
         let arguments = [("input1", input1), ("input2", input2), ("target", target)];
         check::same_dimensions(&arguments)?;
         check::broadcast(&arguments)?;
-        Ok(Tensor::f_margin_ranking_loss(input1, input2, target, self.margin, self.reduction.torch())?)
+        chain::of_numbers([input1, input2, target], self.reduction, |[input1, input2, target], reduction| {
+            Ok(Tensor::f_margin_ranking_loss(input1, input2, target, self.margin, reduction.torch())?)
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! [`TripletMarginLoss`].
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::triplets::check_vectors;
-use crate::base::{check, setters};
+use super::distance::pairwise;
+use super::triplets::{check_vectors, costs};
+use crate::base::{chain, check, setters};
 use crate::{Error, Reduction, Result, TernaryLoss};
 
 /// Brings an anchor nearer to a positive example than to a negative one, by a margin.
@@ -92,16 +93,32 @@ impl TernaryLoss for TripletMarginLoss {
     fn try_forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
         self.check_options()?;
         check_vectors(anchor, positive, negative)?;
-        Ok(Tensor::f_triplet_margin_loss(
-            anchor,
-            positive,
-            negative,
-            self.margin,
-            self.p,
-            self.eps,
-            self.swap,
-            self.reduction.torch(),
-        )?)
+        chain::of_rows(
+            [anchor, positive, negative],
+            self.reduction,
+            |[anchor, positive, negative], reduction| {
+                if anchor.device() != Device::Cpu {
+                    // Under autocast, libtorch computes all of it in f32.
+                    let (p, eps, reduction) = (self.p, self.eps, reduction.torch());
+                    return Ok(Tensor::f_triplet_margin_loss(
+                        anchor,
+                        positive,
+                        negative,
+                        self.margin,
+                        p,
+                        eps,
+                        self.swap,
+                        reduction,
+                    )?);
+                }
+                let distance = |a, b| pairwise(a, b, self.p, self.eps);
+                let mut to_negative = distance(anchor, negative)?;
+                if self.swap {
+                    to_negative = to_negative.f_minimum(&distance(positive, negative)?)?;
+                }
+                costs(&distance(anchor, positive)?, &to_negative, self.margin, reduction)
+            },
+        )
     }
 }
 

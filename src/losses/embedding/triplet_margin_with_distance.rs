@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::triplets::{check_vectors, named};
-use crate::base::reduction::reduce;
-use crate::base::{check, setters};
+use super::triplets::{check_vectors, costs, named};
+use crate::base::{chain, check, setters};
 use crate::{Distance, Reduction, Result, TernaryLoss};
 
 /// [`TripletMarginLoss`](crate::TripletMarginLoss) with a distance of your own.
@@ -92,9 +91,24 @@ impl TernaryLoss for TripletMarginWithDistanceLoss {
                     check::dense(argument, tensor)?;
                 }
                 check::same_dimensions(&arguments)?;
+                self.of_triplets([anchor, positive, negative], self.reduction)
             }
-            _ => check_vectors(anchor, positive, negative)?,
+            _ => {
+                check_vectors(anchor, positive, negative)?;
+                chain::of_rows([anchor, positive, negative], self.reduction, |triplets, reduction| {
+                    self.of_triplets(triplets, reduction)
+                })
+            }
         }
+    }
+}
+
+impl TripletMarginWithDistanceLoss {
+    fn of_triplets(
+        &self,
+        [anchor, positive, negative]: [&Tensor; 3],
+        reduction: Reduction,
+    ) -> Result<Tensor> {
         let to_positive = self.distance_function.between(anchor, positive)?;
         let named_positive = ("distance(anchor, positive)", &to_positive);
         check::floating(named_positive.0, &to_positive)?;
@@ -109,7 +123,6 @@ impl TernaryLoss for TripletMarginWithDistanceLoss {
             check::broadcast(&[named_positive, named_negative, named_swapped])?;
             to_negative = to_negative.f_minimum(&swapped)?;
         }
-        let loss = to_positive.f_add_scalar(self.margin)?.f_sub(&to_negative)?.f_clamp_min(0.0)?;
-        reduce(&loss, self.reduction, to_positive.kind())
+        costs(&to_positive, &to_negative, self.margin, reduction)
     }
 }

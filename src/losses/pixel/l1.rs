@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::map_of_elements;
-use crate::base::{check, setters};
+use crate::base::{chain, check, setters};
 use crate::{Loss, Reduction, Result};
 
 /// Mean absolute error.
@@ -51,7 +51,9 @@ impl Loss for L1Loss {
     fn try_forward(&self, input: &Tensor, target: &Tensor) -> Result<Tensor> {
         self.check_options()?;
         check::pair(input, target)?;
-        Ok(input.f_l1_loss(target, self.reduction.torch())?)
+        chain::of_numbers([input, target], self.reduction, |[input, target], reduction| {
+            Ok(input.f_l1_loss(target, reduction.torch())?)
+        })
     }
 
     fn loss_map(&self, input: &Tensor, target: &Tensor) -> Result<Option<Tensor>> {

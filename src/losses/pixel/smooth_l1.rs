@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::map_of_elements;
 use crate::base::{check, setters};
-use crate::{Loss, Reduction, Result};
+use crate::{L1Loss, Loss, Reduction, Result};
 
 /// Squared error for small differences, absolute error for large ones.
 ///
@@ -58,10 +58,10 @@ impl Default for SmoothL1Loss {
 impl SmoothL1Loss {
     fn reduced(&self, input: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
         // libtorch's own gradient at equal values is not 0 without a quadratic part.
-        Ok(match self.beta == 0.0 {
-            true => input.f_l1_loss(target, reduction.torch())?,
-            false => input.f_smooth_l1_loss(target, reduction.torch(), self.beta)?,
-        })
+        match self.beta == 0.0 {
+            true => L1Loss { reduction }.try_forward(input, target),
+            false => Ok(input.f_smooth_l1_loss(target, reduction.torch(), self.beta)?),
+        }
     }
 }
 

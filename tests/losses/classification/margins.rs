@@ -53,6 +53,14 @@ fn soft_margins_that_are_infinite() {
 }
 
 #[test]
+fn infinite_scores_of_absent_labels() {
+    let scores = matrix(&[[f64::INFINITY, 0.0], [0.0, f64::NEG_INFINITY]]);
+    let target = Tensor::from_slice2(&[[0i64, 1], [0, 1]]).to_device(device());
+    let loss = MultiLabelSoftMarginLoss::default().with_reduction(Reduction::None).forward(&scores, &target);
+    assert_eq!(values(&loss), [f64::INFINITY; 2]);
+}
+
+#[test]
 fn no_samples() {
     // PyTorch's own answer is whatever its memory held.
     let target = |shape: &[i64]| Tensor::zeros(shape, (Kind::Int64, device()));
