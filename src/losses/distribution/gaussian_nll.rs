@@ -116,19 +116,22 @@ impl GaussianNllLoss {
         let kind = input.kind();
         let wide = |tensor: &Tensor| tensor.f_to_kind(accumulation_kind(kind));
         let (wide_input, wide_target) = (wide(input)?, wide(target)?);
-        let pair = [&wide_input, &wide_target];
         let loss = match var.into() {
             Variance::Tensor(var) => {
-                let arguments = [pair[0], pair[1], &wide(&broadcastable(var, input)?)?];
+                let arguments = [&wide_input, &wide_target, &wide(&broadcastable(var, input)?)?];
                 chain::of_numbers(arguments, self.reduction, |[input, target, var], reduction| {
                     self.of_clamped(input, target, &clamped(var, self.eps)?, reduction)
                 })
             }
             Variance::Constant(var) => {
                 check::non_negative("var", var)?;
-                chain::of_numbers(pair, self.reduction, |[input, target], reduction| {
-                    self.of_clamped(input, target, &input.f_full_like(var.max(self.eps))?, reduction)
-                })
+                chain::of_numbers(
+                    [&wide_input, &wide_target],
+                    self.reduction,
+                    |[input, target], reduction| {
+                        self.of_clamped(input, target, &input.f_full_like(var.max(self.eps))?, reduction)
+                    },
+                )
             }
         };
         Ok(loss?.f_to_kind(kind)?)

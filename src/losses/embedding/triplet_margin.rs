@@ -93,24 +93,18 @@ impl TernaryLoss for TripletMarginLoss {
     fn try_forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Result<Tensor> {
         self.check_options()?;
         check_vectors(anchor, positive, negative)?;
+        if anchor.device() != Device::Cpu {
+            // Under autocast, libtorch computes all of it in f32.
+            let TripletMarginLoss { margin, p, eps, swap, reduction } = *self;
+            let reduction = reduction.torch();
+            let loss =
+                Tensor::f_triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction);
+            return Ok(loss?);
+        }
         chain::of_rows(
             [anchor, positive, negative],
             self.reduction,
             |[anchor, positive, negative], reduction| {
-                if anchor.device() != Device::Cpu {
-                    // Under autocast, libtorch computes all of it in f32.
-                    let (p, eps, reduction) = (self.p, self.eps, reduction.torch());
-                    return Ok(Tensor::f_triplet_margin_loss(
-                        anchor,
-                        positive,
-                        negative,
-                        self.margin,
-                        p,
-                        eps,
-                        self.swap,
-                        reduction,
-                    )?);
-                }
                 let distance = |a, b| pairwise(a, b, self.p, self.eps);
                 let mut to_negative = distance(anchor, negative)?;
                 if self.swap {
